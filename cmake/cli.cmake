@@ -1,0 +1,6 @@
+file(GLOB GLIA_CLI_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.c)
+if(GLIA_CLI_SOURCES)
+  add_executable(glia ${GLIA_CLI_SOURCES})
+  target_include_directories(glia PRIVATE ${CMAKE_SOURCE_DIR}/cli ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(glia PRIVATE glia_static glia_flags)
+endif()

@@ -1,0 +1,48 @@
+# Each library is optional: AUTO uses it when it is found, ON demands it, OFF builds without it.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+add_library(glia_deps INTERFACE)
+target_link_libraries(glia_deps INTERFACE Threads::Threads m)
+set(GLIA_PC_REQUIRES "") # for static linking through pkg-config
+
+# glia_optional(ZLIB zlib "gzip files"): sets GLIA_HAVE_ZLIB for the code
+function(glia_optional name module what)
+  set(GLIA_WITH_${name} AUTO CACHE STRING "${what}: AUTO, ON or OFF")
+  if(GLIA_WITH_${name} STREQUAL "OFF")
+    return()
+  endif()
+  pkg_check_modules(PC_${name} IMPORTED_TARGET ${module})
+  if(PC_${name}_FOUND)
+    target_link_libraries(glia_deps INTERFACE PkgConfig::PC_${name})
+    target_compile_definitions(glia_deps INTERFACE GLIA_HAVE_${name}=1)
+    set(GLIA_PC_REQUIRES "${GLIA_PC_REQUIRES} ${module}" PARENT_SCOPE)
+  elseif(GLIA_WITH_${name} STREQUAL "ON")
+    message(FATAL_ERROR "GLIA_WITH_${name}=ON, but pkg-config does not find ${module}")
+  endif()
+endfunction()
+
+glia_optional(ZLIB zlib "gzip files")
+glia_optional(PNG libpng "PNG pictures")
+glia_optional(YAML yaml-0.1 "model files")
+glia_optional(JSON jansson "safetensors")
+glia_optional(CURL libcurl "downloads of data sets")
+
+set(GLIA_WITH_ONEDNN AUTO CACHE STRING "oneDNN convolutions and matmuls: AUTO, ON or OFF")
+set(GLIA_HAVE_ONEDNN OFF)
+if(NOT GLIA_WITH_ONEDNN STREQUAL "OFF")
+  find_package(dnnl QUIET CONFIG)
+  if(dnnl_FOUND)
+    set(GLIA_HAVE_ONEDNN ON)
+    target_link_libraries(glia_deps INTERFACE DNNL::dnnl)
+    target_compile_definitions(glia_deps INTERFACE GLIA_HAVE_ONEDNN=1)
+  elseif(GLIA_WITH_ONEDNN STREQUAL "ON")
+    message(FATAL_ERROR "GLIA_WITH_ONEDNN=ON, but CMake does not find oneDNN (dnnl)")
+  endif()
+endif()
+
+# One thread pool in the process: OpenMP's when oneDNN brings it, else our own on pthreads.
+if(GLIA_HAVE_ONEDNN)
+  find_package(OpenMP REQUIRED COMPONENTS C)
+  target_link_libraries(glia_deps INTERFACE OpenMP::OpenMP_C)
+  target_compile_definitions(glia_deps INTERFACE GLIA_HAVE_OPENMP=1)
+endif()

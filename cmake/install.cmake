@@ -1,0 +1,1 @@
+# install rules: see docs (filled by packaging)

@@ -1,0 +1,138 @@
+/* data.h: examples to train on: sources, splits, and batches.
+ *
+ * A data set is a table of examples. Each example has an input (an array of fixed shape, e.g. 1×28×28) and a
+ * target: a class number, or an array of numbers. Data stays in its file's dtype; `scale`, `mean` and `std`
+ * are applied when a batch is gathered: input = (raw · scale − mean[c]) / std[c]. */
+#ifndef GLIA_DATA_H
+#define GLIA_DATA_H
+
+#include "glia/log.h"
+#include "glia/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum glia_target_kind {
+    GLIA_TARGET_NONE,  /* unlabelled */
+    GLIA_TARGET_CLASS, /* i64 in [0, classes) */
+    GLIA_TARGET_VALUES /* f32 array */
+} glia_target_kind;
+
+/* What a data set holds. Strings and arrays belong to the data set. */
+typedef struct glia_dataset_info {
+    const char *name;       /* "mnist:train" */
+    int64_t count;          /* examples */
+    glia_shape input_shape; /* of one example, channels first: {1, 28, 28} */
+    glia_target_kind target;
+    glia_shape target_shape;          /* of one example; rank 0 for a class or a single number */
+    int64_t classes;                  /* 0 unless GLIA_TARGET_CLASS */
+    const char *const *class_names;   /* `classes` names, or NULL */
+    const char *const *feature_names; /* names of a table's columns (input_shape.dim[0] of them), or NULL */
+    double scale;                     /* 1 when raw */
+    const float *mean, *std;          /* per channel (dim 0 of input_shape), or NULL */
+} glia_dataset_info;
+
+/* How glia_dataset_open_with reads; zero means default. Strings are borrowed for the call. */
+typedef struct glia_dataset_options {
+    int reserved_;
+    double scale;        /* multiplies inputs; default 1/255 for u8 images, else 1 */
+    glia_bool normalize; /* subtract the mean and divide by the standard deviation of each channel or column,
+                          * measured on this data set; default no */
+    const char *label;   /* CSV: the target column, by name or 1-based number or "last" (default) or "none" */
+    const char *target;  /* CSV: "class" (default) or "values": what the label column holds */
+    const char *missing; /* CSV: "error" (default), "mean": what an empty or '?' cell becomes */
+    int64_t limit;       /* read at most so many examples; default all */
+    const char *data_dir;      /* folder of data sets; default $GLIA_DATA, then the user's cache */
+    glia_bool download;        /* named sets: fetch when absent; default yes */
+    const glia_logger *logger; /* progress of downloads; NULL: silent */
+    const glia_allocator *allocator;
+} glia_dataset_options;
+
+/* Opens a data set by its source:
+ *   "mnist:train" "mnist:test" "fashion_mnist:train"   a named set (see glia_dataset_named)
+ *   "idx:images.gz,labels.gz"                          IDX files, gzip or not
+ *   "csv:table.csv"                                    a table with or without a header
+ *   "npy:inputs.npy,targets.npy"                       NumPy arrays; targets may be left out
+ * Free with glia_dataset_free. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_open_with(glia_dataset **out, const char *source,
+                                                            glia_dataset_options options, glia_error *err);
+/* The same with default options, as an expression: NULL on failure. */
+GLIA_API glia_dataset *glia_dataset_open(const char *source, glia_error *err);
+/* Wraps arrays of the caller (borrowed; they must outlive the data set). `inputs` is [count, …]; `targets`
+ * NULL, i64/i32/u8 [count] for classes, or f32 [count, …]. `classes` 0: the largest label plus one. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_wrap(glia_dataset **out, const glia_tensor *inputs,
+                                                       const glia_tensor *targets, int64_t classes,
+                                                       glia_error *err);
+GLIA_API void glia_dataset_free(glia_dataset *dataset);
+
+/* Data sets are reference counted: parts share their parent's data and keep it alive. */
+
+/* A part with the examples `order[0 … count-1]` of `dataset`. Copies `order`. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset,
+                                                       const int64_t *order, int64_t count, glia_error *err);
+/* Cuts off `second` of the examples, chosen by `seed`, as *part; the others become *rest. `second` below 1 is
+ * a fraction, else a count. `stratified`: every class gives the same share (within one example). */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_split(glia_dataset **rest, glia_dataset **part,
+                                                        const glia_dataset *dataset, double second,
+                                                        bool stratified, uint64_t seed, glia_error *err);
+GLIA_API const glia_dataset_info *glia_dataset_get_info(const glia_dataset *dataset);
+/* Gathers examples `order[0 … count-1]` (NULL: 0 … count-1) as a batch: `inputs` f32 [count, input_shape…];
+ * `targets` i64 [count] or f32 [count, target_shape…] (NULL: not wanted). */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_gather(const glia_dataset *dataset, const int64_t *order,
+                                                         int64_t count, float *inputs, void *targets,
+                                                         glia_error *err);
+/* Uses these instead of the data set's own scale and normalisation (per channel, copied; NULL: none), so that
+ * validation and test data are treated as the training data were. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale,
+                                                                const float *mean, const float *std,
+                                                                glia_error *err);
+
+/* A named public data set and where its files come from. */
+typedef struct glia_dataset_named {
+    const char *name, *doc, *licence;
+    const char *parts; /* "train test" */
+} glia_dataset_named;
+/* All of them; *count is set. Static. */
+GLIA_API const glia_dataset_named *glia_dataset_list(size_t *count);
+/* Makes sure that the files of a named set are there (folder, cache, download, Debian package), and says in
+ * `where` which folder holds them and in `note` (may be NULL) one plain sentence when a substitute was used.
+ */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_fetch(const char *name, glia_dataset_options options,
+                                                        char *where, size_t capacity, glia_error *err);
+
+/* Batches in shuffled or given order, gathered by a prefetch thread while the last one is used. */
+typedef struct glia_loader glia_loader;
+
+typedef struct glia_loader_options {
+    int reserved_;
+    int64_t batch_size;   /* default 32; the last batch of an epoch may be smaller, none is dropped */
+    glia_bool shuffle;    /* default no */
+    uint64_t seed;        /* of the shuffle: the order depends on (seed, epoch) only */
+    const int64_t *order; /* a fixed order of `count` examples instead (borrowed while the loader lives) */
+    glia_bool prefetch;   /* default yes */
+    const glia_allocator *allocator;
+} glia_loader_options;
+
+typedef struct glia_batch {
+    int64_t count;
+    const int64_t *order; /* which examples */
+    float *inputs;        /* [count, input_shape…], valid until the next glia_loader_next */
+    void *targets;        /* i64 [count] or f32 [count, target_shape…]; NULL when there are none */
+} glia_batch;
+
+/* The data set must outlive the loader. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset,
+                                                     glia_loader_options options, glia_error *err);
+/* Starts epoch `epoch` (from any state). */
+GLIA_API GLIA_MUST_CHECK glia_status glia_loader_start(glia_loader *loader, int64_t epoch, glia_error *err);
+/* The next batch; count 0 at the end of the epoch. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_loader_next(glia_loader *loader, glia_batch *batch,
+                                                      glia_error *err);
+GLIA_API int64_t glia_loader_batches(const glia_loader *loader); /* per epoch */
+GLIA_API void glia_loader_free(glia_loader *loader);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

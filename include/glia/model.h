@@ -1,0 +1,154 @@
+/* model.h: networks built of layers. A model owns a graph, its parameters and a list of its layers.
+ *
+ * Layer functions take options by name, zero means the default of Keras:
+ *     x = glia_conv2d(x, .filters = 32, .kernel = {3, 3}, .activation = "relu");
+ * Arrays are channels first: an image is {channels, height, width}; the batch dimension is implied. */
+#ifndef GLIA_MODEL_H
+#define GLIA_MODEL_H
+
+#include "glia/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* NULL when out of memory. Free with glia_model_free. Copies `name`. */
+GLIA_API glia_model *glia_model_new(const char *name);
+GLIA_API glia_model *glia_model_new_with(const char *name, const glia_allocator *allocator);
+GLIA_API void glia_model_free(glia_model *model);
+GLIA_API glia_graph *glia_model_graph(glia_model *model);
+GLIA_API const char *glia_model_name(const glia_model *model);
+/* The first error of any builder call. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_model_status(const glia_model *model, glia_error *err);
+GLIA_API void glia_model_set_output(glia_model *model, glia_value *output);
+GLIA_API glia_value *glia_model_output(const glia_model *model);
+GLIA_API glia_value *glia_model_input(const glia_model *model, int index); /* NULL past the last */
+
+typedef struct glia_input_options {
+    int reserved_;
+    int64_t shape[GLIA_MAX_RANK]; /* of one example, ends at the first 0: {1, 28, 28} */
+    glia_dtype dtype;             /* default f32 */
+} glia_input_options;
+GLIA_API glia_value *glia_input_with(glia_model *model, const char *name, glia_input_options options);
+#define glia_input(model, name, ...) \
+    glia_input_with(model, name, GLIA_OPTIONS(glia_input_options, __VA_ARGS__))
+
+/* --- layers -------------------------------------------------------------------------------------------- */
+/* Weights are initialised by name: "glorot_uniform" (default), "glorot_normal", "he_uniform", "he_normal",
+ * "lecun_uniform", "lecun_normal", "uniform", "normal", "zeros", "ones", or "constant:0.1", "uniform:0.05".
+ */
+
+typedef struct glia_dense_options {
+    int reserved_;
+    int64_t units;                                     /* required, 1 … 2^24 */
+    const char *activation;                            /* "relu", "softmax", …; default none */
+    glia_bool use_bias;                                /* default yes */
+    const char *kernel_initializer, *bias_initializer; /* defaults glorot_uniform, zeros */
+    const char *name;                                  /* default "dense", "dense_1", … */
+} glia_dense_options;
+/* y = activation(x·Wᵀ + b): [N, in] → [N, units]; weight [units, in], bias [units]. */
+GLIA_API glia_value *glia_dense_with(glia_value *x, glia_dense_options options);
+#define glia_dense(x, ...) glia_dense_with(x, GLIA_OPTIONS(glia_dense_options, __VA_ARGS__))
+
+typedef struct glia_conv2d_options {
+    int reserved_;
+    int64_t filters;     /* required, 1 … 2^20 */
+    int64_t kernel[2];   /* required: height, width */
+    int64_t strides[2];  /* default 1, 1 */
+    int64_t dilation[2]; /* default 1, 1 */
+    int64_t groups;      /* default 1 */
+    const char *padding; /* "valid" (default) or "same" */
+    const char *activation;
+    glia_bool use_bias;
+    const char *kernel_initializer, *bias_initializer;
+    const char *name;
+} glia_conv2d_options;
+/* [N, C, H, W] → [N, filters, H', W']; weight [filters, C/groups, kh, kw], bias [filters]. */
+GLIA_API glia_value *glia_conv2d_with(glia_value *x, glia_conv2d_options options);
+#define glia_conv2d(x, ...) glia_conv2d_with(x, GLIA_OPTIONS(glia_conv2d_options, __VA_ARGS__))
+
+typedef struct glia_pool2d_options {
+    int reserved_;
+    int64_t size[2];     /* default 2, 2 */
+    int64_t strides[2];  /* default: size */
+    const char *padding; /* "valid" (default) or "same" */
+    const char *name;
+} glia_pool2d_options;
+GLIA_API glia_value *glia_max_pool2d_with(glia_value *x, glia_pool2d_options options);
+GLIA_API glia_value *glia_average_pool2d_with(glia_value *x, glia_pool2d_options options);
+#define glia_max_pool2d(x, ...) glia_max_pool2d_with(x, GLIA_OPTIONS(glia_pool2d_options, __VA_ARGS__))
+#define glia_average_pool2d(x, ...) \
+    glia_average_pool2d_with(x, GLIA_OPTIONS(glia_pool2d_options, __VA_ARGS__))
+/* [N, C, H, W] → [N, C]: mean over H and W. */
+GLIA_API glia_value *glia_global_average_pool2d(glia_value *x);
+/* [N, …] → [N, product]. */
+GLIA_API glia_value *glia_flatten(glia_value *x);
+/* [N, …] → [N, shape…]; `shape` ends at the first 0, one entry may be -1. */
+GLIA_API glia_value *glia_reshape(glia_value *x, const int64_t *shape, int rank);
+/* Drops each element with probability `rate` while training and scales the others by 1/(1 − rate). */
+GLIA_API glia_value *glia_dropout(glia_value *x, double rate);
+/* Any op with the trait ACTIVATION, by name. */
+GLIA_API glia_value *glia_activation(glia_value *x, const char *name);
+GLIA_API glia_value *glia_relu(glia_value *x);
+GLIA_API glia_value *glia_softmax(glia_value *x); /* over the last dimension */
+
+typedef struct glia_embedding_options {
+    int reserved_;
+    int64_t vocabulary;      /* required: rows of the table */
+    int64_t units;           /* required: columns of the table */
+    const char *initializer; /* default uniform:0.05 */
+    const char *name;
+} glia_embedding_options;
+/* i64 [N, …] → [N, …, units]; weight [vocabulary, units]. */
+GLIA_API glia_value *glia_embedding_with(glia_value *x, glia_embedding_options options);
+#define glia_embedding(x, ...) glia_embedding_with(x, GLIA_OPTIONS(glia_embedding_options, __VA_ARGS__))
+
+/* Merges of branches. Shapes must agree (add, multiply) or agree except along `axis` of an example (concat).
+ */
+GLIA_API glia_value *glia_add(glia_value *a, glia_value *b);
+GLIA_API glia_value *glia_multiply(glia_value *a, glia_value *b);
+GLIA_API glia_value *glia_concat(glia_value *const *values, int count, int axis);
+
+/* Adds a layer by its name in a model file, with options as text ("filters=32 kernel=3"); the generic builder
+ * under the model file. */
+GLIA_API glia_value *glia_layer(glia_model *model, const char *kind, const char *name,
+                                glia_value *const *inputs, int count, const char *options);
+
+/* --- parameters ------------------------------------------------------------------------------------------
+ */
+
+/* A parameter of layer `scope` of the graph, with its initialiser; for layers written by hand. */
+GLIA_API glia_value *glia_model_param(glia_model *model, const char *name, glia_shape shape,
+                                      const char *initializer, int64_t fan_in, int64_t fan_out);
+/* Allocates (one contiguous block) and initialises every parameter from `seed`. Called by fit when needed. A
+ * second call draws again. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_model_initialize(glia_model *model, uint64_t seed, glia_error *err);
+GLIA_API int64_t glia_model_param_count(const glia_model *model); /* numbers in all parameters */
+GLIA_API size_t glia_model_params(const glia_model *model);       /* parameters (arrays) */
+/* Parameter `index` in order of creation: the value, and its data in the model's block (data NULL before
+ * initialize). */
+GLIA_API glia_value *glia_model_param_value(const glia_model *model, size_t index);
+GLIA_API glia_tensor glia_model_param_data(const glia_model *model, size_t index);
+/* By name: "dense.weight"; data NULL when there is none. */
+GLIA_API glia_tensor glia_model_get_param(const glia_model *model, const char *name);
+
+/* Weights as safetensors. `load` demands that names and shapes are exactly the model's, and changes nothing
+ * otherwise; the error lists what is missing, left over or of another shape. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_model_save_weights(const glia_model *model, const char *path,
+                                                             glia_error *err);
+GLIA_API GLIA_MUST_CHECK glia_status glia_model_load_weights(glia_model *model, const char *path,
+                                                             glia_error *err);
+
+typedef struct glia_layer_info {
+    const char *name, *kind;
+    glia_shape output_shape; /* with the batch dimension */
+    int64_t params;
+    double flops; /* forward, one example */
+} glia_layer_info;
+GLIA_API size_t glia_model_layers(const glia_model *model);
+GLIA_API glia_layer_info glia_model_layer(const glia_model *model, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,55 @@
+/* program.h: a graph planned for fixed dimensions: kernels chosen, one block of memory laid out, nothing
+ * allocated while it runs. */
+#ifndef GLIA_PROGRAM_H
+#define GLIA_PROGRAM_H
+
+#include <stdio.h>
+
+#include "glia/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct glia_program_options {
+    int reserved_;
+    int64_t dims[GLIA_DIM_SYMBOLS]; /* dims[0] binds GLIA_DIM_BATCH, dims[1] GLIA_DIM_TIME, … */
+    int threads;                    /* workers; 0: every core */
+    glia_bool training;             /* default no: dropout and the like are identities */
+    glia_bool reference;            /* run .ref kernels only (tests) */
+    glia_bool reuse_memory;         /* default yes; no: every value keeps its own memory (tests, debugging) */
+    glia_bool check_finite;         /* stop at the first node that makes NaN or infinity; slow */
+    uint64_t seed;                  /* of random ops */
+    const glia_allocator *allocator;
+} glia_program_options;
+
+/* Plans the nodes that `outputs` need. The graph must outlive the program and may grow meanwhile. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_program_new(glia_program **out, const glia_graph *graph,
+                                                      glia_value *const *outputs, int count,
+                                                      glia_program_options options, glia_error *err);
+GLIA_API void glia_program_free(glia_program *program);
+
+/* Says where a source's data lies (an input or parameter, dense, of the planned type; borrowed until the next
+ * bind), or where an output is to be written. Inputs must be bound before a run; outputs need not be. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_program_bind(glia_program *program, const glia_value *value,
+                                                       void *data, glia_error *err);
+/* Runs everything. `step` numbers training steps (dropout masks depend on it). Errors in the data (an index
+ * out of range) name the node. No allocation. Not for two threads at once on one program. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_program_run(glia_program *program, uint64_t step, glia_error *err);
+/* Where an output lies after a run; valid until the next run or free. Data NULL if `value` is no output. */
+GLIA_API glia_tensor glia_program_output(const glia_program *program, const glia_value *value);
+
+typedef struct glia_program_info {
+    size_t block_bytes;     /* the planned block: activations, gradients, workspaces */
+    size_t unplanned_bytes; /* what it would be without reuse */
+    double flops;           /* floating-point operations of one run */
+    int64_t calls;          /* kernel calls in a run */
+} glia_program_info;
+GLIA_API glia_program_info glia_program_get_info(const glia_program *program);
+/* One line a call: node, kernel, shapes, FLOPs, bytes. */
+GLIA_API void glia_program_print(const glia_program *program, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,189 @@
+/* train.h: fit, evaluate, predict, and the pieces for a loop of one's own. */
+#ifndef GLIA_TRAIN_H
+#define GLIA_TRAIN_H
+
+#include <signal.h>
+
+#include "glia/data.h"
+#include "glia/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- optimisers -------------------------------------------------------------------------------------------
+ */
+
+/* Which optimiser, with its settings; zero means default. `name` is that of a GLIA_OPTIMIZER block: "sgd",
+ * "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw". Formulas are those of PyTorch's
+ * torch.optim, which are the articles'. */
+typedef struct glia_optimizer_options {
+    int reserved_;
+    const char *name;     /* default "adam" */
+    double learning_rate; /* default: see the optimiser */
+    double momentum;      /* momentum, nesterov: 0.9 */
+    double beta1, beta2;  /* adam, adamw: 0.9, 0.999 */
+    double rho;           /* adadelta: 0.9; rmsprop (alpha): 0.99 */
+    double epsilon;       /* adam: 1e-8 */
+    double weight_decay;  /* default 0 (adamw: 0.01). L2 added to the gradient; decoupled for adamw */
+    double clip_norm;     /* scale the whole gradient down to this Euclidean norm; default 0: never */
+} glia_optimizer_options;
+
+#define GLIA_OPTIMIZER_(kind, ...) GLIA_OPTIONS(glia_optimizer_options, .name = kind, __VA_ARGS__)
+#define glia_sgd(...)              GLIA_OPTIMIZER_("sgd", __VA_ARGS__)
+#define glia_momentum(...)         GLIA_OPTIMIZER_("momentum", __VA_ARGS__)
+#define glia_nesterov(...)         GLIA_OPTIMIZER_("nesterov", __VA_ARGS__)
+#define glia_adagrad(...)          GLIA_OPTIMIZER_("adagrad", __VA_ARGS__)
+#define glia_adadelta(...)         GLIA_OPTIMIZER_("adadelta", __VA_ARGS__)
+#define glia_rmsprop(...)          GLIA_OPTIMIZER_("rmsprop", __VA_ARGS__)
+#define glia_adam(...)             GLIA_OPTIMIZER_("adam", __VA_ARGS__)
+#define glia_adamw(...)            GLIA_OPTIMIZER_("adamw", __VA_ARGS__)
+
+/* --- metrics ----------------------------------------------------------------------------------------------
+ */
+
+enum { GLIA_REPORT_CLASSES = 64 }; /* per-class figures are kept for so many classes */
+
+/* What an evaluation found. Fields that do not apply are NaN. Classification figures come from the confusion
+ * matrix; a class without examples or predictions counts 0 in averages, as in scikit-learn. */
+typedef struct glia_report {
+    int64_t examples;
+    double loss;
+    double accuracy, top_k; /* top_k: the target is among the k most probable (k of the options, default 5) */
+    double precision, recall, f1; /* macro averages */
+    double precision_micro, recall_micro, f1_micro;
+    double precision_weighted, recall_weighted, f1_weighted; /* by the number of true examples */
+    double mae, rmse, r2;                                    /* regression */
+    int64_t classes;
+    struct {
+        double precision, recall, f1;
+        int64_t support;
+    } of_class[GLIA_REPORT_CLASSES];
+    double seconds;
+} glia_report;
+
+/* Streaming metrics over batches. */
+typedef struct glia_metrics glia_metrics;
+/* `classes` 0: regression with `outputs` numbers an example; 1: one logit, target 0/1. NULL when out of
+ * memory. */
+GLIA_API glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k,
+                                        const glia_allocator *allocator);
+GLIA_API void glia_metrics_reset(glia_metrics *metrics);
+/* `predictions` f32 [count, max(classes, outputs)] (logits or probabilities: only their order and sign
+ * matter); `targets` i64 [count] or f32 [count, outputs]; `loss_sum`: sum of the examples' losses.
+ * Predictions equal to the maximum are ties, won by the smallest class. Returns GLIA_BAD_DATA for a target
+ * out of range. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_metrics_add(glia_metrics *metrics, const float *predictions,
+                                                      const void *targets, int64_t count, double loss_sum,
+                                                      glia_error *err);
+GLIA_API glia_report glia_metrics_report(const glia_metrics *metrics);
+/* Row-major [classes, classes], true class by row; NULL for regression. Belongs to `metrics`. */
+GLIA_API const int64_t *glia_metrics_confusion(const glia_metrics *metrics);
+GLIA_API void glia_metrics_free(glia_metrics *metrics);
+
+/* --- training by hand
+ * ---------------------------------------------------------------------------------------- */
+
+/* A model, a loss and an optimiser, planned for batches: the loop visible. Free with glia_trainer_free. */
+typedef struct glia_trainer glia_trainer;
+
+/* What callbacks get. */
+typedef struct glia_epoch {
+    int64_t epoch, epochs; /* 1-based */
+    double loss, accuracy; /* running training figures; accuracy NaN for regression */
+    bool validated;
+    glia_report validation;
+    bool best; /* best so far by the monitor */
+    double seconds, examples_per_second;
+} glia_epoch;
+
+typedef struct glia_progress {
+    int64_t epoch, epochs, batch, batches;
+    double loss, accuracy, examples_per_second;
+} glia_progress;
+
+/* Settings of fit and of a trainer; zero means default. */
+typedef struct glia_fit_options {
+    int reserved_;
+    const char *loss; /* default by the targets: softmax_cross_entropy, or mse. Also sigmoid_cross_entropy,
+                       * half_mse, mae, huber, categorical_cross_entropy (on probabilities) */
+    glia_optimizer_options optimizer;
+    int64_t epochs;                 /* default 1 */
+    int64_t batch_size;             /* default 32 */
+    glia_bool shuffle;              /* default yes */
+    uint64_t seed;                  /* of initialisation, shuffling and dropout; default 0 */
+    int threads;                    /* default every core */
+    const glia_dataset *validation; /* evaluated after every `validate_every` epochs */
+    int64_t validate_every;         /* default 1 */
+    struct {
+        int64_t patience;    /* stop after so many validations without improvement; default 0: never */
+        double min_delta;    /* how much counts as improvement */
+        const char *monitor; /* "val_loss" (default), "val_accuracy", "val_f1" */
+    } early_stopping;        /* also: the best weights are restored at the end */
+    const char *run_dir;     /* checkpoints (last.safetensors, best.safetensors), metrics.jsonl; NULL: none */
+    glia_bool resume;        /* continue from run_dir/last.safetensors; default no */
+    bool progress;           /* a progress bar (terminal) or a line an epoch on stderr */
+    const volatile sig_atomic_t *stop; /* becomes non-zero (a signal handler): save and stop */
+    /* Called after every epoch with its figures; non-zero stops the training. */
+    int (*on_epoch)(void *ctx, const glia_epoch *epoch);
+    void (*on_batch)(void *ctx, const glia_progress *progress);
+    void *ctx;
+    const glia_logger *logger;
+    glia_error *error; /* filled on failure; may be NULL */
+} glia_fit_options;
+
+GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_new(glia_trainer **out, glia_model *model,
+                                                      glia_target_kind target, glia_shape target_shape,
+                                                      glia_fit_options options, glia_error *err);
+/* Forward: predictions and loss of one batch (inputs f32 [count, …]; targets as in glia_batch). Sets *loss to
+ * the mean over the batch. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_forward(glia_trainer *trainer, const float *inputs,
+                                                          const void *targets, int64_t count, double *loss,
+                                                          glia_error *err);
+/* Forward and backward: the gradients of the mean loss by every parameter. Planned as one program. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_backward(glia_trainer *trainer, const float *inputs,
+                                                           const void *targets, int64_t count, double *loss,
+                                                           glia_error *err);
+/* θ ← θ − update: one step of the optimiser with the last gradients. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_update(glia_trainer *trainer, glia_error *err);
+GLIA_API glia_tensor glia_trainer_gradient(const glia_trainer *trainer, size_t param);
+GLIA_API glia_tensor glia_trainer_predictions(const glia_trainer *trainer); /* of the last batch */
+GLIA_API void glia_trainer_free(glia_trainer *trainer);
+
+/* --- the loop
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Trains `model` on `train`. On any failure the model keeps its last good weights. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_fit_with(glia_model *model, const glia_dataset *train,
+                                                   glia_fit_options options);
+#define glia_fit(model, train, ...) glia_fit_with(model, train, GLIA_OPTIONS(glia_fit_options, __VA_ARGS__))
+
+typedef struct glia_evaluate_options {
+    int reserved_;
+    const char *loss;   /* default as in fit */
+    int64_t batch_size; /* default 256 */
+    int threads;
+    int top_k; /* default 5 */
+    /* Receives every batch's predictions (logits or probabilities as the model gives them). */
+    void (*on_batch)(void *ctx, const glia_batch *batch, const float *predictions);
+    void *ctx;
+    glia_metrics *
+        *metrics; /* receives the metrics (confusion matrix); the caller frees it. NULL: not wanted */
+    glia_error *error;
+} glia_evaluate_options;
+/* On failure all figures are NaN, examples 0, and options.error says why. */
+GLIA_API glia_report glia_evaluate_with(glia_model *model, const glia_dataset *data,
+                                        glia_evaluate_options options);
+#define glia_evaluate(model, data, ...) \
+    glia_evaluate_with(model, data, GLIA_OPTIONS(glia_evaluate_options, __VA_ARGS__))
+
+/* Outputs of the model for inputs [count, …] (f32) to `out` [count, output…] (f32, a tensor of the caller).
+ * When `probabilities` is set and the last op gives logits for classes, softmax (or sigmoid for one unit) is
+ * applied. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_predict(glia_model *model, const glia_tensor *inputs,
+                                                  bool probabilities, glia_tensor *out, glia_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,31 @@
+/* version.h: which Glia this is, and what the build found. */
+#ifndef GLIA_VERSION_H
+#define GLIA_VERSION_H
+
+#include "glia/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GLIA_VERSION_MAJOR 0
+#define GLIA_VERSION_MINOR 1
+#define GLIA_VERSION_PATCH 0
+
+GLIA_API const char *glia_version(void); /* "0.1.0" of the linked library */
+
+typedef struct glia_build_info {
+    const char *compiler, *build_type;
+    const char
+        *isa; /* widest instruction set of this machine that Glia knows: "avx512", "avx2", "baseline" */
+    const char *onednn;  /* version of the linked oneDNN, "" without */
+    const char *threads; /* "openmp" or "pthreads" */
+    int cores;
+    const char *png, *zlib, *yaml, *json, *curl; /* version, "" without */
+} glia_build_info;
+GLIA_API glia_build_info glia_get_build_info(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,46 @@
+/* graph.h (internal): the structs behind glia/graph.h. */
+#ifndef GLIA_GRAPH_INTERNAL_H
+#define GLIA_GRAPH_INTERNAL_H
+
+#include "core/mem.h"
+#include "glia/graph.h"
+#include "graph/op.h"
+
+typedef struct glia_node {
+    const glia_op *op;
+    const char *name; /* "conv2d_1.relu" */
+    const void *attrs;
+    int64_t id; /* position in graph->nodes: inputs always have smaller ids */
+    int n_inputs, n_outputs;
+    glia_value **inputs; /* NULL for an absent optional input */
+    glia_value *outputs; /* array of n_outputs */
+} glia_node;
+
+struct glia_value {
+    glia_graph *graph;
+    glia_value_kind kind;
+    glia_type type;
+    const char *name;
+    glia_node *node;  /* NULL for sources */
+    int index;        /* which output of `node` */
+    int64_t id;       /* position in graph->values */
+    const void *data; /* CONST only: dense, in the graph's arena */
+};
+
+struct glia_graph {
+    const glia_allocator *allocator;
+    glia_arena arena;
+    glia_node **nodes;
+    size_t n_nodes, capacity_nodes;
+    glia_value **values;
+    size_t n_values, capacity_values;
+    const char *scope;
+    glia_error error;
+};
+
+/* Marks nodes[i] true when `outputs` need node i. `marks` holds graph->n_nodes bytes. */
+void glia__graph_mark(const glia_graph *graph, glia_value *const *outputs, int count, bool *marks);
+/* The first graph found among `inputs`, or NULL. */
+glia_graph *glia__graph_of(glia_value *const *inputs, int count);
+
+#endif

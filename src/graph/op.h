@@ -1,0 +1,187 @@
+/* op.h: what an op is. One GLIA_OP block in one file of src/ops tells every reader of the graph (executor,
+ * differentiator, planner, printer, exporters, tests, docs) all it may want to know; nothing outside src/ops
+ * looks at an op's name to decide anything. */
+#ifndef GLIA_OP_H
+#define GLIA_OP_H
+
+#include "core/field.h"
+#include "glia/graph.h"
+#include "glia/random.h"
+
+enum { GLIA_MAX_INPUTS = 16, GLIA_MAX_OUTPUTS = 8 };
+
+typedef struct glia_op glia_op;
+
+typedef struct glia_type {
+    glia_dtype dtype;
+    glia_shape shape; /* dims may be symbolic while the graph is built, never while it runs */
+} glia_type;
+
+/* A dense C-order array at run time, borrowed from the plan. */
+typedef struct glia_view {
+    void *data;
+    glia_dtype dtype;
+    glia_shape shape;
+} glia_view;
+
+typedef enum glia_trait {
+    GLIA_TRAIT_ELEMENTWISE = 1 << 0,   /* out[i] depends on in[i] only, inputs broadcast as in NumPy */
+    GLIA_TRAIT_INPLACE = 1 << 1,       /* output 0 may use the memory of input 0 when types agree */
+    GLIA_TRAIT_ALIAS = 1 << 2,         /* output 0 is input 0 with another shape: no work at run time */
+    GLIA_TRAIT_TRAINING_ONLY = 1 << 3, /* identity of input 0 when not training */
+    GLIA_TRAIT_RANDOM = 1 << 4,        /* draws numbers from call->step's seed */
+    GLIA_TRAIT_NO_GRADIENT =
+        1 << 5, /* no gradient by nature (comparison, argmax) or by choice (backward ops) */
+    GLIA_TRAIT_ACTIVATION = 1 << 6, /* may be named by a layer's `activation` */
+    GLIA_TRAIT_INTERNAL = 1 << 7,   /* made by gradients and passes, not by people: no public builder */
+    GLIA_TRAIT_NO_ONNX = 1 << 8,    /* has no ONNX counterpart (backward ops) */
+} glia_trait;
+
+/* What stays the same during one run of a program. */
+typedef struct glia_step {
+    uint64_t seed;
+    uint64_t number; /* training step, so that random masks differ from step to step */
+    bool training;
+} glia_step;
+
+/* One call of an op at run time. Absent optional inputs have data NULL and rank 0. Row splitting hands
+ * `first_row` to ops whose result depends on the position (dropout): views start at that row of dimension 0.
+ */
+typedef struct glia_call {
+    const void *attrs;
+    const glia_view *in;
+    glia_view *out;
+    int n_in, n_out;
+    void *workspace; /* workspace_bytes of the op or kernel, 64-byte aligned; contents undefined */
+    const glia_step *step;
+    int64_t first_elem; /* elementwise splits: flat index of element 0 in the whole output */
+    const char *node;   /* for messages */
+    glia_error *err;
+} glia_call;
+
+/* The gradient rule's view of a node: given dy (one per output, NULL where the loss does not use that
+ * output), set dx[i] for the inputs with needed[i]. dx left NULL means zero. */
+typedef struct glia_gradient {
+    glia_graph *graph;
+    glia_value *const *x; /* inputs */
+    glia_value *const *y; /* outputs */
+    glia_value *const *dy;
+    const bool *needed;
+    int n_in, n_out;
+    const void *attrs;
+    glia_value **dx;
+} glia_gradient;
+
+/* A test case: the op-test engine does the rest. Inputs are made from `inputs`, one word an input:
+ *   "4x5"       f32 (f64 for the gradient check) normal values
+ *   "4x5:pos"   positive, 0.5 … 2        "4x5:unit"  in (0.05, 0.95)
+ *   "4x5:away"  normal, but at least 0.1 away from every integer (kinks, ties)
+ *   "4x5:distinct" distinct values at least 0.01 apart (max, argmax)
+ *   "4:i64<10"  i64 in [0, 10)  (also i32<, u8<)      "4:bool"
+ *   "-"         absent optional input          "scalar" rank 0
+ * tolerance 0 means the default: 1e-5 relative for kernels, 1e-6 for gradients in f64. */
+typedef struct glia_case {
+    const char *inputs;
+    const char *attrs; /* as text; NULL: defaults */
+    double tolerance;
+    const char *expect_error; /* non-NULL: inference must fail with a message that contains this */
+} glia_case;
+
+struct glia_op {
+    const char *name;
+    int version;        /* rises when the meaning of attributes or results changes; saved in files */
+    const char *doc;    /* formula in one line: "y = max(x, 0)" */
+    const char *source; /* article, standard or library that defines it, where it is not obvious */
+    int min_inputs, max_inputs;
+    int n_outputs;           /* 0 means 1 */
+    uint32_t traits;         /* glia_trait */
+    uint32_t shape_only;     /* bit i: only the shape of input i matters, not its data */
+    const glia_field *attrs; /* NULL: none */
+    size_t attrs_size;
+    /* Types of the outputs from types of the inputs. `in[i].shape.rank` is -1 for an absent optional input.
+     */
+    glia_status (*infer)(const glia_type *in, int n_in, const void *attrs, glia_type *out, glia_error *err);
+    void (*grad)(glia_gradient *g);
+    /* Plain loops over dense arrays: the oracle of every test and the fallback of every machine. f32 and f64.
+     */
+    glia_status (*ref)(const glia_call *call);
+    /* Bytes of call->workspace that ref needs (NULL: 0). Shapes are known. */
+    size_t (*workspace)(const glia_type *in, const glia_type *out, const void *attrs);
+    /* Which inputs are cut along dimension 0 together with all outputs (bit i), because row r of the outputs
+     * depends on row r of those inputs only; 0: cannot be cut. NULL: never. Elementwise ops need none. */
+    uint32_t (*rows)(const glia_type *in, int n_in, const void *attrs);
+    /* Floating-point operations of one run, for plans and reports (NULL: one per output element). */
+    double (*flops)(const glia_type *in, const glia_type *out, const void *attrs);
+    /* The issue "Out and in" fills these for every op. */
+    const char *onnx;   /* "Relu" */
+    int onnx_since;     /* first opset with this meaning */
+    const char *c_expr; /* elementwise: C expression in x (and y, z) */
+    void (*emit_c)(void *writer, const void *node);
+    const glia_case *cases; /* ends with inputs == NULL */
+};
+
+#define GLIA_OP(op_name) const glia_op glia__op_##op_name
+#define GLIA_CASES(...)    \
+    (const glia_case[]) {  \
+        __VA_ARGS__, {     \
+            .inputs = NULL \
+        }                  \
+    }
+
+/* The generated registry, sorted by name. */
+extern const glia_op *const glia__ops[];
+extern const size_t glia__ops_count;
+const glia_op *glia__op_find(const char *name); /* NULL when unknown */
+
+/* Infer and rows rules that many ops share. */
+glia_status glia__infer_same(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                             glia_error *err); /* output 0 = input 0; must be float */
+glia_status glia__infer_broadcast(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                  glia_error *err);
+bool glia__shape_broadcast(const glia_shape *a, const glia_shape *b, glia_shape *out);
+uint32_t glia__rows_first(const glia_type *in, int n_in, const void *attrs); /* input 0 only */
+uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs);   /* every input */
+/* Negative axes count from the end; false when out of range. */
+bool glia__axis_resolve(int64_t axis, int rank, int *out);
+
+/* Shorthand for gradient rules: nodes without attributes. */
+glia_value *glia__apply1(const char *op, glia_value *a);
+glia_value *glia__apply2(const char *op, glia_value *a, glia_value *b);
+glia_value *glia__apply3(const char *op, glia_value *a, glia_value *b, glia_value *c);
+
+/* Runs `...` with T as float or double. */
+#define GLIA_FOR_FLOAT(dtype, ...) \
+    do {                           \
+        if ((dtype) == GLIA_F64) { \
+            typedef double T;      \
+            __VA_ARGS__            \
+        } else {                   \
+            typedef float T;       \
+            __VA_ARGS__            \
+        }                          \
+    } while (0)
+
+/* The same with T also i32, i64, u8 (bool counts as u8). */
+#define GLIA_FOR_NUMBER(dtype, ...)             \
+    do {                                        \
+        switch (dtype) {                        \
+        case GLIA_I32: {                        \
+            typedef int32_t T;                  \
+            __VA_ARGS__                         \
+        } break;                                \
+        case GLIA_I64: {                        \
+            typedef int64_t T;                  \
+            __VA_ARGS__                         \
+        } break;                                \
+        case GLIA_U8:                           \
+        case GLIA_BOOL: {                       \
+            typedef uint8_t T;                  \
+            __VA_ARGS__                         \
+        } break;                                \
+        default:                                \
+            GLIA_FOR_FLOAT(dtype, __VA_ARGS__); \
+            break;                              \
+        }                                       \
+    } while (0)
+
+#endif

@@ -1,0 +1,43 @@
+/* layer.h: what a layer is. A layer composes ops and parameters; one GLIA_LAYER block in src/train/layers_*.c
+ * gives its builder from C, its place in the model file, its documentation and its checks. */
+#ifndef GLIA_TRAIN_LAYER_H
+#define GLIA_TRAIN_LAYER_H
+
+#include "core/field.h"
+#include "glia/model.h"
+
+/* What build gets. Inputs are never NULL; their count is within the definition's bounds. */
+typedef struct glia_layer_build {
+    glia_model *model;
+    glia_graph *graph; /* scope is set to the layer's name */
+    glia_value *const *inputs;
+    int n_inputs;
+    const char *name; /* "conv2d_1" */
+} glia_layer_build;
+
+typedef struct glia_layer_def {
+    const char *name; /* "conv2d": the word of the model file */
+    const char *doc;  /* formula and shapes, one or two lines */
+    int min_inputs, max_inputs;
+    const glia_field *fields; /* options; NULL: none. A `name` field is not listed here: every layer has it */
+    size_t options_size;
+    const char *shorthand; /* the field that `- dense: 10` sets; NULL: none */
+    /* Options are resolved: defaults filled, bounds checked. Errors: glia_graph_fail, return NULL. */
+    glia_value *(*build)(const glia_layer_build *b, const void *options);
+} glia_layer_def;
+
+#define GLIA_LAYER(layer_name) const glia_layer_def glia__layer_def_##layer_name
+
+extern const glia_layer_def *const glia__layers[];
+extern const size_t glia__layers_count;
+const glia_layer_def *glia__layer_find(const char *name);
+
+/* Applies a layer: names it ("kind", "kind_1", … when `name` is NULL), checks inputs and options, builds, and
+ * lists it in the model. `options` is the definition's struct (zero means default when `resolved` is false).
+ * NULL on failure; the model then holds the error with the layer's name. */
+glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, const char *name,
+                              glia_value *const *inputs, int count, const void *options, bool resolved);
+/* The model that owns `value`'s graph, or NULL. */
+glia_model *glia__model_of(const glia_value *value);
+
+#endif

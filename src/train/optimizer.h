@@ -1,0 +1,34 @@
+/* optimizer.h: what an optimiser is: one GLIA_OPTIMIZER block in src/train/optimizers.c. Parameters,
+ * gradients and moments are each one contiguous block of f32, so that a step is one loop. */
+#ifndef GLIA_TRAIN_OPTIMIZER_H
+#define GLIA_TRAIN_OPTIMIZER_H
+
+#include "core/field.h"
+#include "glia/train.h"
+
+typedef struct glia_optimizer_step {
+    const glia_optimizer_options *options; /* resolved */
+    float *params;
+    const float *gradients;
+    float *moments[2];    /* zero before the first step; only the first n_moments are there */
+    int64_t begin, end;   /* elements to update */
+    int64_t number;       /* 1 for the first step */
+    float gradient_scale; /* from clipping; 1 otherwise */
+} glia_optimizer_step;
+
+typedef struct glia_optimizer {
+    const char *name, *doc;   /* doc: the update formula */
+    const char *source;       /* the article */
+    const glia_field *fields; /* of glia_optimizer_options: those it uses, with its defaults */
+    int n_moments;
+    const char *moment_names[2]; /* in checkpoints: "m", "v" */
+    void (*update)(const glia_optimizer_step *step);
+} glia_optimizer;
+
+#define GLIA_OPTIMIZER(optimizer_name) const glia_optimizer glia__optimizer_##optimizer_name
+
+extern const glia_optimizer *const glia__optimizers[];
+extern const size_t glia__optimizers_count;
+const glia_optimizer *glia__optimizer_find(const char *name);
+
+#endif
