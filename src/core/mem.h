@@ -71,6 +71,11 @@ void glia__text_add_json(glia_text *text, const char *string);
 void glia__text_add_number(glia_text *text, double value);
 void glia__text_free(glia_text *text);
 
+/* Strict numbers: the whole text, decimal, no spaces, not beyond the type's range (nor NaN or infinite);
+ * whatever the locale, the decimal point is ".". False, with *out untouched, otherwise. */
+bool glia__parse_int(const char *text, int64_t *out);
+bool glia__parse_double(const char *text, double *out);
+
 /* The nearest of `words` to `word` (edit distance, at most a third of its length wrong), or NULL. */
 const char *glia__nearest_word(const char *word, const char *const *words, size_t count);
 
