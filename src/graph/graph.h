@@ -40,6 +40,9 @@ struct glia_graph {
 
 /* Marks nodes[i] true when `outputs` need node i. `marks` holds graph->n_nodes bytes. */
 void glia__graph_mark(const glia_graph *graph, glia_value *const *outputs, int count, bool *marks);
+/* Append to the graph's arrays and set ids; false when out of memory. */
+bool glia__graph_add_value(glia_graph *graph, glia_value *value);
+bool glia__graph_add_node(glia_graph *graph, glia_node *node);
 /* The first graph found among `inputs`, or NULL. */
 glia_graph *glia__graph_of(glia_value *const *inputs, int count);
 
