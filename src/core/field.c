@@ -269,6 +269,14 @@ void glia__fields_fill(const glia_field *fields, void *object) {
         if (is_zero(f, object)) set_initial(f, object);
 }
 
+void glia__fields_fill_illegal(const glia_field *fields, void *object) {
+    for (const glia_field *f = fields; f && f->name; f++) {
+        bool bounded = f->min < f->max && (f->min > 0 || f->max < 0);
+        bool unset = f->kind == GLIA_FIELD_BOOL || f->kind == GLIA_FIELD_STRING;
+        if ((bounded || unset) && is_zero(f, object)) set_initial(f, object);
+    }
+}
+
 const glia_field *glia__field_find(const glia_field *fields, const char *name) {
     for (const glia_field *f = fields; f && f->name && name; f++)
         if (strcmp(f->name, name) == 0) return f;

@@ -49,6 +49,9 @@ typedef struct glia_field {
 void glia__fields_init(const glia_field *fields, void *object);
 /* Replaces fields that are zero (all bytes; strings: NULL) with their default: "zero means default". */
 void glia__fields_fill(const glia_field *fields, void *object);
+/* The same, but only where zero is no legal value (bounds exclude it; bools; strings): for op attributes,
+ * where axis 0 is an axis. */
+void glia__fields_fill_illegal(const glia_field *fields, void *object);
 /* Parses `text` into the field. Errors say what was expected: "expected an integer from 1 to 4096, found
  * 'x'". */
 glia_status glia__field_parse(const glia_field *field, void *object, const char *text, glia_arena *arena,

@@ -37,10 +37,12 @@ static const void *copy_attrs(glia_graph *graph, const glia_op *op, const void *
     if (!op->attrs) return &none;
     char *copy = glia__arena_alloc(&graph->arena, op->attrs_size);
     if (!copy) return NULL;
-    if (attrs)
+    if (attrs) {
         memcpy(copy, attrs, op->attrs_size);
-    else
+        glia__fields_fill_illegal(op->attrs, copy);
+    } else {
         glia__fields_init(op->attrs, copy);
+    }
     for (const glia_field *f = op->attrs; f->name; f++) {
         const char **text = (const char **)(void *)(copy + f->offset);
         if (f->kind != GLIA_FIELD_STRING || !*text) continue;
