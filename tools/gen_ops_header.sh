@@ -21,7 +21,7 @@ extern "C" {
 EOF
     for f in "$@"; do
         awk -v name="$(basename "$f" .c)" '
-            /^#endif \/\* GLIA_OPS_HEADER \*\// { on = 0 }
+            /^#endif +\/\* GLIA_OPS_HEADER \*\// { on = 0 }
             on { print }
             /^#ifdef GLIA_OPS_HEADER/ { on = 1; printf "\n/* --- %s --- */\n\n", name }' "$f"
     done

@@ -137,10 +137,18 @@ const glia_op *glia__op_find(const char *name); /* NULL when unknown */
 glia_status glia__infer_same(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                              glia_error *err); /* output 0 = input 0; must be float */
 glia_status glia__infer_broadcast(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                                  glia_error *err);
+                                  glia_error *err); /* equal number dtypes, NumPy broadcasting */
 bool glia__shape_broadcast(const glia_shape *a, const glia_shape *b, glia_shape *out);
 uint32_t glia__rows_first(const glia_type *in, int n_in, const void *attrs); /* input 0 only */
 uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs);   /* every input */
+/* "f32 N×10", for messages; returns `out`. */
+const char *glia__type_text(const glia_type *type, char *out, size_t capacity);
+/* What infer rules check, with a message that names the types: f32 or f64; not bool or bf16; equal dtypes;
+ * shapes that broadcast. */
+glia_status glia__check_float(const glia_type *type, glia_error *err);
+glia_status glia__check_number(const glia_type *type, glia_error *err);
+glia_status glia__check_same_dtype(const glia_type *a, const glia_type *b, glia_error *err);
+glia_status glia__check_broadcast(const glia_shape *a, const glia_shape *b, glia_shape *out, glia_error *err);
 /* Negative axes count from the end; false when out of range. */
 bool glia__axis_resolve(int64_t axis, int rank, int *out);
 
@@ -148,6 +156,13 @@ bool glia__axis_resolve(int64_t axis, int rank, int *out);
 glia_value *glia__apply1(const char *op, glia_value *a);
 glia_value *glia__apply2(const char *op, glia_value *a, glia_value *b);
 glia_value *glia__apply3(const char *op, glia_value *a, glia_value *b, glia_value *c);
+/* A number with the dtype of `like`; and value · number. */
+glia_value *glia__number(glia_value *like, double number);
+glia_value *glia__scaled(glia_value *value, double number);
+/* Takes a broadcast back: sums `value` over what was stretched, down to the shape of `like`. Adds no node when
+ * the shapes are equal. glia__broadcast_to is its counterpart. */
+glia_value *glia__sum_to(glia_value *value, glia_value *like);
+glia_value *glia__broadcast_to(glia_value *value, glia_value *like);
 
 /* Runs `...` with T as float or double. */
 #define GLIA_FOR_FLOAT(dtype, ...) \

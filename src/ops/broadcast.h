@@ -1,0 +1,28 @@
+/* broadcast.h: NumPy broadcasting at run time, for ops that compute place by place.
+ *
+ * A family gives a function for one row, and glia__broadcast_run calls it as few times as possible: adjacent
+ * dimensions that all inputs walk in the same way are merged, so that equal shapes, and a scalar beside an
+ * array, are one single row. */
+#ifndef GLIA_OPS_BROADCAST_H
+#define GLIA_OPS_BROADCAST_H
+
+#include "graph/op.h"
+
+enum { GLIA_BROADCAST_INPUTS = 3 };
+
+/* Computes `n` outputs. Input k walks by step[k]: 1, or 0 when the same element serves the whole row. */
+typedef void glia__broadcast_row(void *out, const void *const *in, const int64_t *step, int64_t n);
+
+/* The merged walk over an output. `step` is in elements and 0 along stretched dimensions. */
+typedef struct glia_broadcast {
+    int rank; /* at least 1 */
+    int64_t dim[GLIA_MAX_RANK];
+    int64_t step[GLIA_BROADCAST_INPUTS][GLIA_MAX_RANK];
+} glia_broadcast;
+
+/* `in` are shapes that broadcast to `out`; all are known. */
+void glia__broadcast_init(glia_broadcast *walk, const glia_shape *out, const glia_shape *const *in, int n_in);
+/* Runs `row` over output 0 of a call with up to three inputs. */
+void glia__broadcast_run(const glia_call *call, glia__broadcast_row *row);
+
+#endif

@@ -1,0 +1,96 @@
+/* unary.c: y = f(x), place by place, any shape. Activations are in activation.c. */
+
+#include "ops/expr.h"
+
+#ifdef GLIA_OPS_HEADER
+GLIA_API glia_value *glia_op_neg(glia_value *x);        /* −x */
+GLIA_API glia_value *glia_op_abs(glia_value *x);        /* |x| */
+GLIA_API glia_value *glia_op_sign(glia_value *x);       /* −1, 0 or 1 */
+GLIA_API glia_value *glia_op_square(glia_value *x);     /* x² */
+GLIA_API glia_value *glia_op_sqrt(glia_value *x);       /* √x; NaN for x < 0 */
+GLIA_API glia_value *glia_op_rsqrt(glia_value *x);      /* 1/√x */
+GLIA_API glia_value *glia_op_reciprocal(glia_value *x); /* 1/x */
+GLIA_API glia_value *glia_op_exp(glia_value *x);        /* eˣ */
+GLIA_API glia_value *glia_op_expm1(glia_value *x);      /* eˣ − 1, accurate near 0 */
+GLIA_API glia_value *glia_op_log(glia_value *x);        /* ln x; NaN for x < 0 */
+GLIA_API glia_value *glia_op_log1p(glia_value *x);      /* ln(1 + x), accurate near 0 */
+GLIA_API glia_value *glia_op_sin(glia_value *x);        /* sin x, radians */
+GLIA_API glia_value *glia_op_cos(glia_value *x);        /* cos x, radians */
+GLIA_API glia_value *glia_op_erf(glia_value *x);        /* 2/√π ∫₀ˣ e^(−t²) dt */
+GLIA_API glia_value *glia_op_floor(glia_value *x);      /* the next whole number below */
+GLIA_API glia_value *glia_op_ceil(glia_value *x);       /* the next whole number above */
+GLIA_API glia_value *glia_op_round(glia_value *x);      /* the nearest whole number, halves to even */
+#endif                                                  /* GLIA_OPS_HEADER */
+
+/* One line an op: name, expression, gradient (dy, x, y → dx), then what differs in the block. */
+#define UNARY_OP(op, expr, gradient, ...)                      \
+    GLIA_EXPR_REF1(op, expr, )                                 \
+    static void op##_grad(glia_gradient *g) {                  \
+        glia_value *dy = g->dy[0], *x = g->x[0], *y = g->y[0]; \
+        (void)x, (void)y;                                      \
+        g->dx[0] = (gradient);                                 \
+    }                                                          \
+    glia_value *glia_op_##op(glia_value *x) {                  \
+        return glia__apply1(#op, x);                           \
+    }                                                          \
+    GLIA_OP(op) = {.name = #op,                                \
+                   .version = 1,                               \
+                   .min_inputs = 1,                            \
+                   .max_inputs = 1,                            \
+                   .infer = glia__infer_same,                  \
+                   .grad = op##_grad,                          \
+                   .ref = op##_ref,                            \
+                   .c_expr = #expr,                            \
+                   __VA_ARGS__}
+
+#define PLAIN         .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE
+#define PLAIN_NO_ONNX .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX
+/* Shapes that every unary op is tried with; `kind` keeps the values where the function is smooth. */
+#define CASES(kind)                                                                                      \
+    .cases = GLIA_CASES({.inputs = "4x5:" kind}, {.inputs = "2x3x17:" kind}, {.inputs = "scalar:" kind}, \
+                        {.inputs = "1:" kind}, {.inputs = "0x3:" kind},                                  \
+                        {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"},       \
+                        {.inputs = "2x3:bool", .expect_error = "expected f32 or f64, found bool 2×3"})
+
+/* The gradient of a step function: zero wherever it exists. */
+#define ZERO ((void)dy, NULL)
+
+UNARY_OP(neg, -x, glia__apply1("neg", dy), .doc = "y = −x", .onnx = "Neg", .onnx_since = 6, PLAIN,
+         CASES("away"));
+UNARY_OP(abs, fabs(x), glia__apply2("mul", dy, glia__apply1("sign", x)), .doc = "y = |x|; gradient 0 at 0",
+         .onnx = "Abs", .onnx_since = 6, PLAIN, CASES("away"));
+UNARY_OP(sign,
+         x > 0   ? 1
+         : x < 0 ? -1
+                 : x,
+         ZERO, .doc = "y = −1, 0 or 1; gradient 0", .onnx = "Sign", .onnx_since = 9, PLAIN, CASES("away"));
+UNARY_OP(square, (x * x), glia__apply2("mul", dy, glia__scaled(x, 2)), .doc = "y = x²", PLAIN_NO_ONNX,
+         CASES("away"));
+UNARY_OP(sqrt, sqrt(x), glia__apply2("div", glia__scaled(dy, 0.5), y), .doc = "y = √x", .onnx = "Sqrt",
+         .onnx_since = 6, PLAIN, CASES("pos"));
+UNARY_OP(rsqrt, 1 / sqrt(x), glia__apply2("div", glia__apply2("mul", glia__scaled(dy, -0.5), y), x),
+         .doc = "y = 1/√x", PLAIN_NO_ONNX, CASES("pos"));
+UNARY_OP(reciprocal, 1 / x, glia__apply1("neg", glia__apply2("mul", dy, glia__apply1("square", y))),
+         .doc = "y = 1/x", .onnx = "Reciprocal", .onnx_since = 6, PLAIN, CASES("pos"));
+UNARY_OP(exp, exp(x), glia__apply2("mul", dy, y), .doc = "y = eˣ", .onnx = "Exp", .onnx_since = 6, PLAIN,
+         CASES("away"));
+UNARY_OP(expm1, expm1(x), glia__apply2("mul", dy, glia__apply2("add", y, glia__number(y, 1))),
+         .doc = "y = eˣ − 1", PLAIN_NO_ONNX, CASES("away"));
+UNARY_OP(log, log(x), glia__apply2("div", dy, x), .doc = "y = ln x", .onnx = "Log", .onnx_since = 6, PLAIN,
+         CASES("pos"));
+UNARY_OP(log1p, log1p(x), glia__apply2("div", dy, glia__apply2("add", x, glia__number(x, 1))),
+         .doc = "y = ln(1 + x)", PLAIN_NO_ONNX, CASES("pos"));
+UNARY_OP(sin, sin(x), glia__apply2("mul", dy, glia__apply1("cos", x)), .doc = "y = sin x", .onnx = "Sin",
+         .onnx_since = 7, PLAIN, CASES("away"));
+UNARY_OP(cos, cos(x), glia__apply1("neg", glia__apply2("mul", dy, glia__apply1("sin", x))),
+         .doc = "y = cos x", .onnx = "Cos", .onnx_since = 7, PLAIN, CASES("away"));
+UNARY_OP(erf, erf(x),
+         glia__apply2("mul", glia__scaled(dy, 1.1283791670955126), /* 2/√π */
+                      glia__apply1("exp", glia__apply1("neg", glia__apply1("square", x)))),
+         .doc = "y = 2/√π ∫₀ˣ e^(−t²) dt", .onnx = "Erf", .onnx_since = 9, PLAIN, CASES("away"));
+UNARY_OP(floor, floor(x), ZERO, .doc = "y = ⌊x⌋; gradient 0", .onnx = "Floor", .onnx_since = 6, PLAIN,
+         CASES("away"));
+UNARY_OP(ceil, ceil(x), ZERO, .doc = "y = ⌈x⌉; gradient 0", .onnx = "Ceil", .onnx_since = 6, PLAIN,
+         CASES("away"));
+UNARY_OP(round, rint(x), ZERO, .doc = "y = the nearest whole number, halves to even; gradient 0",
+         .onnx = "Round", .onnx_since = 11, PLAIN, CASES("unit"));
