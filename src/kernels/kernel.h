@@ -3,6 +3,8 @@
 #ifndef GLIA_KERNEL_H
 #define GLIA_KERNEL_H
 
+#include <stdio.h>
+
 #include "graph/op.h"
 
 /* What a kernel is asked about: all shapes are known. */
@@ -35,5 +37,9 @@ typedef struct glia_kernel {
 /* The generated registry. */
 extern const glia_kernel *const glia__kernels[];
 extern const size_t glia__kernels_count;
+
+/* The kernel of highest priority that supports the query, or NULL: use .ref. Tells `trace` (NULL: nobody)
+ * what was chosen and why the others declined. */
+const glia_kernel *glia__kernel_choose(const glia_kernel_query *query, FILE *trace);
 
 #endif

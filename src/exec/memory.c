@@ -1,0 +1,84 @@
+/* memory.c: one block for everything that lives only during a run. Buffers whose lives do not overlap share
+ * bytes.
+ *
+ * Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): the
+ * largest buffer first, each at the lowest offset that is free during its whole life. */
+
+#include "exec/program.h"
+
+enum { ALIGNMENT = 64 };
+
+static size_t padded(size_t bytes) {
+    return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+static bool needs_place(const glia_buffer *buffer) {
+    return buffer->place == GLIA_PLACE_BLOCK && buffer->last >= 0 && buffer->bytes > 0;
+}
+
+/* Insertion sort keeps equal sizes in order, so that plans do not change from machine to machine. */
+static void sort_by_size(int *order, int count, const glia_buffer *buffers) {
+    for (int i = 1; i < count; i++) {
+        int moving = order[i], k = i;
+        for (; k > 0 && buffers[order[k - 1]].bytes < buffers[moving].bytes; k--) order[k] = order[k - 1];
+        order[k] = moving;
+    }
+}
+
+static bool lives_overlap(const glia_buffer *a, const glia_buffer *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The lowest offset where `buffer` fits between the placed ones that live at the same time. `placed` is kept
+ * sorted by offset. */
+static size_t lowest_offset(const glia_buffer *buffers, const glia_buffer *buffer, const int *placed,
+                            int count) {
+    size_t offset = 0;
+    for (int i = 0; i < count; i++) {
+        const glia_buffer *other = &buffers[placed[i]];
+        if (!lives_overlap(buffer, other)) continue;
+        if (offset + padded(buffer->bytes) <= other->offset) break;
+        offset = GLIA_MAX(offset, other->offset + padded(other->bytes));
+    }
+    return offset;
+}
+
+static void insert_by_offset(int *placed, int count, int buffer, const glia_buffer *buffers) {
+    int k = count;
+    for (; k > 0 && buffers[placed[k - 1]].offset > buffers[buffer].offset; k--) placed[k] = placed[k - 1];
+    placed[k] = buffer;
+}
+
+static bool plan_offsets(glia_program *program) {
+    int count = 0;
+    glia_buffer *buffers = program->buffers;
+    int *order = glia__arena_alloc(&program->arena, ((size_t)program->n_buffers + 1) * sizeof *order);
+    int *placed = glia__arena_alloc(&program->arena, ((size_t)program->n_buffers + 1) * sizeof *placed);
+    if (!order || !placed) return false;
+    for (int i = 0; i < program->n_buffers; i++) {
+        if (!needs_place(&buffers[i])) continue;
+        order[count++] = i;
+        program->unplanned_bytes += padded(buffers[i].bytes);
+    }
+    sort_by_size(order, count, buffers);
+    for (int i = 0; i < count; i++) {
+        glia_buffer *buffer = &buffers[order[i]];
+        buffer->offset = program->options.reuse_memory == GLIA_NO ? program->block_bytes
+                                                                  : lowest_offset(buffers, buffer, placed, i);
+        insert_by_offset(placed, i, order[i], buffers);
+        program->block_bytes = GLIA_MAX(program->block_bytes, buffer->offset + padded(buffer->bytes));
+    }
+    return true;
+}
+
+glia_status glia__program_place(glia_program *program, glia_error *err) {
+    if (!plan_offsets(program))
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+    if (!program->block_bytes) return GLIA_OK;
+    program->block = glia__alloc_aligned(program->allocator, program->block_bytes, 4096);
+    if (!program->block)
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY,
+                              "out of memory: the program needs a block of %.1f MB; try a smaller batch",
+                              (double)program->block_bytes / 1e6);
+    return GLIA_OK;
+}

@@ -1,0 +1,243 @@
+/* program.c: the life of a program: planned, bound, run, printed, freed. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/threads.h"
+#include "exec/program.h"
+
+glia_status glia_program_new(glia_program **out, const glia_graph *graph, glia_value *const *outputs,
+                             int count, glia_program_options options, glia_error *err) {
+    *out = NULL;
+    GLIA_TRY(glia_graph_status(graph, err));
+    for (int i = 0; i < count; i++)
+        if (!outputs[i] || outputs[i]->graph != graph)
+            return glia_error_set(err, GLIA_INVALID_ARGUMENT, "output %d is not a value of this graph", i);
+    glia_program *program = glia__calloc(options.allocator, 1, sizeof *program);
+    if (!program) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+    glia__arena_init(&program->arena, options.allocator);
+    if (options.threads <= 0) options.threads = glia__thread_cores();
+    options.threads = GLIA_MIN(options.threads, GLIA_MOST_THREADS);
+    program->allocator = options.allocator;
+    program->graph = graph;
+    program->options = options;
+    program->trace = getenv("GLIA_TRACE") && *getenv("GLIA_TRACE") == '1';
+    program->part_errors = glia__arena_alloc(&program->arena, (size_t)options.threads * sizeof(glia_error));
+    glia_status status = program->part_errors ? glia__program_plan(program, outputs, count, err)
+                                              : glia_error_set(err, GLIA_OUT_OF_MEMORY,
+                                                               "out of memory while planning the program");
+    if (status == GLIA_OK) status = glia__program_place(program, err);
+    if (status != GLIA_OK) {
+        glia_program_free(program);
+        return status;
+    }
+    *out = program;
+    return GLIA_OK;
+}
+
+void glia_program_free(glia_program *program) {
+    if (!program) return;
+    if (program->trace && program->runs) glia_program_print(program, stderr);
+    const glia_allocator *allocator = program->allocator;
+    for (int64_t i = 0; i < program->n_calls; i++) {
+        const glia_planned_call *call = &program->calls[i];
+        if (call->kernel && call->kernel->fini && call->state) call->kernel->fini(call->state);
+    }
+    glia__free(allocator, program->block, program->block_bytes);
+    glia__arena_free(&program->arena);
+    glia__free(allocator, program, sizeof *program);
+}
+
+static glia_planned_output *find_output(const glia_program *program, const glia_value *value) {
+    for (int i = 0; i < program->n_outputs; i++)
+        if (program->outputs[i].value == value) return &program->outputs[i];
+    return NULL;
+}
+
+/* Whether the buffer may simply be moved to the caller's memory: no other output lies in it. */
+static bool may_move(const glia_program *program, const glia_planned_output *output) {
+    if (program->buffers[output->buffer].source) return false;
+    for (int i = 0; i < program->n_outputs; i++)
+        if (&program->outputs[i] != output && program->outputs[i].buffer == output->buffer) return false;
+    return true;
+}
+
+glia_status glia_program_bind(glia_program *program, const glia_value *value, void *data, glia_error *err) {
+    if (!value || value->graph != program->graph)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the value to bind is not of this program's graph");
+    bool is_source = value->kind == GLIA_VALUE_INPUT || value->kind == GLIA_VALUE_PARAM;
+    int buffer = value->id < (int64_t)program->n_values ? program->buffer_of[value->id] : -1;
+    if (is_source) {
+        if (buffer < 0) return GLIA_OK; /* nothing in this program depends on it */
+        program->buffers[buffer].address = data;
+        program->resolved = false;
+        return GLIA_OK;
+    }
+    glia_planned_output *output = find_output(program, value);
+    if (!output)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "'%s' is neither an input, a parameter nor an output of the program",
+                              value->name);
+    if (may_move(program, output)) {
+        program->buffers[buffer].place = data ? GLIA_PLACE_BOUND : GLIA_PLACE_BLOCK;
+        program->buffers[buffer].address = data;
+    } else {
+        output->copy_to = data;
+    }
+    program->resolved = false;
+    return GLIA_OK;
+}
+
+static void *address_of(const glia_program *program, int buffer) {
+    const glia_buffer *b = &program->buffers[buffer];
+    return b->place == GLIA_PLACE_BLOCK ? program->block + b->offset : b->address;
+}
+
+/* Writes addresses to every view, once after each change of bindings. */
+static glia_status resolve(glia_program *program, glia_error *err) {
+    for (int i = 0; i < program->n_buffers; i++) {
+        const glia_buffer *buffer = &program->buffers[i];
+        if (buffer->place == GLIA_PLACE_BOUND && !buffer->address && buffer->bytes && buffer->last >= 0)
+            return glia_error_set(err, GLIA_INVALID_ARGUMENT, "'%s' is not bound to data",
+                                  glia_value_name(buffer->source));
+    }
+    for (int64_t c = 0; c < program->n_calls; c++) {
+        glia_planned_call *call = &program->calls[c];
+        for (int i = 0; i < call->node->n_inputs + call->node->n_outputs; i++)
+            call->views[i].data = call->buffers[i] < 0 ? NULL : address_of(program, call->buffers[i]);
+    }
+    program->resolved = true;
+    return GLIA_OK;
+}
+
+/* --- running -------------------------------------------------------------------------------------------- */
+
+static int64_t first_not_finite(const glia_view *view) {
+    if (view->dtype != GLIA_F32 && view->dtype != GLIA_F64) return -1;
+    glia_tensor tensor = glia_tensor_wrap(view->data, view->dtype, view->shape);
+    int64_t n = glia_shape_elems(&view->shape);
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(glia_tensor_get(&tensor, i))) return i;
+    return -1;
+}
+
+static glia_status not_finite(const glia_view *view, int64_t at, const char *what, const char *name,
+                              glia_error *err) {
+    glia_tensor tensor = glia_tensor_wrap(view->data, view->dtype, view->shape);
+    char shape[128];
+    if (err && err->status == GLIA_OK) snprintf(err->node, sizeof err->node, "%s", name);
+    return glia_error_set(err, GLIA_NOT_FINITE, "%s '%s' (%s) holds %g at element %lld", what, name,
+                          glia_shape_text(&view->shape, shape, sizeof shape), glia_tensor_get(&tensor, at),
+                          (long long)at);
+}
+
+/* The inputs of a call first: a bad source is named before the node that it spoils. */
+static glia_status check_views(const glia_planned_call *call, bool inputs, glia_error *err) {
+    const glia_node *node = call->node;
+    int begin = inputs ? 0 : node->n_inputs, end = inputs ? node->n_inputs : node->n_inputs + node->n_outputs;
+    for (int i = begin; i < end; i++) {
+        const glia_value *value = inputs ? node->inputs[i] : NULL;
+        if (inputs && (!value || value->node || (node->op->shape_only >> i & 1))) continue;
+        int64_t at = first_not_finite(&call->views[i]);
+        if (at < 0) continue;
+        if (!inputs) return not_finite(&call->views[i], at, "the result of", node->name, err);
+        return not_finite(&call->views[i], at, value->kind == GLIA_VALUE_PARAM ? "parameter" : "input",
+                          value->name, err);
+    }
+    return GLIA_OK;
+}
+
+#ifndef NDEBUG
+/* Dead memory becomes NaN in debug builds, so that a planner bug becomes a failing test. */
+static void poison_dead(const glia_program *program, int64_t call) {
+    if (program->options.reuse_memory == GLIA_NO) return;
+    for (int i = 0; i < program->n_buffers; i++) {
+        const glia_buffer *buffer = &program->buffers[i];
+        if (buffer->place == GLIA_PLACE_BLOCK && buffer->last == call)
+            memset(program->block + buffer->offset, 0xff, buffer->bytes);
+    }
+}
+#endif
+
+static double now_seconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static glia_status run_call(glia_program *program, int64_t c, const glia_step *step, glia_error *err) {
+    glia_planned_call *call = &program->calls[c];
+    bool check = program->options.check_finite == GLIA_YES;
+    if (check) GLIA_TRY(check_views(call, true, err));
+    double start = program->trace ? now_seconds() : 0;
+    glia_status status = glia__program_call(program, call, step, err);
+    if (program->trace) call->seconds += now_seconds() - start;
+    if (status != GLIA_OK) {
+        if (err && !*err->node) snprintf(err->node, sizeof err->node, "%s", call->node->name);
+        return glia_error_set(err, status, "%s failed: %s", call->node->name, glia_status_message(status));
+    }
+    if (check) GLIA_TRY(check_views(call, false, err));
+#ifndef NDEBUG
+    poison_dead(program, c);
+#endif
+    return GLIA_OK;
+}
+
+glia_status glia_program_run(glia_program *program, uint64_t number, glia_error *err) {
+    if (!program->resolved) GLIA_TRY(resolve(program, err));
+    glia_step step = {
+        .seed = program->options.seed, .number = number, .training = program->options.training == GLIA_YES};
+    for (int64_t c = 0; c < program->n_calls; c++) GLIA_TRY(run_call(program, c, &step, err));
+    for (int i = 0; i < program->n_outputs; i++) {
+        const glia_planned_output *output = &program->outputs[i];
+        if (output->copy_to)
+            memcpy(output->copy_to, address_of(program, output->buffer),
+                   program->buffers[output->buffer].bytes);
+    }
+    program->runs++;
+    return GLIA_OK;
+}
+
+glia_tensor glia_program_output(const glia_program *program, const glia_value *value) {
+    const glia_planned_output *output = find_output(program, value);
+    if (!output) return (glia_tensor){0};
+    void *data = output->copy_to ? output->copy_to : address_of(program, output->buffer);
+    return glia_tensor_wrap(data, output->type.dtype, output->type.shape);
+}
+
+/* --- telling -------------------------------------------------------------------------------------------- */
+
+glia_program_info glia_program_get_info(const glia_program *program) {
+    glia_program_info info = {.block_bytes = program->block_bytes,
+                              .unplanned_bytes = program->unplanned_bytes,
+                              .calls = program->n_calls};
+    for (int64_t i = 0; i < program->n_calls; i++) info.flops += program->calls[i].flops;
+    return info;
+}
+
+void glia_program_print(const glia_program *program, FILE *out) {
+    static const char *const splits[] = {"", " flat", " rows"};
+    char text[128];
+    for (int64_t c = 0; c < program->n_calls; c++) {
+        const glia_planned_call *call = &program->calls[c];
+        const glia_node *node = call->node;
+        fprintf(out, "%3lld %-32s %-24s", (long long)c, node->name,
+                call->kernel ? call->kernel->name : "ref");
+        if (call->split) fprintf(out, "%s/%d", splits[call->split], call->parts);
+        for (int i = 0; i < node->n_inputs + node->n_outputs; i++) {
+            if (i == node->n_inputs) fputs(" →", out);
+            if (call->buffers[i] < 0) continue;
+            fprintf(out, " %s", glia_shape_text(&call->views[i].shape, text, sizeof text));
+        }
+        fprintf(out, "  %.3g MFLOP", call->flops / 1e6);
+        if (call->workspace_bytes) fprintf(out, "  workspace %.3g KB", (double)call->workspace_bytes / 1e3);
+        if (program->trace && program->runs)
+            fprintf(out, "  %.1f µs", 1e6 * call->seconds / (double)program->runs);
+        fputc('\n', out);
+    }
+    glia_program_info info = glia_program_get_info(program);
+    fprintf(out, "%lld calls, %.3g MFLOP, block %.3g MB (%.3g MB without reuse)\n", (long long)info.calls,
+            info.flops / 1e6, (double)info.block_bytes / 1e6, (double)info.unplanned_bytes / 1e6);
+}
