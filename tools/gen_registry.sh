@@ -7,6 +7,11 @@ out=$1
 shift
 # table MACROS TYPE PREFIX HEADER: one sorted table
 table() {
+    # A name that a line break hides would be left out silently.
+    if grep -nE "^(static )?($1)\\($" $sources >&2; then
+        echo "gen_registry: the name of a block must stand on its first line" >&2
+        exit 1
+    fi
     names=$(sed -nE "s/^(static )?($1)\(([a-z0-9_]+)[,)].*/\3/p" $sources | LC_ALL=C sort)
     twice=$(printf '%s\n' "$names" | uniq -d)
     [ -z "$twice" ] || { echo "gen_registry: $2 defined twice: $twice" >&2; exit 1; }

@@ -196,7 +196,8 @@ static const glia_field clip_fields[] = {{.name = "min",
                                          {.name = NULL}};
 #define ATTRS(op) .attrs = op##_fields, .attrs_size = sizeof(glia_##op##_attrs)
 
-/* clang-format off: the expressions are texts of the C exporter too */
+/* The expressions are texts too: their spacing is kept. */
+/* clang-format off */
 
 ACTIVATION_OP(relu, y, x < 0 ? 0 : x, , .doc = "y = max(x, 0)", .onnx = "Relu", .onnx_since = 6, PLAIN,
               CASES);
@@ -215,16 +216,16 @@ BACKWARD_OP(leaky_relu_backward, y <= 0 ? slope * x : x, NONE, GLIA_EXPR_ATTR(le
 /* Never the exponential of a positive number, which would overflow. */
 ACTIVATION_OP(sigmoid, y, (x < 0 ? exp(-fabs(x)) : 1) / (1 + exp(-fabs(x))), , .doc = "y = 1/(1 + e⁻ˣ)",
               .onnx = "Sigmoid", .onnx_since = 6, PLAIN, CASES);
-BACKWARD_OP(sigmoid_backward, x *y *(1 - y), product(ddx, dy, one_minus_twice(kept)), ,
+BACKWARD_OP(sigmoid_backward, x * y * (1 - y), product(ddx, dy, one_minus_twice(kept)), ,
             .doc = "dx = dy·y·(1 − y)", BACKWARD_CASES("unit"));
 
 ACTIVATION_OP(tanh, y, tanh(x), , .doc = "y = tanh x", .onnx = "Tanh", .onnx_since = 6, PLAIN, CASES);
-BACKWARD_OP(tanh_backward, x *(1 - y * y), product(ddx, dy, glia__scaled(kept, -2)), ,
+BACKWARD_OP(tanh_backward, x * (1 - y * y), product(ddx, dy, glia__scaled(kept, -2)), ,
             .doc = "dx = dy·(1 − y²)", BACKWARD_CASES("unit"));
 
 ACTIVATION_OP(softplus, x, (x < 0 ? 0 : x) + log1p(exp(-fabs(x))), , .doc = "y = ln(1 + eˣ)",
               .onnx = "Softplus", .onnx_since = 1, PLAIN, CASES);
-BACKWARD_OP(softplus_backward, x *(y < 0 ? exp(-fabs(y)) : 1) / (1 + exp(-fabs(y))),
+BACKWARD_OP(softplus_backward, x * (y < 0 ? exp(-fabs(y)) : 1) / (1 + exp(-fabs(y))),
             product(glia__apply2("sigmoid_backward", ddx, glia_op_sigmoid(kept)), dy, glia__number(dy, 1)), ,
             .doc = "dx = dy/(1 + e⁻ˣ)", BACKWARD_CASES("away"));
 
@@ -252,11 +253,11 @@ ACTIVATION_OP(silu, x, x / (1 + exp(-x)), , .doc = "y = x·sigmoid(x)",
 BACKWARD_OP(silu_backward, x / (1 + exp(-y)) * (1 + y / (1 + exp(y))), silu_second(ddx, dy, kept), ,
             .doc = "dx = dy·s·(1 + x·(1 − s)), s = sigmoid(x)", BACKWARD_CASES("away"));
 
-/* Exact: erfc keeps the small results of negative x. 1.5957691 = 2√(2/π), since (1 + tanh u)/2 = 1/(1 +
- * e^(−2u)). */
+/* Exact: erfc keeps the small results of negative x.
+ * 1.5957691 = 2√(2/π), since (1 + tanh u)/2 = 1/(1 + e^(−2u)). */
 ACTIVATION_OP(gelu, x,
               approximate ? x / (1 + exp((T)-1.5957691216057308 * (x + (T)0.044715 * x * x * x)))
-                          : x *erfc(x *(T)-0.7071067811865476) / 2,
+                          : x * erfc(x * (T)-0.7071067811865476) / 2,
               const bool approximate = ((const glia_gelu_attrs *)c->attrs)->approximate != 0,
               .doc = "y = x·Φ(x), Φ(x) = (1 + erf(x/√2))/2, or x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2",
               .source = "Hendrycks, Gimpel 2016", .onnx = "Gelu", .onnx_since = 20, PLAIN, ATTRS(gelu),
@@ -267,18 +268,16 @@ LAST_BACKWARD_OP(gelu_backward,
                            (1 +
                             y * (1 - 1 / (1 + exp((T)-1.5957691216057308 * (y + (T)0.044715 * y * y * y)))) *
                                 (T)1.5957691216057308 * (1 + (T)0.134145 * y * y))
-                     : x *(erfc(y *(T)-0.7071067811865476) / 2 + y * (T)0.3989422804014327 * exp(-y * y / 2)),
+                     : x * (erfc(y * (T)-0.7071067811865476) / 2 + y * (T)0.3989422804014327 * exp(-y * y / 2)),
                  const bool approximate = ((const glia_gelu_attrs *)c->attrs)->approximate != 0,
                  .doc = "dx = dy·(Φ(x) + x·φ(x)), or the slope of the approximation", ATTRS(gelu),
                  .cases = GLIA_CASES({.inputs = "4x5 4x5"},
                                      {.inputs = "3x4 3x4", .attrs = "approximate=tanh"}, BACKWARD_ERROR));
 
 ACTIVATION_OP(hard_sigmoid, y,
-              alpha *x + beta < 0    ? 0
-              : alpha * x + beta > 1 ? 1
-                                     : alpha * x + beta,
-              GLIA_EXPR_ATTR(hard_sigmoid, alpha);
-              GLIA_EXPR_ATTR(hard_sigmoid, beta), .doc = "y = min(max(alpha·x + beta, 0), 1)",
+              alpha * x + beta < 0 ? 0 : alpha * x + beta > 1 ? 1 : alpha * x + beta,
+              GLIA_EXPR_ATTR(hard_sigmoid, alpha); GLIA_EXPR_ATTR(hard_sigmoid, beta),
+              .doc = "y = min(max(alpha·x + beta, 0), 1)",
               .onnx = "HardSigmoid", .onnx_since = 6, PLAIN, ATTRS(hard_sigmoid),
               .cases = GLIA_CASES(SHAPES, {.inputs = "3x4:away", .attrs = "alpha=2 beta=0.1"}, ERRORS));
 BACKWARD_OP(hard_sigmoid_backward, y > 0 && y < 1 ? alpha * x : 0, NONE, GLIA_EXPR_ATTR(hard_sigmoid, alpha),
@@ -286,16 +285,19 @@ BACKWARD_OP(hard_sigmoid_backward, y > 0 && y < 1 ? alpha * x : 0, NONE, GLIA_EX
             .cases = GLIA_CASES({.inputs = "4x5 4x5:away"}, {.inputs = "3 3:unit", .attrs = "alpha=2"},
                                 BACKWARD_ERROR));
 
-ACTIVATION_OP(
-    clip, x, x<min ? min : x> max ? max : x, GLIA_EXPR_ATTR(clip, min);
-    GLIA_EXPR_ATTR(clip, max), .doc = "y = min(max(x, min), max); at the bounds the gradient passes",
-    .onnx = "Clip", .onnx_since = 11, .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE, ATTRS(clip),
-    .cases = GLIA_CASES(
-        {.inputs = "4x5:away", .attrs = "min=-1 max=1"}, {.inputs = "3:away", .attrs = "min=0 max=6"},
-        {.inputs = "3:away", .attrs = "min=-inf max=0"}, {.inputs = "0x3", .attrs = "min=0 max=1"},
-        {.inputs = "3:i64<9", .attrs = "min=0 max=1", .expect_error = "expected f32 or f64, found i64 3"}));
-BACKWARD_OP(clip_backward, y >= min && y <= max ? x : 0, NONE, GLIA_EXPR_ATTR(clip, min);
-            GLIA_EXPR_ATTR(clip, max), .doc = "dx = dy where min ≤ x ≤ max, else 0", ATTRS(clip),
+ACTIVATION_OP(clip, x, x < min ? min : x > max ? max : x,
+              GLIA_EXPR_ATTR(clip, min); GLIA_EXPR_ATTR(clip, max),
+              .doc = "y = min(max(x, min), max); at the bounds the gradient passes",
+              .onnx = "Clip", .onnx_since = 11, .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE, ATTRS(clip),
+              .cases = GLIA_CASES({.inputs = "4x5:away", .attrs = "min=-1 max=1"},
+                                  {.inputs = "3:away", .attrs = "min=0 max=6"},
+                                  {.inputs = "3:away", .attrs = "min=-inf max=0"},
+                                  {.inputs = "0x3", .attrs = "min=0 max=1"},
+                                  {.inputs = "3:i64<9", .attrs = "min=0 max=1",
+                                   .expect_error = "expected f32 or f64, found i64 3"}));
+BACKWARD_OP(clip_backward, y >= min && y <= max ? x : 0, NONE,
+            GLIA_EXPR_ATTR(clip, min); GLIA_EXPR_ATTR(clip, max),
+            .doc = "dx = dy where min ≤ x ≤ max, else 0", ATTRS(clip),
             .cases = GLIA_CASES(
                 {.inputs = "4x5 4x5:away", .attrs = "min=-1 max=1"},
                 {.inputs = "3 4", .attrs = "min=0 max=1", .expect_error = "dy f32 3 and f32 4 differ"}));

@@ -130,7 +130,8 @@ static glia_status infer_float(const glia_type *in, int n_in, const void *attrs,
     .cases = GLIA_CASES(BROADCAST_CASES(ka, kb), \
                         {.inputs = "2:i64<9 2:i64<9", .expect_error = "expected f32 or f64, found i64 2"})
 
-/* clang-format off: the expressions are texts of the C exporter too */
+/* The expressions are texts too: their spacing is kept. */
+/* clang-format off */
 WRAPPING_ROWS(add, x + y)
 NUMBER_OP(add, x + y, .doc = "y = a + b", .onnx = "Add", .onnx_since = 7, PLAIN,
           NUMBER_CASES("away", "away"));
@@ -139,8 +140,8 @@ WRAPPING_ROWS(sub, x - y)
 NUMBER_OP(sub, x - y, .doc = "y = a − b", .onnx = "Sub", .onnx_since = 7, PLAIN,
           NUMBER_CASES("away", "away"));
 
-WRAPPING_ROWS(mul, x *y)
-NUMBER_OP(mul, x *y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, PLAIN, NUMBER_CASES("away", "away"));
+WRAPPING_ROWS(mul, x * y)
+NUMBER_OP(mul, x * y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, PLAIN, NUMBER_CASES("away", "away"));
 
 FLOAT_OP(div, x / y, .doc = "y = a / b", .onnx = "Div", .onnx_since = 7, PLAIN, FLOAT_CASES("away", "pos"));
 

@@ -55,16 +55,14 @@ GLIA_API glia_value *glia_op_round(glia_value *x);      /* the nearest whole num
 /* The gradient of a step function: zero wherever it exists. */
 #define ZERO ((void)dy, NULL)
 
+/* The expressions are texts too: their spacing is kept. */
+/* clang-format off */
 UNARY_OP(neg, -x, glia__apply1("neg", dy), .doc = "y = −x", .onnx = "Neg", .onnx_since = 6, PLAIN,
          CASES("away"));
 UNARY_OP(abs, fabs(x), glia__apply2("mul", dy, glia__apply1("sign", x)), .doc = "y = |x|; gradient 0 at 0",
          .onnx = "Abs", .onnx_since = 6, PLAIN, CASES("away"));
-UNARY_OP(sign,
-         x > 0   ? 1
-         : x < 0 ? -1
-                 : x,
-         ZERO, .doc = "y = −1, 0 or 1; gradient 0", .onnx = "Sign", .onnx_since = 9, PLAIN, CASES("away"));
-UNARY_OP(square, (x * x), glia__apply2("mul", dy, glia__scaled(x, 2)), .doc = "y = x²", PLAIN_NO_ONNX,
+UNARY_OP(sign, x > 0 ? 1 : x < 0 ? -1 : x, ZERO, .doc = "y = −1, 0 or 1; gradient 0", .onnx = "Sign", .onnx_since = 9, PLAIN, CASES("away"));
+UNARY_OP(square, x * x, glia__apply2("mul", dy, glia__scaled(x, 2)), .doc = "y = x²", PLAIN_NO_ONNX,
          CASES("away"));
 UNARY_OP(sqrt, sqrt(x), glia__apply2("div", glia__scaled(dy, 0.5), y), .doc = "y = √x", .onnx = "Sqrt",
          .onnx_since = 6, PLAIN, CASES("pos"));
@@ -94,3 +92,4 @@ UNARY_OP(ceil, ceil(x), ZERO, .doc = "y = ⌈x⌉; gradient 0", .onnx = "Ceil", 
          CASES("away"));
 UNARY_OP(round, rint(x), ZERO, .doc = "y = the nearest whole number, halves to even; gradient 0",
          .onnx = "Round", .onnx_since = 11, PLAIN, CASES("unit"));
+/* clang-format on */
