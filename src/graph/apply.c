@@ -11,9 +11,10 @@ static glia_value *out_of_memory(glia_graph *graph) {
 /* Inputs: the right number, of one graph, and none that an earlier failure left NULL (unless optional). */
 static bool inputs_fit(glia_graph *graph, const glia_op *op, glia_value *const *inputs, int count) {
     if (count < op->min_inputs || count > op->max_inputs) {
-        glia_graph_fail(graph, GLIA_INVALID_ARGUMENT, NULL, "%s takes %d%s%d inputs, got %d", op->name,
-                        op->min_inputs, op->min_inputs == op->max_inputs ? "" : " to ", op->max_inputs,
-                        count);
+        char range[32];
+        snprintf(range, sizeof range, op->min_inputs == op->max_inputs ? "%d" : "%d to %d", op->min_inputs,
+                 op->max_inputs);
+        glia_graph_fail(graph, GLIA_INVALID_ARGUMENT, NULL, "%s takes %s inputs, got %d", op->name, range, count);
         return false;
     }
     for (int i = 0; i < count; i++) {

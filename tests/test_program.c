@@ -1,0 +1,174 @@
+/* test_program.c: planning and running: memory reuse, splits over workers, bindings, errors, allocations. */
+
+#include "test.h"
+
+#include "failing_allocator.h"
+#include "glia/graph.h"
+#include "glia/program.h"
+
+static glia_value *apply1(const char *op, glia_value *x) {
+    return glia_graph_apply(glia_value_graph(x), op, &x, 1, NULL);
+}
+static glia_value *apply2(const char *op, glia_value *a, glia_value *b) {
+    return glia_graph_apply(glia_value_graph(a ? a : b), op, (glia_value *[]){a, b}, 2, NULL);
+}
+
+/* y = a chain of elementwise ops over [N, 64] with branches, so that buffers die at different times. */
+static glia_value *chain(glia_graph *g, glia_value **x) {
+    *x = glia_graph_input(g, "x", GLIA_F32, GLIA_SHAPE(GLIA_DIM_BATCH, 64));
+    glia_value *a = apply1("tanh", *x), *b = apply2("mul", a, *x), *c = apply1("exp", b);
+    for (int i = 0; i < 6; i++) c = apply2("add", apply1("sigmoid", c), i % 2 ? a : b);
+    return apply2("sub", c, a);
+}
+
+static void run_chain(glia_program_options options, float *x, float *y, glia_program_info *info) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    glia_value *in, *out = chain(g, &in);
+    glia_program *p = NULL;
+    options.dims[0] = 512;
+    CHECK_OK(glia_program_new(&p, g, &out, 1, options, &err), &err);
+    CHECK_OK(glia_program_bind(p, in, x, &err), &err);
+    CHECK_OK(glia_program_run(p, 1, &err), &err);
+    CHECK_OK(glia_program_run(p, 2, &err), &err); /* a second run starts from dirty memory */
+    memcpy(y, glia_program_output(p, out).data, 512 * 64 * sizeof(float));
+    if (info) *info = glia_program_get_info(p);
+    glia_program_free(p);
+    glia_graph_free(g);
+}
+
+TEST(reuse_and_threads_change_no_bit) {
+    enum { BYTES = 512 * 64 * sizeof(float) };
+    float *x = malloc(BYTES), *plain = malloc(BYTES), *planned = malloc(BYTES);
+    for (int i = 0; i < 512 * 64; i++) x[i] = (float)(i % 97) / 50.0f - 1;
+    glia_program_info info;
+    run_chain((glia_program_options){.threads = 1, .reuse_memory = GLIA_NO, .reference = GLIA_YES}, x, plain,
+              NULL);
+    for (int threads = 1; threads <= 5; threads++) {
+        memset(planned, 0, BYTES);
+        run_chain((glia_program_options){.threads = threads}, x, planned, &info);
+        CHECK(memcmp(plain, planned, BYTES) == 0);
+    }
+    CHECK(info.block_bytes <= 4 * BYTES); /* a, b, c and one temporary are alive at once */
+    CHECK(info.unplanned_bytes >= info.block_bytes);
+    CHECK(info.calls > 10 && info.flops > 0);
+    free(x);
+    free(plain);
+    free(planned);
+}
+
+TEST(bindings) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    glia_value *x = glia_graph_input(g, "x", GLIA_F32, GLIA_SHAPE(GLIA_DIM_BATCH, 2));
+    glia_value *y = apply1("neg", x), *z = apply1("abs", y);
+    glia_value *outputs[] = {y, z, x};
+    glia_program *p = NULL;
+    CHECK_ERR(glia_program_new(&p, g, outputs, 3, (glia_program_options){0}, &err), GLIA_INVALID_ARGUMENT,
+              &err, "'x' has a dimension N (batch) that is not bound");
+    CHECK(p == NULL);
+    CHECK_OK(glia_program_new(&p, g, outputs, 3, (glia_program_options){.dims = {2}}, &err), &err);
+    CHECK_ERR(glia_program_run(p, 0, &err), GLIA_INVALID_ARGUMENT, &err, "'x' is not bound to data");
+    float xs[4] = {1, 2, 3, -4}, ys[4] = {0}, xcopy[4] = {0};
+    CHECK_OK(glia_program_bind(p, x, xs, &err), &err);
+    CHECK_OK(glia_program_bind(p, y, ys, &err), &err);
+    CHECK_OK(glia_program_run(p, 0, &err), &err);
+    const float *zs = glia_program_output(p, z).data;
+    CHECK_NEAR(ys[0], -1, 0);
+    CHECK_NEAR(ys[3], 4, 0);
+    CHECK_NEAR(zs[1], 2, 0);
+    CHECK_NEAR(zs[3], 4, 0);
+    CHECK(glia_program_output(p, x).data == xs);
+    float xs2[4] = {9, 8, 7, 6};
+    CHECK_OK(glia_program_bind(p, x, xs2, &err), &err);
+    CHECK_OK(glia_program_bind(p, y, NULL, &err), &err); /* back to the block */
+    CHECK_OK(glia_program_run(p, 0, &err), &err);
+    CHECK_NEAR(((const float *)glia_program_output(p, y).data)[0], -9, 0);
+    CHECK_NEAR(ys[0], -1, 0);
+    (void)xcopy;
+    glia_value *inner = apply1("exp", z);
+    CHECK_ERR(glia_program_bind(p, inner, ys, &err), GLIA_INVALID_ARGUMENT, &err, "neither an input");
+    glia_program_free(p);
+    glia_graph_free(g);
+}
+
+TEST(nothing_is_allocated_in_a_run) {
+    failing_allocator memory = {.allocator = {failing_alloc, failing_free, &memory}};
+    glia_graph *g = glia_graph_new(&memory.allocator);
+    glia_error err = {0};
+    glia_value *in, *out = chain(g, &in);
+    glia_program *p = NULL;
+    float x[8 * 64] = {0};
+    CHECK_OK(glia_program_new(&p, g, &out, 1,
+                              (glia_program_options){.dims = {8}, .allocator = &memory.allocator}, &err),
+             &err);
+    CHECK_OK(glia_program_bind(p, in, x, &err), &err);
+    long before = memory.count;
+    for (uint64_t i = 0; i < 3; i++) CHECK_OK(glia_program_run(p, i, &err), &err);
+    CHECK_INT(memory.count, before);
+    glia_program_free(p);
+    glia_graph_free(g);
+    CHECK_INT(memory.live_blocks, 0);
+}
+
+TEST(first_bad_node_is_named) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    glia_value *x = glia_graph_input(g, "x", GLIA_F32, GLIA_SHAPE(4));
+    glia_graph_set_scope(g, "root");
+    glia_value *y = apply1("exp", apply1("sqrt", apply1("neg", x)));
+    glia_program *p = NULL;
+    float xs[] = {-1, -4, 9, -1};
+    CHECK_OK(glia_program_new(&p, g, &y, 1, (glia_program_options){.check_finite = GLIA_YES}, &err), &err);
+    CHECK_OK(glia_program_bind(p, x, xs, &err), &err);
+    CHECK_ERR(glia_program_run(p, 1, &err), GLIA_NOT_FINITE, &err, "'root.sqrt' (4) holds");
+    xs[0] = INFINITY;
+    CHECK_ERR(glia_program_run(p, 1, &err), GLIA_NOT_FINITE, &err, "input 'x' (4) holds inf at element 0");
+    glia_program_free(p);
+    glia_graph_free(g);
+}
+
+TEST(every_allocation_may_fail) {
+    FOR_EACH_FAILURE(memory) {
+        glia_error err = {0};
+        glia_graph *g = glia_graph_new(&memory.allocator);
+        glia_status status = GLIA_OUT_OF_MEMORY;
+        glia_program *p = NULL;
+        if (g) {
+            glia_value *x = glia_graph_input(g, "x", GLIA_F32, GLIA_SHAPE(GLIA_DIM_BATCH, 4));
+            glia_value *w = glia_graph_param(g, "w", GLIA_F32, GLIA_SHAPE(4));
+            glia_value *y = apply1("tanh", x ? apply2("mul", x, w) : NULL);
+            status = glia_graph_status(g, &err);
+            if (status == GLIA_OK)
+                status = glia_program_new(
+                    &p, g, &y, 1, (glia_program_options){.dims = {3}, .allocator = &memory.allocator}, &err);
+        }
+        CHECK_FAILED_ONCE(memory, status);
+        glia_program_free(p);
+        glia_graph_free(g);
+    }
+}
+
+TEST(a_program_can_be_printed) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    char text[8192];
+    glia_value *in, *out = chain(g, &in);
+    glia_program *p = NULL;
+    CHECK_OK(glia_program_new(&p, g, &out, 1, (glia_program_options){.dims = {4096}, .threads = 2}, &err),
+             &err);
+    FILE *file = tmpfile();
+    glia_program_print(p, file);
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    CHECK_HAS(text, "4096×64 → 4096×64");
+    CHECK_HAS(text, "flat/2");
+    CHECK_HAS(text, "without reuse");
+    glia_program_free(p);
+    glia_graph_free(g);
+}
+
+TEST_MAIN(TEST_ENTRY(reuse_and_threads_change_no_bit), TEST_ENTRY(bindings),
+          TEST_ENTRY(nothing_is_allocated_in_a_run), TEST_ENTRY(first_bad_node_is_named),
+          TEST_ENTRY(every_allocation_may_fail), TEST_ENTRY(a_program_can_be_printed))
