@@ -16,43 +16,17 @@ GLIA_API glia_value *glia_op_maximum(glia_value *a, glia_value *b); /* the large
 GLIA_API glia_value *glia_op_minimum(glia_value *a, glia_value *b); /* the smaller; NaN if one is NaN */
 #endif                                                              /* GLIA_OPS_HEADER */
 
-/* One row for one dtype; a step of 0 means one element for the whole row. When both are 0, n is 1. */
-#define ROW(name, type, expr)                                                             \
-    static void name(void *out_, const void *const *in, const int64_t *step, int64_t n) { \
-        typedef type T;                                                                   \
-        const T *a = in[0], *b = in[1];                                                   \
-        T *out = out_;                                                                    \
-        if (step[0] == 0) {                                                               \
-            const T x = a[0];                                                             \
-            for (int64_t i = 0; i < n; i++) {                                             \
-                const T y = b[i];                                                         \
-                out[i] = (T)(expr);                                                       \
-            }                                                                             \
-        } else if (step[1] == 0) {                                                        \
-            const T y = b[0];                                                             \
-            for (int64_t i = 0; i < n; i++) {                                             \
-                const T x = a[i];                                                         \
-                out[i] = (T)(expr);                                                       \
-            }                                                                             \
-        } else {                                                                          \
-            for (int64_t i = 0; i < n; i++) {                                             \
-                const T x = a[i], y = b[i];                                               \
-                out[i] = (T)(expr);                                                       \
-            }                                                                             \
-        }                                                                                 \
-    }
-
-#define FLOAT_ROWS(op, expr)   \
-    ROW(op##_f32, float, expr) \
-    ROW(op##_f64, double, expr)
-#define SIGNED_ROWS(op, expr)    \
-    ROW(op##_i32, int32_t, expr) \
-    ROW(op##_i64, int64_t, expr)
+#define FLOAT_ROWS(op, expr)                         \
+    GLIA_BROADCAST_ROW(op##_f32, float, float, expr) \
+    GLIA_BROADCAST_ROW(op##_f64, double, double, expr)
+#define SIGNED_ROWS(op, expr)                            \
+    GLIA_BROADCAST_ROW(op##_i32, int32_t, int32_t, expr) \
+    GLIA_BROADCAST_ROW(op##_i64, int64_t, int64_t, expr)
 /* Sums and products of signed numbers as unsigned ones: the same bits, and overflow is defined. */
-#define WRAPPING_ROWS(op, expr)   \
-    ROW(op##_i32, uint32_t, expr) \
-    ROW(op##_i64, uint64_t, expr) \
-    ROW(op##_u8, uint8_t, expr)
+#define WRAPPING_ROWS(op, expr)                            \
+    GLIA_BROADCAST_ROW(op##_i32, uint32_t, uint32_t, expr) \
+    GLIA_BROADCAST_ROW(op##_i64, uint64_t, uint64_t, expr) \
+    GLIA_BROADCAST_ROW(op##_u8, uint8_t, uint8_t, expr)
 
 #define BINARY_BLOCK(op, text, infer_rule, ...)              \
     static void op##_grad(glia_gradient *g);                 \
@@ -149,7 +123,7 @@ FLOAT_OP(pow, pow(x, y), .doc = "y = aᵇ; gradient of b is 0 where a ≤ 0", .o
          PLAIN, FLOAT_CASES("pos", "away"));
 
 SIGNED_ROWS(mod, y == 0 || y == -1 ? 0 : x % y != 0 && (x % y < 0) != (y < 0) ? x % y + y : x % y)
-ROW(mod_u8, uint8_t, y == 0 ? 0 : x % y)
+GLIA_BROADCAST_ROW(mod_u8, uint8_t, uint8_t, y == 0 ? 0 : x % y)
 NUMBER_OP(mod, fmod(x, y) + (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? y : 0),
           .doc = "y = a − ⌊a/b⌋·b, with the sign of b; whole numbers: a mod 0 = 0",
           .source = "numpy.mod; ONNX Mod has this sign for whole numbers only",
@@ -157,13 +131,13 @@ NUMBER_OP(mod, fmod(x, y) + (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? y 
           NUMBER_CASES("away", "pos"));
 
 SIGNED_ROWS(maximum, x > y ? x : y)
-ROW(maximum_u8, uint8_t, x > y ? x : y)
+GLIA_BROADCAST_ROW(maximum_u8, uint8_t, uint8_t, x > y ? x : y)
 NUMBER_OP(maximum, x > y || x != x ? x : y,
           .doc = "y = max(a, b); NaN if one is NaN; a tie shares the gradient evenly", .onnx = "Max",
           .onnx_since = 12, PLAIN, NUMBER_CASES("distinct", "away"));
 
 SIGNED_ROWS(minimum, x < y ? x : y)
-ROW(minimum_u8, uint8_t, x < y ? x : y)
+GLIA_BROADCAST_ROW(minimum_u8, uint8_t, uint8_t, x < y ? x : y)
 NUMBER_OP(minimum, x < y || x != x ? x : y,
           .doc = "y = min(a, b); NaN if one is NaN; a tie shares the gradient evenly", .onnx = "Min",
           .onnx_since = 12, PLAIN, NUMBER_CASES("distinct", "away"));
