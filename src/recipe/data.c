@@ -1,0 +1,419 @@
+/* data.c: the `data` section: sources, splits, and one transform for all parts. */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "data/reader.h"
+#include "glia/random.h"
+#include "glia/version.h"
+#include "recipe/recipe.h"
+
+/* --- sources ----------------------------------------------------------------------------------------------
+ */
+
+/* Sources with more than one file name them; the order is that of the reader's text. */
+static const struct {
+    const char *reader, *files[3];
+} file_keys[] = {{"idx", {"images", "labels"}}, {"npy", {"inputs", "targets"}}, {"csv", {"table"}}};
+
+static bool is_named_set(const char *text, glia_dataset_named *out) {
+    size_t count = 0, length = strcspn(text, ":");
+    const glia_dataset_named *sets = glia_dataset_list(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(sets[i].name) != length || memcmp(sets[i].name, text, length) != 0) continue;
+        if (out) *out = sets[i];
+        return true;
+    }
+    return false;
+}
+
+static bool is_reader(const char *text, size_t length) {
+    for (size_t i = 0; i < glia__readers_count; i++)
+        if (strlen(glia__readers[i]->name) == length && memcmp(glia__readers[i]->name, text, length) == 0)
+            return true;
+    return false;
+}
+
+/* A file beside the model file wins over one in the current folder. */
+static void add_beside(const glia_recipe *recipe, const char *path, glia_text *out) {
+    size_t before = out->length;
+    if (path[0] != '/' && strcmp(recipe->folder, ".") != 0) glia__text_printf(out, "%s/", recipe->folder);
+    glia__text_add(out, path);
+    if (out->failed || out->length == before + strlen(path) || access(out->data + before, R_OK) == 0) return;
+    out->length = before;
+    glia__text_add(out, path);
+}
+
+/* Runs are read from anywhere: their files have whole paths. */
+static void add_whole(const glia_recipe *recipe, const char *path, glia_text *out) {
+    char whole[PATH_MAX];
+    (void)recipe;
+    glia__text_add(out, realpath(path, whole) ? whole : path);
+}
+
+/* "idx:a,b" with `add` applied to the paths after the colon; named sets stay. */
+static void add_source(const glia_recipe *recipe, const char *source,
+                       void (*add)(const glia_recipe *recipe, const char *path, glia_text *out),
+                       glia_text *out) {
+    char path[PATH_MAX];
+    size_t prefix = strcspn(source, ":");
+    if (!source[prefix] || !is_reader(source, prefix) || is_named_set(source, NULL)) {
+        glia__text_add(out, source);
+        return;
+    }
+    glia__text_add_bytes(out, source, prefix + 1);
+    for (const char *at = source + prefix + 1;;) {
+        size_t length = strcspn(at, ",");
+        snprintf(path, sizeof path, "%.*s", (int)GLIA_MIN(length, sizeof path - 1), at);
+        add(recipe, path, out);
+        if (!at[length]) break;
+        glia__text_add(out, ",");
+        at += length + 1;
+    }
+}
+
+/* {images: a, labels: b} in the order of the reader. */
+static glia_status add_files(const glia_yaml *node, glia_text *out, glia_error *err) {
+    char found[120];
+    const char *const *names = NULL;
+    for (size_t i = 0; i < GLIA_COUNT(file_keys); i++)
+        if (strcmp(file_keys[i].reader, node->key) == 0) names = file_keys[i].files;
+    size_t count = 0;
+    while (names && count < GLIA_COUNT(file_keys[0].files) && names[count]) count++;
+    for (const glia_yaml *n = node->first; n; n = n->next) {
+        bool known = node->kind == GLIA_YAML_LIST;
+        for (size_t i = 0; i < count; i++) known |= n->key && strcmp(names[i], n->key) == 0;
+        if (!known) return glia__recipe_unknown(n, "file", n->key, names, count, err);
+        if (n->kind != GLIA_YAML_TEXT)
+            return glia__yaml_error(n, err, GLIA_INVALID_ARGUMENT, "expected the name of a file, found %s",
+                                    glia__yaml_found(n, found, sizeof found));
+        if (node->kind == GLIA_YAML_LIST)
+            glia__text_printf(out, "%s%s", n == node->first ? "" : ",", n->text);
+    }
+    if (node->kind == GLIA_YAML_LIST) return GLIA_OK;
+    for (size_t i = 0; i < count; i++) {
+        const glia_yaml *n = glia__yaml_get(node, names[i]);
+        if (!n && i) continue; /* labels may be left out */
+        if (!n)
+            return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s needs '%s: FILE'", node->key,
+                                        names[i]);
+        glia__text_printf(out, "%s%s", i ? "," : "", n->text);
+    }
+    return GLIA_OK;
+}
+
+static glia_status source_text(const glia_yaml *node, const char *name, glia_text *out, glia_error *err) {
+    char found[120];
+    if (node->kind == GLIA_YAML_TEXT) {
+        glia__text_add(out, node->text);
+        return GLIA_OK;
+    }
+    if (node->kind != GLIA_YAML_MAP || node->count != 1 || node->first->kind == GLIA_YAML_NULL)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected a named set (mnist) or one of idx, csv, npy with its files "
+                                    "({csv: table.csv}), found %s",
+                                    name, glia__yaml_found(node, found, sizeof found));
+    glia__text_printf(out, "%s:", node->first->key);
+    if (node->first->kind != GLIA_YAML_TEXT) return add_files(node->first, out, err);
+    glia__text_add(out, node->first->text);
+    return GLIA_OK;
+}
+
+/* The word before ':' must be a set or a reader. */
+static glia_status check_source(const glia_yaml *node, const char *source, glia_error *err) {
+    size_t length = strcspn(source, ":"), sets = 0, count = 0;
+    const glia_dataset_named *named = glia_dataset_list(&sets);
+    const char *words[64];
+    char word[64];
+    if (is_named_set(source, NULL)) return GLIA_OK;
+    if (is_reader(source, length) && source[length] == ':') return GLIA_OK;
+    for (size_t i = 0; i < sets && count < 32; i++) words[count++] = named[i].name;
+    for (size_t i = 0; i < glia__readers_count && count < 60; i++) words[count++] = glia__readers[i]->name;
+    snprintf(word, sizeof word, "%.*s", (int)GLIA_MIN(length, sizeof word - 1), source);
+    glia_yaml at = node->kind == GLIA_YAML_MAP ? *node->first : *node;
+    if (node->kind == GLIA_YAML_TEXT) at.key = NULL;
+    if (is_reader(source, length))
+        return glia__yaml_error(&at, err, GLIA_INVALID_ARGUMENT, "expected '%s:FILE', found '%s'", word,
+                                word);
+    return glia__recipe_unknown(&at, "data source", word, words, count, err);
+}
+
+glia_status glia__recipe_read_source(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err) {
+    glia_text text, resolved;
+    const char *copy = NULL;
+    glia__text_init(&text, recipe->arena.allocator);
+    glia__text_init(&resolved, recipe->arena.allocator);
+    glia_status status = source_text(node, field->name, &text, err);
+    if (status == GLIA_OK && text.failed) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    if (status == GLIA_OK) status = check_source(node, text.data, err);
+    if (status == GLIA_OK) {
+        add_source(recipe, text.data, add_beside, &resolved);
+        copy = resolved.failed ? NULL : glia__arena_strdup(&recipe->arena, resolved.data);
+        if (!copy) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    }
+    glia__text_free(&text);
+    glia__text_free(&resolved);
+    if (status != GLIA_OK) return status;
+    *(const char **)((char *)recipe + field->offset) = copy;
+    return GLIA_OK;
+}
+
+void glia__recipe_print_source(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out) {
+    const char *source = *(const char *const *)((const char *)recipe + field->offset);
+    if (!source[0]) return;
+    glia__text_printf(out, "%*s%s: ", indent, "", field->name);
+    glia_text whole;
+    glia__text_init(&whole, out->allocator);
+    add_source(recipe, source, add_whole, &whole);
+    glia__yaml_quote(out, whole.data);
+    out->failed |= whole.failed;
+    glia__text_free(&whole);
+    glia__text_add(out, "\n");
+}
+
+/* --- the keys ---------------------------------------------------------------------------------------------
+ */
+
+#define AT(member) .offset = offsetof(glia_recipe, data.member)
+#define SOURCE(key, words)                                                                        \
+    {                                                                                             \
+        .field = {.name = #key, .kind = GLIA_FIELD_STRING, AT(key), .initial = "", .doc = words}, \
+        .read = glia__recipe_read_source, .print = glia__recipe_print_source                      \
+    }
+
+static const glia_recipe_key split_keys[] = {
+    {.field = {"validation", GLIA_FIELD_FLOAT, AT(split.validation), "0",
+               "cut off for validation: a share below 1, or a number of examples", .min = 0, .max = 1e15}},
+    {.field = {"test", GLIA_FIELD_FLOAT, AT(split.test), "0",
+               "cut off for the test, when the source has no test part", .min = 0, .max = 1e15}},
+    {.field = {"stratified", GLIA_FIELD_BOOL, AT(split.stratified), "no",
+               "every class gives the same share"}},
+    {.field = {.name = NULL}},
+};
+
+const glia_recipe_key glia__recipe_data_keys[] = {
+    SOURCE(source, "a named set (`glia data list`), `idx: {images: …, labels: …}`, `csv: …` or "
+                   "`npy: {inputs: …, targets: …}`; required"),
+    SOURCE(validation, "another source, for validation"),
+    SOURCE(test, "another source, for the test; a named set brings its own"),
+    {.field = {"scale", GLIA_FIELD_FLOAT, AT(scale), "0",
+               "multiplies inputs, e.g. 1/255; 0: 1/255 for pictures, 1 for others", .min = -1e30,
+               .max = 1e30}},
+    {.field =
+         {"normalize", GLIA_FIELD_BOOL, AT(normalize), "no",
+          "subtract the mean and divide by the standard deviation of each column or channel, measured on "
+          "the training part"}},
+    {.field = {"label", GLIA_FIELD_STRING, AT(label), "last",
+               "CSV: the column to predict, by name or number from 1, or `last`"}},
+    {.field = {"target", GLIA_FIELD_CHOICE, AT(target), "class", "CSV: what that column holds",
+               "class|values"}},
+    {.field = {"missing", GLIA_FIELD_CHOICE, AT(missing), "error", "CSV: what an empty cell or '?' becomes",
+               "error|mean"}},
+    {.field = {"limit", GLIA_FIELD_INT, AT(limit), "0", "use only the first so many examples; 0: all",
+               .min = 0, .max = 9e15}},
+    {.field = {.name = "split", .doc = "parts cut off the training data, by the seed"},
+     .section = split_keys},
+    {.field = {.name = NULL}},
+};
+
+/* --- opening ----------------------------------------------------------------------------------------------
+ */
+
+/* The place of a key of `data` for errors that only show when the data is read. */
+static void place_error(const glia_recipe *recipe, const char *section, const char *key, glia_error *err) {
+    const glia_yaml *node = glia__yaml_get(recipe->root, "data");
+    if (section) node = glia__yaml_get(node, section);
+    node = glia__yaml_get(node, key);
+    if (node) glia_error_at(err, node->origin, node->line, node->column);
+}
+
+static glia_status open_source(const glia_recipe *recipe, const char *source, const char *part,
+                               const glia_logger *logger, glia_dataset **out, glia_error *err) {
+    static const char *const targets[] = {"class", "values"}, *const missing[] = {"error", "mean"};
+    glia_dataset_options o = {.scale = recipe->data.scale,
+                              .label = recipe->data.label,
+                              .target = targets[recipe->data.target],
+                              .missing = missing[recipe->data.missing],
+                              .limit = recipe->data.limit,
+                              .logger = logger,
+                              .allocator = recipe->arena.allocator};
+    char full[128];
+    if (!strchr(source, ':')) {
+        snprintf(full, sizeof full, "%s:%s", source, part);
+        source = full;
+    }
+    return glia_dataset_open_with(out, source, o, err);
+}
+
+/* A named set without ":part" has parts of its own. */
+static bool has_part(const char *source, const char *part) {
+    glia_dataset_named set;
+    return !strchr(source, ':') && is_named_set(source, &set) && strstr(set.parts, part);
+}
+
+static glia_status split_off(const glia_recipe *recipe, glia_dataset **whole, double share, const char *key,
+                             uint64_t stream, glia_dataset **part, glia_error *err) {
+    glia_dataset *rest = NULL;
+    uint64_t seed = glia_random_u64((glia_random){(uint64_t)recipe->train.seed, stream}, 0);
+    glia_status status =
+        glia_dataset_split(&rest, part, *whole, share, recipe->data.split.stratified == GLIA_YES, seed, err);
+    if (status != GLIA_OK) {
+        place_error(recipe, "split", key, err);
+        return status;
+    }
+    glia_dataset_free(*whole);
+    *whole = rest;
+    return GLIA_OK;
+}
+
+typedef struct parts {
+    glia_dataset *train, *validation, *test;
+} parts;
+
+static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wanted,
+                              const glia_logger *logger, glia_error *err) {
+    const char *source = recipe->data.source;
+    double validation = recipe->data.split.validation, test = recipe->data.split.test;
+    GLIA_TRY(open_source(recipe, source, "train", logger, &p->train, err));
+    if (recipe->data.test[0]) {
+        if (test_wanted) GLIA_TRY(open_source(recipe, recipe->data.test, "test", logger, &p->test, err));
+    } else if (test > 0) {
+        GLIA_TRY(split_off(recipe, &p->train, test, "test", glia_random_stream("split.test"), &p->test, err));
+    } else if (has_part(source, "test") && test_wanted) {
+        GLIA_TRY(open_source(recipe, source, "test", logger, &p->test, err));
+    }
+    if (recipe->data.validation[0])
+        return open_source(recipe, recipe->data.validation, "train", logger, &p->validation, err);
+    if (validation > 0)
+        return split_off(recipe, &p->train, validation, "validation", glia_random_stream("split.validation"),
+                         &p->validation, err);
+    return GLIA_OK;
+}
+
+/* Mean and standard deviation of each channel (dim 0 of an example) over a data set, in two streaming passes
+ * of Welford's rule on what scaling leaves. A constant channel gets 1. */
+static glia_status measure(const glia_dataset *data, double *mean, double *std,
+                           const glia_allocator *allocator, glia_error *err) {
+    const glia_dataset_info *info = glia_dataset_get_info(data);
+    enum { ROWS = 64 };
+    int64_t channels = info->input_shape.dim[0], elems = glia_shape_elems(&info->input_shape);
+    int64_t inner = elems / channels, order[ROWS], seen = 0;
+    size_t bytes = (size_t)elems * ROWS * sizeof(float);
+    float *rows = glia__alloc(allocator, bytes);
+    if (!rows) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (int64_t c = 0; c < channels; c++) mean[c] = std[c] = 0; /* std: sum of squares for now */
+    glia_status status = GLIA_OK;
+    for (int64_t first = 0; first < info->count && status == GLIA_OK; first += ROWS) {
+        int64_t count = GLIA_MIN(ROWS, info->count - first);
+        for (int64_t i = 0; i < count; i++) order[i] = first + i;
+        status = glia_dataset_gather(data, order, count, rows, NULL, err);
+        for (int64_t i = 0; i < count && status == GLIA_OK; i++, seen++)
+            for (int64_t c = 0; c < channels; c++)
+                for (int64_t k = 0; k < inner; k++) {
+                    double x = (double)rows[i * elems + c * inner + k], delta = x - mean[c];
+                    mean[c] += delta / (double)(seen * inner + k + 1);
+                    std[c] += delta * (x - mean[c]);
+                }
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        std[c] = sqrt(std[c] / (double)GLIA_MAX(seen * inner, 1));
+        if (!(std[c] > 1e-12)) std[c] = 1;
+    }
+    glia__free(allocator, rows, bytes);
+    return status;
+}
+
+/* Gives every part the transform of the run, or that measured on the training part. */
+static glia_status set_transforms(const glia_recipe *recipe, parts *p, glia_error *err) {
+    glia_dataset *all[] = {p->train, p->validation, p->test};
+    const glia_recipe_trained *t = &recipe->trained;
+    const glia_dataset_info *info = glia_dataset_get_info(p->train);
+    const glia_allocator *allocator = recipe->arena.allocator;
+    double scale = info->scale;
+    int64_t channels = info->input_shape.rank ? info->input_shape.dim[0] : 0;
+    const float *mean = NULL, *std = NULL;
+    double *numbers = NULL;
+    glia_status status = GLIA_OK;
+    if (t->input_shape.rank) {
+        scale = t->scale;
+        mean = t->n_mean == channels ? t->mean : NULL;
+        std = t->n_std == channels ? t->std : NULL;
+    } else if (recipe->data.normalize == GLIA_YES && channels) {
+        numbers = glia__calloc(allocator, (size_t)channels * 3, sizeof *numbers);
+        if (!numbers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        status = measure(p->train, numbers, numbers + channels, allocator, err);
+        float *narrow = (float *)(numbers + 2 * channels);
+        for (int64_t c = 0; c < 2 * channels; c++) narrow[c] = (float)numbers[c];
+        mean = narrow;
+        std = narrow + channels;
+    }
+    for (size_t i = 0; i < GLIA_COUNT(all) && status == GLIA_OK; i++)
+        if (all[i]) status = glia_dataset_set_transform(all[i], scale, mean, std, err);
+    glia__free(allocator, numbers, (size_t)channels * 3 * sizeof *numbers);
+    return status;
+}
+
+/* Parts from different sources must agree in shape and classes. */
+static glia_status check_part(const glia_dataset *train, const glia_dataset *part, const char *what,
+                              glia_error *err) {
+    if (!part) return GLIA_OK;
+    const glia_dataset_info *a = glia_dataset_get_info(train), *b = glia_dataset_get_info(part);
+    char sa[96], sb[96];
+    if (!glia_shape_equal(&a->input_shape, &b->input_shape))
+        return glia_error_set(err, GLIA_BAD_SHAPE, "%s data has examples of %s, but training data of %s",
+                              what, glia_shape_text(&b->input_shape, sb, sizeof sb),
+                              glia_shape_text(&a->input_shape, sa, sizeof sa));
+    if (a->target != b->target || b->classes > a->classes)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s data has %lld classes, but training data %lld", what,
+                              (long long)b->classes, (long long)a->classes);
+    return GLIA_OK;
+}
+
+glia_status glia_recipe_data(const glia_recipe *recipe, glia_dataset **train, glia_dataset **validation,
+                             glia_dataset **test, const glia_logger *logger, glia_error *err) {
+    parts p = {0};
+    if (train) *train = NULL;
+    if (validation) *validation = NULL;
+    if (test) *test = NULL;
+    glia_status status = open_parts(recipe, &p, test != NULL, logger, err);
+    if (status != GLIA_OK) place_error(recipe, NULL, "source", err);
+    if (status == GLIA_OK) status = check_part(p.train, p.validation, "validation", err);
+    if (status == GLIA_OK) status = check_part(p.train, p.test, "test", err);
+    if (status == GLIA_OK) status = set_transforms(recipe, &p, err);
+    if (status == GLIA_OK && train) *train = p.train, p.train = NULL;
+    if (status == GLIA_OK && validation) *validation = p.validation, p.validation = NULL;
+    if (status == GLIA_OK && test) *test = p.test, p.test = NULL;
+    glia_dataset_free(p.train);
+    glia_dataset_free(p.validation);
+    glia_dataset_free(p.test);
+    return status;
+}
+
+glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info, glia_error *err) {
+    glia_recipe_trained *t = &recipe->trained;
+    glia_arena *arena = &recipe->arena;
+    int64_t channels = info->input_shape.rank ? info->input_shape.dim[0] : 0;
+    size_t bytes = (size_t)channels * sizeof(float);
+    *t = (glia_recipe_trained){.version = glia_version(),
+                               .input_shape = info->input_shape,
+                               .classes = info->classes,
+                               .target = (int)info->target,
+                               .target_shape = info->target_shape,
+                               .scale = info->scale};
+    if (info->mean) t->mean = glia__arena_copy(arena, info->mean, bytes), t->n_mean = channels;
+    if (info->std) t->std = glia__arena_copy(arena, info->std, bytes), t->n_std = channels;
+    if (info->class_names && info->classes) {
+        t->class_names = glia__arena_alloc(arena, (size_t)info->classes * sizeof *t->class_names);
+        for (int64_t i = 0; t->class_names && i < info->classes; i++, t->n_class_names++)
+            if (!(t->class_names[i] = glia__arena_strdup(arena, info->class_names[i]))) break;
+    }
+    if ((info->mean && !t->mean) || (info->std && !t->std) ||
+        (info->class_names && t->n_class_names != info->classes))
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    return glia__recipe_resolve(recipe, err);
+}

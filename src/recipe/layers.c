@@ -1,0 +1,314 @@
+/* layers.c: the `model` section: layers from their GLIA_LAYER blocks, branches by name, and the model itself.
+ */
+#include <stdio.h>
+
+#include "core/log.h"
+#include "recipe/recipe.h"
+#include "train/loss.h"
+
+/* Keys that every layer takes besides its own. */
+static const char *const common_keys[] = {"name", "inputs", NULL};
+
+/* --- reading ----------------------------------------------------------------------------------------------
+ */
+
+static const glia_recipe_layer *find_layer(const glia_recipe *recipe, const char *name) {
+    for (int i = 0; i < recipe->n_layers; i++)
+        if (recipe->layers[i].name && strcmp(recipe->layers[i].name, name) == 0) return &recipe->layers[i];
+    return NULL;
+}
+
+static glia_status read_name(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
+                             glia_error *err) {
+    char found[120];
+    const char *letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    if (node->kind != GLIA_YAML_TEXT || !node->text[0] || node->text[strspn(node->text, letters)] ||
+        strlen(node->text) > 48)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "name: expected up to 48 letters, digits, _ and -, found %s",
+                                glia__yaml_found(node, found, sizeof found));
+    if (strcmp(node->text, "input") == 0)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "name: 'input' is the model's input; choose another name");
+    const glia_recipe_layer *twice = find_layer(recipe, node->text);
+    if (twice && twice != layer)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "name: '%s' is already the name of the %s layer in line %d", node->text,
+                                twice->def->name, twice->at->line);
+    layer->name = node->text;
+    return GLIA_OK;
+}
+
+/* Earlier layers by name; `layer` itself and later ones are no inputs, so that there are no cycles. */
+static glia_status read_input(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
+                              glia_error *err) {
+    char found[120];
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "inputs: expected the names of earlier layers, found %s",
+                                glia__yaml_found(node, found, sizeof found));
+    if ((size_t)layer->n_inputs == GLIA_COUNT(layer->inputs))
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "inputs: more than %zu",
+                                GLIA_COUNT(layer->inputs));
+    glia_recipe_layer *from = (glia_recipe_layer *)find_layer(recipe, node->text);
+    if (strcmp(node->text, "input") != 0 && (!from || from >= layer)) {
+        const char *words[64] = {"input"};
+        size_t count = 1;
+        for (int i = 0; &recipe->layers[i] < layer && count < GLIA_COUNT(words); i++)
+            words[count++] = recipe->layers[i].name;
+        glia_yaml at = *node;
+        at.key = NULL;
+        if (from)
+            return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "inputs: '%s' does not stand before this layer", node->text);
+        return glia__recipe_unknown(&at, "input", node->text, words, count, err);
+    }
+    layer->inputs[layer->n_inputs++] = node->text;
+    if (from) from->used = true;
+    return GLIA_OK;
+}
+
+static glia_status read_inputs(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
+                               glia_error *err) {
+    if (node->kind != GLIA_YAML_LIST) return read_input(recipe, layer, node, err);
+    for (const glia_yaml *n = node->first; n; n = n->next) GLIA_TRY(read_input(recipe, layer, n, err));
+    return GLIA_OK;
+}
+
+static glia_status check_input_count(const glia_recipe_layer *layer, glia_error *err) {
+    const glia_layer_def *def = layer->def;
+    int count = layer->n_inputs ? layer->n_inputs : 1;
+    if (count < def->min_inputs)
+        return glia__yaml_key_error(layer->at, err, GLIA_INVALID_ARGUMENT,
+                                    "%s expects at least %d inputs, found %d; write inputs: [a, b] with the "
+                                    "names of earlier layers",
+                                    def->name, def->min_inputs, count);
+    if (count > def->max_inputs)
+        return glia__yaml_key_error(layer->at, err, GLIA_INVALID_ARGUMENT,
+                                    "%s expects at most %d input%s, found %d", def->name, def->max_inputs,
+                                    def->max_inputs == 1 ? "" : "s", count);
+    return GLIA_OK;
+}
+
+static glia_status check_required(const glia_recipe_layer *layer, const glia_yaml *settings,
+                                  glia_error *err) {
+    for (const glia_field *f = layer->def->fields; f && f->name; f++) {
+        if (f->initial || glia__yaml_get(settings, f->name)) continue;
+        bool single = settings->kind == GLIA_YAML_TEXT || settings->kind == GLIA_YAML_LIST;
+        if (single && layer->def->shorthand && strcmp(f->name, layer->def->shorthand) == 0) continue;
+        return glia__yaml_key_error(layer->at, err, GLIA_INVALID_ARGUMENT, "%s needs '%s' (%s)",
+                                    layer->def->name, f->name, f->doc);
+    }
+    return GLIA_OK;
+}
+
+/* `- flatten`, `- dense: 10` or `- conv2d: {filters: 32, …}`. */
+static glia_status read_settings(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
+                                 glia_error *err) {
+    const glia_layer_def *def = layer->def;
+    glia_arena *arena = &recipe->arena;
+    char what[80], found[120];
+    if (node->kind == GLIA_YAML_MAP) {
+        const glia_yaml *name = glia__yaml_get(node, "name"), *inputs = glia__yaml_get(node, "inputs");
+        snprintf(what, sizeof what, "setting of %s", def->name);
+        GLIA_TRY(glia__recipe_fields(node, def->fields, layer->options, what, common_keys, arena, err));
+        if (name) GLIA_TRY(read_name(recipe, layer, name, err));
+        if (inputs) GLIA_TRY(read_inputs(recipe, layer, inputs, err));
+    } else if (node->kind != GLIA_YAML_NULL) {
+        const glia_field *field = def->shorthand ? glia__field_find(def->fields, def->shorthand) : NULL;
+        if (!field)
+            return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s takes no single value; expected settings as {key: value}, found %s",
+                                    def->name, glia__yaml_found(node, found, sizeof found));
+        GLIA_TRY(glia__recipe_field(node, field, layer->options, arena, err));
+    }
+    return check_required(layer, node, err);
+}
+
+static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_error *err) {
+    char found[120];
+    glia_recipe_layer *layer = &recipe->layers[recipe->n_layers];
+    glia_yaml word = *item; /* `- flatten` is `- flatten:` */
+    const glia_yaml *node = item->first;
+    if (item->kind == GLIA_YAML_TEXT) {
+        word.kind = GLIA_YAML_NULL;
+        word.key = item->text;
+        word.key_line = item->line;
+        word.key_column = item->column;
+        node = glia__arena_copy(&recipe->arena, &word, sizeof word);
+        if (!node) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    } else if (item->kind != GLIA_YAML_MAP || !node) {
+        return glia__yaml_error(item, err, GLIA_INVALID_ARGUMENT,
+                                "expected a layer, e.g. 'flatten' or 'dense: 10', found %s",
+                                glia__yaml_found(item, found, sizeof found));
+    } else if (node->next) {
+        return glia__yaml_key_error(node->next, err, GLIA_INVALID_ARGUMENT,
+                                    "one layer an item: found '%.60s' after '%.60s'; settings stand inside "
+                                    "braces: {%.40s: {key: value}}, and a new layer begins with '- '",
+                                    node->next->key, node->key, node->key);
+    }
+    layer->at = node;
+    layer->def = glia__layer_find(node->key);
+    if (!layer->def) {
+        const char *words[128];
+        size_t count = 0;
+        for (; count < glia__layers_count && count < GLIA_COUNT(words); count++)
+            words[count] = glia__layers[count]->name;
+        return glia__recipe_unknown(node, "layer", node->key, words, count, err);
+    }
+    layer->options = glia__arena_alloc(&recipe->arena, layer->def->options_size + 1);
+    if (!layer->options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia__fields_init(layer->def->fields, layer->options);
+    recipe->n_layers++; /* from here on it may be named */
+    GLIA_TRY(read_settings(recipe, layer, node, err));
+    GLIA_TRY(check_input_count(layer, err));
+    if (!layer->n_inputs && recipe->n_layers > 1) recipe->layers[recipe->n_layers - 2].used = true;
+    return GLIA_OK;
+}
+
+/* Layers without a name are called "dense", "dense_1", …; given names come first. */
+static glia_status choose_name(glia_recipe *recipe, const glia_yaml *list, glia_recipe_layer *layer,
+                               glia_error *err) {
+    for (int number = 0;; number++) {
+        const char *name =
+            number ? glia__arena_printf(&recipe->arena, "%s_%d", layer->def->name, number) : layer->def->name;
+        if (!name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        bool taken = find_layer(recipe, name) != NULL;
+        for (const glia_yaml *n = list->first; n && !taken; n = n->next) {
+            const glia_yaml *given = n->first ? glia__yaml_get(n->first, "name") : NULL;
+            taken = given && strcmp(given->text, name) == 0;
+        }
+        if (taken) continue;
+        layer->name = name;
+        return GLIA_OK;
+    }
+}
+
+glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err) {
+    char found[120];
+    if (node->kind != GLIA_YAML_LIST || !node->count)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected a list of layers ('- dense: 10'), found %s", field->name,
+                                    glia__yaml_found(node, found, sizeof found));
+    if (node->count > GLIA_RECIPE_LAYERS)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: more than %d layers", field->name,
+                                    GLIA_RECIPE_LAYERS);
+    recipe->layers = glia__arena_alloc(&recipe->arena, (size_t)node->count * sizeof *recipe->layers);
+    if (!recipe->layers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    recipe->n_layers = 0;
+    for (const glia_yaml *n = node->first; n; n = n->next) {
+        GLIA_TRY(read_layer(recipe, n, err));
+        glia_recipe_layer *layer = &recipe->layers[recipe->n_layers - 1];
+        if (!layer->name) GLIA_TRY(choose_name(recipe, node, layer, err));
+    }
+    recipe->layers[recipe->n_layers - 1].used = true;
+    return GLIA_OK;
+}
+
+/* --- printing ---------------------------------------------------------------------------------------------
+ */
+
+void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out) {
+    glia__text_printf(out, "%*s%s:\n", indent, "", field->name);
+    for (int i = 0; i < recipe->n_layers; i++) {
+        const glia_recipe_layer *layer = &recipe->layers[i];
+        glia__text_printf(out, "%*s- %s: {", indent + 2, "", layer->def->name);
+        for (const glia_field *f = layer->def->fields; f && f->name; f++)
+            if (glia__recipe_print_field(f, layer->options, out)) glia__text_add(out, ", ");
+        for (int k = 0; k < layer->n_inputs; k++)
+            glia__text_printf(out, "%s%s%s", k ? ", " : "inputs: [", layer->inputs[k],
+                              k + 1 == layer->n_inputs ? "], " : "");
+        glia__text_printf(out, "name: %s}\n", layer->name);
+    }
+}
+
+/* --- building ---------------------------------------------------------------------------------------------
+ */
+
+/* Moves the graph's error to the layer's place in the file. */
+static glia_status layer_error(const glia_recipe_layer *layer, const glia_error *inner, glia_error *err) {
+    glia_status status = glia__yaml_key_error(layer->at, err, inner->status, "%s", inner->message);
+    if (err && err->status == status) snprintf(err->node, sizeof err->node, "%s", layer->name);
+    return status;
+}
+
+static glia_value *input_called(const glia_recipe *recipe, glia_value *const *outputs, glia_value *input,
+                                const char *name) {
+    const glia_recipe_layer *layer = find_layer(recipe, name);
+    return layer ? outputs[layer - recipe->layers] : input;
+}
+
+static glia_status build_layers(const glia_recipe *recipe, glia_model *model, glia_value *input,
+                                glia_value **outputs, glia_error *err) {
+    glia_error inner = {0};
+    GLIA_TRY(glia_model_status(model, err));
+    for (int i = 0; i < recipe->n_layers; i++) {
+        const glia_recipe_layer *layer = &recipe->layers[i];
+        glia_value *in[GLIA_COUNT(layer->inputs)];
+        int count = layer->n_inputs;
+        for (int k = 0; k < count; k++) in[k] = input_called(recipe, outputs, input, layer->inputs[k]);
+        if (!count) in[count++] = i ? outputs[i - 1] : input;
+        outputs[i] = glia__layer_apply(model, layer->def, layer->name, in, count, layer->options, true);
+        if (glia_model_status(model, &inner) != GLIA_OK) return layer_error(layer, &inner, err);
+    }
+    glia_model_set_output(model, outputs[recipe->n_layers - 1]);
+    return glia_model_status(model, err);
+}
+
+/* The last layer must give one number a class (or one in all for two classes). */
+static glia_status check_output(const glia_recipe *recipe, glia_model *model, int64_t classes,
+                                glia_error *err) {
+    const glia_recipe_layer *last = &recipe->layers[recipe->n_layers - 1];
+    glia_shape shape = glia_value_shape(glia_model_output(model));
+    char text[96];
+    if (classes <= 0) return GLIA_OK;
+    if (shape.rank == 2 && shape.dim[1] == classes) return GLIA_OK;
+    if (shape.rank == 2 && shape.dim[1] == 1 && classes == 2 &&
+        strcmp(recipe->loss, "sigmoid_cross_entropy") == 0)
+        return GLIA_OK;
+    glia_shape example = {.rank = shape.rank - 1};
+    memcpy(example.dim, shape.dim + 1, sizeof example.dim - sizeof example.dim[0]);
+    glia__yaml_key_error(
+        last->at, err, GLIA_BAD_SHAPE,
+        "the last layer, %s '%s', gives %s numbers an example, but the data has %lld classes; "
+        "end with dense: %lld",
+        last->def->name, last->name, glia_shape_text(&example, text, sizeof text), (long long)classes,
+        (long long)classes);
+    return GLIA_BAD_SHAPE;
+}
+
+static void warn_unused(const glia_recipe *recipe, const glia_logger *logger) {
+    for (int i = 0; i < recipe->n_layers; i++) {
+        const glia_recipe_layer *layer = &recipe->layers[i];
+        if (!layer->used)
+            glia__log(logger, GLIA_LOG_WARNING, "%s:%d:%d: layer '%s' is not used by any other",
+                      layer->at->origin, layer->at->key_line, layer->at->key_column, layer->name);
+    }
+}
+
+glia_status glia_recipe_model(const glia_recipe *recipe, glia_shape input_shape, int64_t classes,
+                              glia_model **out, const glia_logger *logger, glia_error *err) {
+    const glia_allocator *allocator = recipe->arena.allocator;
+    size_t bytes = (size_t)recipe->n_layers * sizeof(glia_value *);
+    glia_input_options input = {.reserved_ = 0};
+    *out = NULL;
+    for (int i = 0; i < input_shape.rank; i++) input.shape[i] = input_shape.dim[i];
+    glia_model *model = glia_model_new_with(recipe->name, allocator);
+    glia_value **outputs = glia__alloc(allocator, bytes);
+    glia_status status = GLIA_OUT_OF_MEMORY;
+    if (!model || !outputs)
+        glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    else
+        status = build_layers(recipe, model, glia_input_with(model, "input", input), outputs, err);
+    glia__free(allocator, outputs, bytes);
+    if (status == GLIA_OK) status = check_output(recipe, model, classes, err);
+    if (status != GLIA_OK) {
+        glia_model_free(model);
+        return status;
+    }
+    warn_unused(recipe, logger);
+    *out = model;
+    return GLIA_OK;
+}

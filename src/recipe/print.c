@@ -1,0 +1,187 @@
+/* print.c: the resolved model file, and its reference page, from the tables. */
+#include <stdio.h>
+
+#include "recipe/recipe.h"
+#include "train/loss.h"
+
+/* --- the resolved file ------------------------------------------------------------------------------------
+ */
+
+bool glia__recipe_print_field(const glia_field *field, const void *object, glia_text *out) {
+    glia_text value;
+    const char *string =
+        field->kind == GLIA_FIELD_STRING ? *(const char *const *)((const char *)object + field->offset) : "";
+    if (field->kind == GLIA_FIELD_STRING && (!string || !string[0])) return false;
+    glia__text_printf(out, "%s: ", field->name);
+    if (field->kind == GLIA_FIELD_STRING) {
+        glia__yaml_quote(out, string);
+        return true;
+    }
+    glia__text_init(&value, out->allocator);
+    glia__field_print(field, object, &value);
+    bool list = field->kind == GLIA_FIELD_INTS || field->kind == GLIA_FIELD_DIMS;
+    if (list) glia__text_add(out, "[");
+    for (const char *c = value.data; *c; c++) {
+        glia__text_add_bytes(out, c, 1);
+        if (list && *c == ',') glia__text_add(out, " ");
+    }
+    if (list) glia__text_add(out, "]");
+    out->failed |= value.failed;
+    glia__text_free(&value);
+    return true;
+}
+
+static void print_keys(const glia_recipe *recipe, const glia_recipe_key *keys, int indent, glia_text *out) {
+    for (const glia_recipe_key *k = keys; k->field.name; k++) {
+        if (k->hidden && !recipe->trained.input_shape.rank) continue;
+        if (k->section) {
+            glia__text_printf(out, "%*s%s:\n", indent, "", k->field.name);
+            print_keys(recipe, k->section, indent + 2, out);
+        } else if (k->print) {
+            k->print(recipe, &k->field, indent, out);
+        } else {
+            size_t before = out->length;
+            glia__text_printf(out, "%*s", indent, "");
+            if (glia__recipe_print_field(&k->field, recipe, out)) {
+                glia__text_add(out, "\n");
+            } else if (!out->failed) { /* nothing to say: take the indentation back */
+                out->length = before;
+                out->data[before] = 0;
+            }
+        }
+    }
+}
+
+void glia__recipe_print(const glia_recipe *recipe, glia_text *out) {
+    print_keys(recipe, glia__recipe_root, 0, out);
+}
+
+glia_status glia__recipe_resolve(glia_recipe *recipe, glia_error *err) {
+    glia_text text;
+    glia__text_init(&text, recipe->arena.allocator);
+    glia__recipe_print(recipe, &text);
+    char *copy = text.failed ? NULL : glia__arena_strdup(&recipe->arena, text.data);
+    glia__text_free(&text);
+    if (!copy) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    recipe->resolved = copy;
+    return GLIA_OK;
+}
+
+/* --- the reference page -----------------------------------------------------------------------------------
+ */
+
+/* A bar would end the cell of the table. */
+static void document_text(const char *text, glia_text *out) {
+    for (const char *c = text ? text : ""; *c; c++) {
+        if (*c == '|') glia__text_add(out, "\\");
+        glia__text_add_bytes(out, c, 1);
+    }
+}
+
+static void document_bounds(const glia_field *f, glia_text *out) {
+    static const char *const kinds[] = {
+        [GLIA_FIELD_INT] = "integer",   [GLIA_FIELD_FLOAT] = "number", [GLIA_FIELD_BOOL] = "yes or no",
+        [GLIA_FIELD_STRING] = "text",   [GLIA_FIELD_CHOICE] = "",      [GLIA_FIELD_INTS] = "integers",
+        [GLIA_FIELD_DIMS] = "integers",
+    };
+    if (f->kind == GLIA_FIELD_CHOICE) {
+        for (const char *c = f->choices; *c; c++) {
+            if (*c == '|')
+                glia__text_add(out, ", ");
+            else
+                glia__text_add_bytes(out, c, 1);
+        }
+        return;
+    }
+    if (f->kind == GLIA_FIELD_INTS) glia__text_printf(out, "%d ", f->count);
+    glia__text_add(out, kinds[f->kind]);
+    if (!(f->min < f->max)) return;
+    if (f->max < 1e9)
+        glia__text_printf(out, ", %.10g … %.10g", f->min, f->max);
+    else if (f->min > -1e9)
+        glia__text_printf(out, ", at least %.10g", f->min);
+}
+
+static void document_field(const char *path, const glia_field *f, bool plain, glia_text *out) {
+    glia__text_printf(out, "| `%s%s` | ", path, f->name);
+    if (plain) document_bounds(f, out);
+    glia__text_add(out, " | ");
+    if (f->initial && f->initial[0])
+        glia__text_printf(out, "`%s`", f->initial);
+    else if (plain && !f->initial)
+        glia__text_add(out, "**required**");
+    glia__text_add(out, " | ");
+    document_text(f->doc, out);
+    glia__text_add(out, " |\n");
+}
+
+static void document_keys(const char *path, const glia_recipe_key *keys, glia_text *out) {
+    for (const glia_recipe_key *k = keys; k->field.name; k++) {
+        if (k->hidden) continue;
+        document_field(path, &k->field, !k->section && !k->read, out);
+        if (!k->section) continue;
+        char inner[128];
+        snprintf(inner, sizeof inner, "%s%s.", path, k->field.name);
+        document_keys(inner, k->section, out);
+    }
+}
+
+static const char table_head[] = "| key | value | default | meaning |\n|---|---|---|---|\n";
+
+static void document_fields(const char *name, const char *doc, const char *note, const glia_field *fields,
+                            glia_text *out) {
+    glia__text_printf(out, "\n### %s\n\n%s%s%s\n", name, doc, note ? " " : "", note ? note : "");
+    if (!fields || !fields->name) return;
+    glia__text_printf(out, "\n%s", table_head);
+    for (const glia_field *f = fields; f->name; f++) document_field("", f, true, out);
+}
+
+static void document_layer(const glia_layer_def *def, glia_text *out) {
+    char note[160] = "";
+    if (def->shorthand)
+        snprintf(note, sizeof note, "`- %s: VALUE` sets `%s`.", def->name, def->shorthand);
+    else if (def->max_inputs > 1)
+        snprintf(note, sizeof note, "Takes %d to %d `inputs`.", def->min_inputs, def->max_inputs);
+    document_fields(def->name, def->doc, note[0] ? note : NULL, def->fields, out);
+}
+
+static void document_row(const char *name, const char *doc, glia_text *out) {
+    glia__text_printf(out, "| `%s` | ", name);
+    document_text(doc, out);
+    glia__text_add(out, " |\n");
+}
+
+void glia__recipe_document(glia_text *out) {
+    glia__text_add(
+        out,
+        "# The model file\n\n"
+        "<!-- Generated by `glia help model-file` from the tables in the code; do not edit. -->\n\n"
+        "A YAML file (UTF-8, without aliases and tags) that says what to learn from, the network, and how to "
+        "train it. Every key below may be left out unless it is marked as required; unknown keys are errors. "
+        "On the command line `key.sub=value` replaces a value: `glia train model.yaml train.epochs=3 "
+        "model.conv2d.filters=16`. An item of the list of layers is named by its position from 1, its kind, "
+        "or "
+        "its `name`.\n\n"
+        "A path of a file that is not absolute is looked for beside the model file first, then in the "
+        "current "
+        "folder.\n\n## Keys\n\n");
+    glia__text_add(out, table_head);
+    document_keys("", glia__recipe_root, out);
+    glia__text_add(out,
+                   "\n## Layers\n\n"
+                   "`model` is a list. An item is a word (`- flatten`), a word with its main value "
+                   "(`- dense: 10`) or a word with settings (`- conv2d: {filters: 32, kernel: 3}`). Every "
+                   "layer also takes `name`, and `inputs`: the names of earlier layers, or `input` for the "
+                   "model's input; without it, a layer takes the one before.\n");
+    for (size_t i = 0; i < glia__layers_count; i++) document_layer(glia__layers[i], out);
+    glia__text_add(out, "\n## Losses\n\n| name | formula |\n|---|---|\n");
+    for (size_t i = 0; i < glia__losses_count; i++)
+        document_row(glia__losses[i]->name, glia__losses[i]->doc, out);
+    glia__text_add(out, "\n## Optimizers\n");
+    for (size_t i = 0; i < glia__optimizers_count; i++) {
+        const glia_optimizer *o = glia__optimizers[i];
+        document_fields(o->name, o->doc, o->source, o->fields, out);
+    }
+    glia__text_add(out, "\n## Metrics\n\n| name | meaning |\n|---|---|\n");
+    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) document_row(m->name, m->doc, out);
+}

@@ -1,0 +1,149 @@
+/* recipe.h (internal): the model file after reading, and the tables that describe it.
+ *
+ * One table of keys drives reading, defaults, checks, the resolved file and docs/model-file.md. Layers,
+ * optimisers and losses come from their own blocks: a new one needs no line here. */
+#ifndef GLIA_RECIPE_INTERNAL_H
+#define GLIA_RECIPE_INTERNAL_H
+
+#include "core/field.h"
+#include "glia/recipe.h"
+#include "recipe/yaml.h"
+#include "train/layer.h"
+#include "train/optimizer.h"
+
+enum { GLIA_RECIPE_METRICS = 16, GLIA_RECIPE_LAYERS = 10000 };
+
+/* One layer of the file. */
+typedef struct glia_recipe_layer {
+    const glia_layer_def *def;
+    const char *name;
+    const char *inputs[16]; /* names of earlier layers, or "input" */
+    int n_inputs;           /* 0: the layer before */
+    void *options;          /* def->options_size bytes, defaults written */
+    const glia_yaml *at;    /* for messages: its key, or the word */
+    bool used;              /* by a later layer, or as the output */
+} glia_recipe_layer;
+
+/* A figure of glia_report that `metrics` may name. */
+typedef struct glia_recipe_metric {
+    const char *name;  /* the word of the model file: "f1" */
+    const char *label; /* "macro F1" */
+    const char *doc;
+    size_t offset; /* of a double in glia_report */
+    bool regression, classification;
+} glia_recipe_metric;
+extern const glia_recipe_metric glia__recipe_metrics[]; /* ends with name NULL */
+double glia__recipe_metric_value(const glia_recipe_metric *metric, const glia_report *report);
+
+/* What training knew about the data; only in the config.yaml of a run. */
+typedef struct glia_recipe_trained {
+    const char *version;    /* of Glia; "": the file is no run's */
+    glia_shape input_shape; /* rank 0: not known */
+    int64_t classes;
+    int target; /* index in "none|class|values" = glia_target_kind */
+    glia_shape target_shape;
+    const char **class_names;
+    int64_t n_class_names;
+    double scale;
+    float *mean, *std;
+    int64_t n_mean, n_std;
+} glia_recipe_trained;
+
+struct glia_recipe {
+    glia_arena arena;
+    const char *path, *folder; /* folder: of the file, "." when it has none */
+    glia_yaml *root;
+    const char *name;
+    struct {
+        const char *source, *validation, *test; /* "" when absent */
+        double scale;
+        glia_bool normalize;
+        const char *label;
+        int target;  /* class|values */
+        int missing; /* error|mean */
+        int64_t limit;
+        struct {
+            double validation, test;
+            glia_bool stratified;
+        } split;
+    } data;
+    glia_recipe_layer *layers;
+    int n_layers;
+    const char *loss; /* "auto" or a name */
+    const glia_optimizer *optimizer;
+    glia_optimizer_options optimizer_options;
+    const glia_recipe_metric *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */
+    int n_metrics;
+    struct {
+        int64_t epochs, batch_size, validate_every, seed, threads;
+        glia_bool shuffle;
+        struct {
+            int64_t patience;
+            double min_delta;
+            int monitor; /* val_loss|val_accuracy|val_f1 */
+        } early_stopping;
+    } train;
+    glia_recipe_trained trained;
+    const char *resolved;
+};
+
+/* --- the tables --- */
+
+typedef struct glia_recipe_key glia_recipe_key;
+
+/* A key is a plain field of glia_recipe, or a section of more keys, or has functions of its own. */
+struct glia_recipe_key {
+    glia_field field; /* name, doc, default as text; kind and offset for plain fields */
+    const glia_recipe_key *section;
+    glia_status (*read)(glia_recipe *recipe, const glia_yaml *node, const glia_field *field, glia_error *err);
+    void (*print)(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out);
+    bool hidden; /* not for people: `trained` */
+};
+
+extern const glia_recipe_key glia__recipe_root[]; /* ends with field.name NULL */
+extern const glia_recipe_key glia__recipe_data_keys[];
+
+/* --- reading values (recipe.c) --- */
+
+/* Reads a plain field of any struct from a node. */
+glia_status glia__recipe_field(const glia_yaml *node, const glia_field *field, void *object,
+                               glia_arena *arena, glia_error *err);
+/* Reads a mapping of plain fields over what `object` holds; a key called in `skip` (may be NULL) is left. */
+glia_status glia__recipe_fields(const glia_yaml *map, const glia_field *fields, void *object,
+                                const char *what, const char *const *skip, glia_arena *arena,
+                                glia_error *err);
+/* "unknown WHAT 'word' (did you mean …?)", or with the list of all words, at the node's key. */
+glia_status glia__recipe_unknown(const glia_yaml *node, const char *what, const char *word,
+                                 const char *const *words, size_t count, glia_error *err);
+
+/* An error unless the node is a mapping or empty. */
+glia_status glia__recipe_expect_map(const glia_yaml *node, const char *name, glia_error *err);
+
+/* --- the sections with functions of their own --- */
+
+/* The defaults of loss, optimizer and metrics. */
+glia_status glia__recipe_settings_init(glia_recipe *recipe, glia_error *err);
+glia_status glia__recipe_read_source(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err);
+void glia__recipe_print_source(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out);
+glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err);
+void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out);
+
+/* Prints `name: value` of a field as YAML, without indentation or newline. Unset texts print nothing and give
+ * false. */
+bool glia__recipe_print_field(const glia_field *field, const void *object, glia_text *out);
+/* The whole file with every default; with `trained` when the recipe knows its data. */
+void glia__recipe_print(const glia_recipe *recipe, glia_text *out);
+/* Prints again after the recipe changed. */
+GLIA_MUST_CHECK glia_status glia__recipe_resolve(glia_recipe *recipe, glia_error *err);
+/* Every key, layer, loss and optimiser as Markdown: docs/model-file.md. */
+void glia__recipe_document(glia_text *out);
+
+/* Copies what `info` says to recipe->trained. */
+GLIA_MUST_CHECK glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info,
+                                               glia_error *err);
+
+#endif

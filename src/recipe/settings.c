@@ -1,0 +1,304 @@
+/* settings.c: the keys of a model file and the sections with functions of their own: loss, optimizer,
+ * metrics. */
+#include <stdio.h>
+
+#include "recipe/recipe.h"
+#include "train/loss.h"
+
+/* --- loss, optimiser, metrics -----------------------------------------------------------------------------
+ */
+
+static glia_status read_loss(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                             glia_error *err) {
+    const char *words[64] = {"auto"};
+    size_t count = 1;
+    char found[120];
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected the name of a loss, found %s", field->name,
+                                    glia__yaml_found(node, found, sizeof found));
+    for (size_t i = 0; i < glia__losses_count && count < GLIA_COUNT(words); i++)
+        words[count++] = glia__losses[i]->name;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(words[i], node->text) != 0) continue;
+        recipe->loss = words[i];
+        return GLIA_OK;
+    }
+    glia_yaml at = *node;
+    at.key = NULL; /* the value is wrong, not the key */
+    return glia__recipe_unknown(&at, "loss", node->text, words, count, err);
+}
+
+static glia_status set_optimizer(glia_recipe *recipe, const char *name, const glia_yaml *at,
+                                 glia_error *err) {
+    const char *words[64];
+    size_t count = 0;
+    recipe->optimizer = glia__optimizer_find(name);
+    if (!recipe->optimizer) {
+        for (size_t i = 0; i < glia__optimizers_count && count < GLIA_COUNT(words); i++)
+            words[count++] = glia__optimizers[i]->name;
+        return glia__recipe_unknown(at, "optimizer", name, words, count, err);
+    }
+    memset(&recipe->optimizer_options, 0, sizeof recipe->optimizer_options);
+    glia__fields_init(recipe->optimizer->fields, &recipe->optimizer_options);
+    recipe->optimizer_options.name = recipe->optimizer->name;
+    return GLIA_OK;
+}
+
+static glia_status read_optimizer(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                  glia_error *err) {
+    char found[120];
+    if (node->kind == GLIA_YAML_TEXT) {
+        glia_yaml at = *node;
+        at.key = NULL;
+        return set_optimizer(recipe, node->text, &at, err);
+    }
+    if (node->kind != GLIA_YAML_MAP || !node->first)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected a name or {name: settings}, found %s", field->name,
+                                    glia__yaml_found(node, found, sizeof found));
+    const glia_yaml *one = node->first;
+    GLIA_TRY(set_optimizer(recipe, one->key, one, err));
+    if (one->next)
+        return glia__yaml_key_error(one->next, err, GLIA_INVALID_ARGUMENT,
+                                    "expected one optimizer, found '%.60s' after '%.60s'; settings stand "
+                                    "inside: {%.60s: {%.60s: …}}",
+                                    one->next->key, one->key, one->key, one->next->key);
+    GLIA_TRY(glia__recipe_expect_map(one, one->key, err));
+    char what[64];
+    snprintf(what, sizeof what, "setting of %s", one->key);
+    return glia__recipe_fields(one, recipe->optimizer->fields, &recipe->optimizer_options, what, NULL,
+                               &recipe->arena, err);
+}
+
+#define METRIC(metric, text, words, kinds)                                                     \
+    {                                                                                          \
+        .name = #metric, .label = text, .doc = words, .offset = offsetof(glia_report, metric), \
+        .regression = (kinds)&2, .classification = (kinds)&1                                   \
+    }
+const glia_recipe_metric glia__recipe_metrics[] = {
+    METRIC(loss, "loss", "mean loss of an example", 3),
+    METRIC(accuracy, "accuracy", "share of examples whose most probable class is the true one", 1),
+    METRIC(top_k, "top-5 accuracy", "share whose true class is among the 5 most probable", 1),
+    METRIC(precision, "macro precision", "true positives / predicted, mean over classes", 1),
+    METRIC(recall, "macro recall", "true positives / true, mean over classes", 1),
+    METRIC(f1, "macro F1", "2·precision·recall / (precision + recall), mean over classes", 1),
+    METRIC(precision_micro, "micro precision", "precision over all examples", 1),
+    METRIC(recall_micro, "micro recall", "recall over all examples", 1),
+    METRIC(f1_micro, "micro F1", "F1 over all examples", 1),
+    METRIC(precision_weighted, "weighted precision", "precision, classes weighted by their examples", 1),
+    METRIC(recall_weighted, "weighted recall", "recall, classes weighted by their examples", 1),
+    METRIC(f1_weighted, "weighted F1", "F1, classes weighted by their examples", 1),
+    METRIC(mae, "mean absolute error", "mean of |prediction − target|", 2),
+    METRIC(rmse, "root mean squared error", "√ mean of (prediction − target)²", 2),
+    METRIC(r2, "R²", "share of the targets' variance that is explained", 2),
+    {.name = NULL},
+};
+
+double glia__recipe_metric_value(const glia_recipe_metric *metric, const glia_report *report) {
+    return *(const double *)((const char *)report + metric->offset);
+}
+
+static glia_status add_metric(glia_recipe *recipe, const glia_yaml *node, glia_error *err) {
+    const char *words[32];
+    size_t count = 0;
+    char found[120];
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "metrics: expected the name of a metric, found %s",
+                                glia__yaml_found(node, found, sizeof found));
+    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
+        words[count++] = m->name;
+        if (strcmp(m->name, node->text) != 0) continue;
+        for (int i = 0; i < recipe->n_metrics; i++)
+            if (recipe->metrics[i] == m)
+                return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "metrics: '%s' stands here twice",
+                                        m->name);
+        recipe->metrics[recipe->n_metrics++] = m;
+        return GLIA_OK;
+    }
+    glia_yaml at = *node;
+    at.key = NULL;
+    return glia__recipe_unknown(&at, "metric", node->text, words, count, err);
+}
+
+static glia_status read_metrics(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                glia_error *err) {
+    char found[120];
+    recipe->n_metrics = 0;
+    if (node->kind == GLIA_YAML_TEXT && strcmp(node->text, "auto") == 0) return GLIA_OK;
+    if (node->kind == GLIA_YAML_TEXT) return add_metric(recipe, node, err);
+    if (node->kind != GLIA_YAML_LIST)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected a list of names, found %s", field->name,
+                                    glia__yaml_found(node, found, sizeof found));
+    for (const glia_yaml *n = node->first; n; n = n->next) GLIA_TRY(add_metric(recipe, n, err));
+    return GLIA_OK;
+}
+
+static void print_loss(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    glia__text_printf(out, "%*s%s: %s\n", indent, "", field->name, recipe->loss);
+}
+
+static void print_optimizer(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    glia__text_printf(out, "%*s%s:\n%*s%s: {", indent, "", field->name, indent + 2, "",
+                      recipe->optimizer->name);
+    bool first = true;
+    for (const glia_field *f = recipe->optimizer->fields; f && f->name; f++) {
+        if (!first) glia__text_add(out, ", ");
+        first = false;
+        glia__recipe_print_field(f, &recipe->optimizer_options, out);
+    }
+    glia__text_add(out, "}\n");
+}
+
+static void print_metrics(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    glia__text_printf(out, "%*s%s: ", indent, "", field->name);
+    if (!recipe->n_metrics) {
+        glia__text_add(out, "auto\n");
+        return;
+    }
+    for (int i = 0; i < recipe->n_metrics; i++)
+        glia__text_printf(out, "%s%s", i ? ", " : "[", recipe->metrics[i]->name);
+    glia__text_add(out, "]\n");
+}
+
+glia_status glia__recipe_settings_init(glia_recipe *recipe, glia_error *err) {
+    glia_yaml adam = {.kind = GLIA_YAML_TEXT, .text = "adam", .origin = recipe->path};
+    recipe->loss = "auto";
+    recipe->n_metrics = 0;
+    return set_optimizer(recipe, "adam", &adam, err);
+}
+
+/* --- trained: lists of words and numbers ------------------------------------------------------------------
+ */
+
+static glia_status read_names(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                              glia_error *err) {
+    if (node->kind != GLIA_YAML_LIST)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: expected a list", field->name);
+    const char **names = glia__arena_alloc(&recipe->arena, (size_t)(node->count + 1) * sizeof *names);
+    if (!names) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    int64_t count = 0;
+    for (const glia_yaml *n = node->first; n; n = n->next) names[count++] = n->text;
+    recipe->trained.class_names = names;
+    recipe->trained.n_class_names = count;
+    return GLIA_OK;
+}
+
+static void print_names(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    const glia_recipe_trained *t = &recipe->trained;
+    if (!t->n_class_names) return;
+    glia__text_printf(out, "%*s%s: [", indent, "", field->name);
+    for (int64_t i = 0; i < t->n_class_names; i++) {
+        if (i) glia__text_add(out, ", ");
+        glia__yaml_quote(out, t->class_names[i]);
+    }
+    glia__text_add(out, "]\n");
+}
+
+static glia_status read_floats(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                               glia_error *err) {
+    glia_recipe_trained *t = &recipe->trained;
+    bool mean = strcmp(field->name, "mean") == 0;
+    if (node->kind != GLIA_YAML_LIST)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: expected a list", field->name);
+    float *numbers = glia__arena_alloc(&recipe->arena, (size_t)(node->count + 1) * sizeof *numbers);
+    if (!numbers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    int64_t count = 0;
+    static const glia_field number = {.name = "number", .kind = GLIA_FIELD_FLOAT, .min = -1e38, .max = 1e38};
+    for (const glia_yaml *n = node->first; n; n = n->next) {
+        double value;
+        GLIA_TRY(glia__recipe_field(n, &number, &value, &recipe->arena, err));
+        numbers[count++] = (float)value;
+    }
+    *(mean ? &t->mean : &t->std) = numbers;
+    *(mean ? &t->n_mean : &t->n_std) = count;
+    return GLIA_OK;
+}
+
+static void print_floats(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    const glia_recipe_trained *t = &recipe->trained;
+    bool mean = strcmp(field->name, "mean") == 0;
+    const float *numbers = mean ? t->mean : t->std;
+    int64_t count = mean ? t->n_mean : t->n_std;
+    if (!count) return;
+    glia__text_printf(out, "%*s%s: [", indent, "", field->name);
+    for (int64_t i = 0; i < count; i++) glia__text_printf(out, "%s%.9g", i ? ", " : "", (double)numbers[i]);
+    glia__text_add(out, "]\n");
+}
+
+/* --- the tables -------------------------------------------------------------------------------------------
+ */
+
+#define AT(member) .offset = offsetof(glia_recipe, member)
+
+static const glia_recipe_key trained_keys[] = {
+    {.field = {"glia", GLIA_FIELD_STRING, AT(trained.version), "", "version that trained"}},
+    {.field = {"input_shape", GLIA_FIELD_DIMS, AT(trained.input_shape), "", "of one example", .min = 1,
+               .max = 1 << 30}},
+    {.field = {"target", GLIA_FIELD_CHOICE, AT(trained.target), "none", "kind of target",
+               "none|class|values"}},
+    {.field = {"target_shape", GLIA_FIELD_DIMS, AT(trained.target_shape), "", "of one example", .min = 1,
+               .max = 1 << 30}},
+    {.field = {"classes", GLIA_FIELD_INT, AT(trained.classes), "0", "number of classes", .min = 0,
+               .max = 1 << 24}},
+    {.field = {"class_names", .doc = "in order"}, .read = read_names, .print = print_names},
+    {.field = {"scale", GLIA_FIELD_FLOAT, AT(trained.scale), "1", "input = (raw · scale − mean) / std",
+               .min = -1e30, .max = 1e30}},
+    {.field = {"mean", .doc = "per channel"}, .read = read_floats, .print = print_floats},
+    {.field = {"std", .doc = "per channel"}, .read = read_floats, .print = print_floats},
+    {.field = {.name = NULL}},
+};
+
+static const glia_recipe_key stop_keys[] = {
+    {.field = {"patience", GLIA_FIELD_INT, AT(train.early_stopping.patience), "0",
+               "stop after so many validations without improvement, with the best weights; 0: never",
+               .min = 0, .max = 1e9}},
+    {.field = {"min_delta", GLIA_FIELD_FLOAT, AT(train.early_stopping.min_delta), "0",
+               "how much counts as improvement", .min = 0, .max = 1e9}},
+    {.field = {"monitor", GLIA_FIELD_CHOICE, AT(train.early_stopping.monitor), "val_loss",
+               "what must improve; also decides which weights are the best", "val_loss|val_accuracy|val_f1"}},
+    {.field = {.name = NULL}},
+};
+
+static const glia_recipe_key train_keys[] = {
+    {.field = {"epochs", GLIA_FIELD_INT, AT(train.epochs), "10", "passes over the training data", .min = 1,
+               .max = 1e9}},
+    {.field = {"batch_size", GLIA_FIELD_INT, AT(train.batch_size), "32",
+               "examples a step; the last batch may be smaller", .min = 1, .max = 1 << 24}},
+    {.field = {"shuffle", GLIA_FIELD_BOOL, AT(train.shuffle), "yes", "draw a new order every epoch"}},
+    {.field = {"validate_every", GLIA_FIELD_INT, AT(train.validate_every), "1", "epochs between validations",
+               .min = 1, .max = 1e9}},
+    {.field = {"early_stopping", .doc = "when to stop before the last epoch"}, .section = stop_keys},
+    {.field = {"seed", GLIA_FIELD_INT, AT(train.seed), "0",
+               "of splits, initial weights, shuffling and dropout", .min = 0, .max = 9e15}},
+    {.field = {"threads", GLIA_FIELD_INT, AT(train.threads), "0", "workers; 0: every core", .min = 0,
+               .max = 1024}},
+    {.field = {.name = NULL}},
+};
+
+const glia_recipe_key glia__recipe_root[] = {
+    {.field = {"name", GLIA_FIELD_STRING, AT(name), "",
+               "name of the runs; default: the file's name without its ending"}},
+    {.field = {"data", .doc = "what to learn from"}, .section = glia__recipe_data_keys},
+    {.field = {"model", .doc = "the layers, in order"},
+     .read = glia__recipe_read_layers,
+     .print = glia__recipe_print_layers},
+    {.field = {"loss", .initial = "auto",
+               .doc = "what is minimised; auto: softmax_cross_entropy for classes, mse for numbers"},
+     .read = read_loss,
+     .print = print_loss},
+    {.field = {"optimizer", .initial = "adam", .doc = "a name, or {name: settings}"},
+     .read = read_optimizer,
+     .print = print_optimizer},
+    {.field = {"metrics", .initial = "auto",
+               .doc = "the figures to show after training; auto: accuracy and f1, or mae and rmse"},
+     .read = read_metrics,
+     .print = print_metrics},
+    {.field = {"train", .doc = "how long, in which steps"}, .section = train_keys},
+    {.field = {"trained", .doc = "written by glia train to config.yaml"},
+     .section = trained_keys,
+     .hidden = true},
+    {.field = {.name = NULL}},
+};
