@@ -285,7 +285,7 @@ const glia_field *glia__field_find(const glia_field *fields, const char *name) {
 
 void glia__field_hint(const glia_field *fields, const char *name, char *out, size_t capacity) {
     enum { MOST = 64 };
-    const char *names[MOST];
+    const char *names[MOST] = {NULL};
     size_t count = 0, used;
     for (const glia_field *f = fields; f && f->name && count < MOST; f++) names[count++] = f->name;
     const char *nearest = glia__nearest_word(name, names, count);

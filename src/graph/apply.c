@@ -14,7 +14,8 @@ static bool inputs_fit(glia_graph *graph, const glia_op *op, glia_value *const *
         char range[32];
         snprintf(range, sizeof range, op->min_inputs == op->max_inputs ? "%d" : "%d to %d", op->min_inputs,
                  op->max_inputs);
-        glia_graph_fail(graph, GLIA_INVALID_ARGUMENT, NULL, "%s takes %s inputs, got %d", op->name, range, count);
+        glia_graph_fail(graph, GLIA_INVALID_ARGUMENT, NULL, "%s takes %s inputs, got %d", op->name, range,
+                        count);
         return false;
     }
     for (int i = 0; i < count; i++) {

@@ -1,0 +1,49 @@
+# A thin face on CMake and Ninja (CMakePresets.json). `make help` lists what there is.
+PREFIX       ?= /usr/local
+FUZZ_SECONDS ?= 60
+JOBS         ?= $(shell nproc)
+
+.PHONY: all help setup demo test lint format asan tsan nodeps fuzz bench install clean
+
+all: build/release/build.ninja ## build the library and the program (release)
+	@ninja -C build/release -j $(JOBS)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+setup: ## install what is missing (apt)
+	@tools/setup.sh
+
+demo: setup all ## train the tutorial network on real digits
+	@tools/demo.sh build/release/glia
+
+test: setup all ## build everything and run all tests
+	@ctest --test-dir build/release --output-on-failure --no-tests=error -j $(JOBS)
+
+lint: ## formatting, floors, file sizes
+	@tools/setup.sh lint
+	@tools/lint.sh
+
+format: ## clang-format every source
+	@tools/setup.sh lint
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+asan tsan nodeps: setup ## the tests under address+undefined or thread sanitizers, or without any optional library
+	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
+	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS)
+
+fuzz: ## run every fuzzer for FUZZ_SECONDS
+	@tools/setup.sh fuzz
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+bench: all ## times beside PyTorch's, when it is there
+	@bench/run.sh build/release
+
+install: all ## install to PREFIX (DESTDIR is honoured)
+	@cmake --install build/release --prefix $(PREFIX)
+
+clean: ## remove build/
+	@rm -rf build
+
+build/%/build.ninja: CMakeLists.txt CMakePresets.json
+	@cmake --preset $* >/dev/null

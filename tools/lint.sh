@@ -1,0 +1,28 @@
+#!/bin/sh
+# lint.sh: formatting, the direction of includes, sizes, and what a library must not call.
+set -eu
+cd "$(dirname "$0")/.."
+sources=$(git ls-files '*.c' '*.h')
+failed=0
+
+# shellcheck disable=SC2086
+clang-format --dry-run -Werror $sources || failed=1
+tools/check_layers.sh || failed=1
+
+for f in $sources; do
+    lines=$(wc -l <"$f")
+    [ "$lines" -le 1000 ] || { echo "$f: $lines lines; 1000 at most: split it" >&2; failed=1; }
+done
+
+# Library code never ends the process nor prints to stdout.
+if git grep -nE '\b(exit|abort|_exit|printf|puts|putchar)\(' -- 'src/*.c' | grep -vE '(//|/\*|\*).*\(' ; then
+    echo "lint: library code must not end the process or print to stdout" >&2
+    failed=1
+fi
+# Nobody decides by an op's name outside src/ops.
+if git grep -nE 'strcmp\([^,]*op->name' -- src cli ':!src/ops' ':!src/kernels/kernel.c'; then
+    echo "lint: facts about ops belong in their blocks" >&2
+    failed=1
+fi
+[ "$failed" = 0 ] && echo "lint: ok"
+exit "$failed"
