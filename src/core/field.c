@@ -418,6 +418,14 @@ static void print_list(const int64_t *list, int count, glia_text *out) {
     for (int i = 0; i < count; i++) glia__text_printf(out, "%s%" PRId64, i ? "," : "", list[i]);
 }
 
+static void print_shape(const glia_shape *shape, glia_text *out) {
+    /* The rank may be the very thing that is wrong. */
+    if (shape->rank < 0 || shape->rank > GLIA_MAX_RANK)
+        glia__text_printf(out, "%d dimensions", (int)shape->rank);
+    else
+        print_list(shape->dim, shape->rank, out);
+}
+
 static void print_float(double value, glia_text *out) {
     if (isfinite(value))
         glia__text_add_number(out, value);
@@ -459,7 +467,7 @@ void glia__field_print(const glia_field *field, const void *object, glia_text *o
         print_list(at, field->count, out);
         break;
     case GLIA_FIELD_DIMS:
-        print_list(((const glia_shape *)at)->dim, ((const glia_shape *)at)->rank, out);
+        print_shape(at, out);
         break;
     }
 }
