@@ -1,0 +1,270 @@
+/* reduce.c: sum, mean, max, min, prod over any axes. argmax and argmin are in argmax.c.
+ *
+ * Floats are added and multiplied in double, in several lanes, and rounded once: an f32 sum is exact to its
+ * last bit but for the rarest cases, and the same in every run. NaN in gives NaN out. Nothing to reduce gives
+ * 0 (sum), 1 (prod), NaN (mean), −inf or the least number (max), +inf or the largest (min). */
+
+#include <float.h>
+#include <math.h>
+
+#include "glia/ops.h"
+#include "ops/reduction.h"
+
+#ifdef GLIA_OPS_HEADER
+typedef struct glia_reduce_attrs {
+    glia_shape axes;     /* which dimensions go, negative ones count from the end; rank 0: all of them */
+    glia_bool keep_dims; /* keep them as dimensions of 1; default no */
+} glia_reduce_attrs;
+/* Over any axes of f32, f64, i32, i64 or u8 (mean: f32, f64). Sums of whole numbers wrap. */
+GLIA_API glia_value *glia_op_sum(glia_value *x, glia_reduce_attrs attrs);  /* Σ x */
+GLIA_API glia_value *glia_op_mean(glia_value *x, glia_reduce_attrs attrs); /* Σ x / count */
+GLIA_API glia_value *glia_op_max(glia_value *x, glia_reduce_attrs attrs); /* the largest; NaN if any is NaN */
+GLIA_API glia_value *glia_op_min(glia_value *x,
+                                 glia_reduce_attrs attrs); /* the smallest; NaN if any is NaN */
+GLIA_API glia_value *glia_op_prod(glia_value *x, glia_reduce_attrs attrs); /* Π x */
+#endif                                                                     /* GLIA_OPS_HEADER */
+
+enum { LANES = 16 };
+
+/* Two expressions of accumulator `a` and element `x` describe a reduction: the first value and the next
+ * value. LANES running values let the compiler use vector registers without reordering anything at will. */
+#define REDUCER(name, type, acc_type, first, next, last)                                           \
+    static void name##_start(void *acc_, int64_t n) {                                              \
+        acc_type *acc = acc_;                                                                      \
+        for (int64_t i = 0; i < n; i++) acc[i] = (acc_type)(first);                                \
+    }                                                                                              \
+    static void name##_across(void *acc_, const void *x_, int64_t n, int64_t index) {              \
+        acc_type *acc = acc_;                                                                      \
+        const type *xs = x_;                                                                       \
+        (void)index;                                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const acc_type a = acc[i], x = (acc_type)xs[i];                                        \
+            acc[i] = (acc_type)(next);                                                             \
+        }                                                                                          \
+    }                                                                                              \
+    static void name##_along(void *acc_, const void *x_, int64_t n, int64_t index) {               \
+        acc_type lanes[LANES], total = *(acc_type *)acc_;                                          \
+        const type *xs = x_;                                                                       \
+        int64_t i = 0;                                                                             \
+        (void)index;                                                                               \
+        if (n >= LANES) {                                                                          \
+            name##_start(lanes, LANES);                                                            \
+            for (; i + LANES <= n; i += LANES)                                                     \
+                for (int k = 0; k < LANES; k++) {                                                  \
+                    const acc_type a = lanes[k], x = (acc_type)xs[i + k];                          \
+                    lanes[k] = (acc_type)(next);                                                   \
+                }                                                                                  \
+            for (int k = 0; k < LANES; k++) {                                                      \
+                const acc_type a = total, x = lanes[k];                                            \
+                total = (acc_type)(next);                                                          \
+            }                                                                                      \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            const acc_type a = total, x = (acc_type)xs[i];                                         \
+            total = (acc_type)(next);                                                              \
+        }                                                                                          \
+        *(acc_type *)acc_ = total;                                                                 \
+    }                                                                                              \
+    static void name##_finish(void *out_, const void *acc_, int64_t n, int64_t count) {            \
+        type *out = out_;                                                                          \
+        const acc_type *acc = acc_;                                                                \
+        (void)count;                                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const acc_type a = acc[i];                                                             \
+            out[i] = (type)(last);                                                                 \
+        }                                                                                          \
+    }                                                                                              \
+    static const glia_reducer name = {sizeof(acc_type), name##_start, name##_across, name##_along, \
+                                      name##_finish};
+
+/* Five dtypes and the choice among them. */
+#define REDUCERS(op, acc_of_float, acc_of_i32, acc_of_i64, acc_of_u8, first_float, first_i32, first_i64, \
+                 first_u8, next, next_whole)                                                             \
+    REDUCER(op##_f32, float, acc_of_float(float), first_float, next, a)                                  \
+    REDUCER(op##_f64, double, acc_of_float(double), first_float, next, a)                                \
+    REDUCER(op##_i32, int32_t, acc_of_i32, first_i32, next_whole, a)                                     \
+    REDUCER(op##_i64, int64_t, acc_of_i64, first_i64, next_whole, a)                                     \
+    REDUCER(op##_u8, uint8_t, acc_of_u8, first_u8, next_whole, a)                                        \
+    static const glia_reducer *op##_reducer(glia_dtype dtype) {                                          \
+        switch (dtype) {                                                                                 \
+        case GLIA_F64:                                                                                   \
+            return &op##_f64;                                                                            \
+        case GLIA_I32:                                                                                   \
+            return &op##_i32;                                                                            \
+        case GLIA_I64:                                                                                   \
+            return &op##_i64;                                                                            \
+        case GLIA_U8:                                                                                    \
+            return &op##_u8;                                                                             \
+        default:                                                                                         \
+            return &op##_f32;                                                                            \
+        }                                                                                                \
+    }
+#define IN_DOUBLE(type) double
+#define AS_IS(type)     type
+
+REDUCERS(sum, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 0, 0, 0, 0, a + x, a + x)
+REDUCERS(prod, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 1, 1, 1, 1, a *x, a *x)
+/* A NaN is taken up, and then kept since nothing compares with it. */
+REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN, 0, x > a || x != x ? x : a,
+         x > a ? x : a)
+REDUCERS(min, AS_IS, int32_t, int64_t, uint8_t, INFINITY, INT32_MAX, INT64_MAX, UINT8_MAX,
+         x < a || x != x ? x : a, x < a ? x : a)
+REDUCER(mean_f32, float, double, 0, a + x, a / (double)count)
+REDUCER(mean_f64, double, double, 0, a + x, a / (double)count)
+
+const glia_reducer *glia__reducer_sum(glia_dtype dtype) {
+    return sum_reducer(dtype);
+}
+
+const glia_reducer *glia__reducer_mean(glia_dtype dtype) {
+    return dtype == GLIA_F64 ? &mean_f64 : &mean_f32;
+}
+
+static glia_status reduce(const glia_call *c, const glia_reducer *reducer) {
+    const glia_reduce_attrs *a = c->attrs;
+    bool reduced[GLIA_MAX_RANK];
+    GLIA_TRY(glia__reduce_axes(&a->axes, c->in[0].shape.rank, reduced, c->err));
+    glia__reduce_run(reducer, &c->in[0], reduced, &c->out[0]);
+    return GLIA_OK;
+}
+
+static glia_status reduce_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                glia_error *err) {
+    const glia_reduce_attrs *a = attrs;
+    bool reduced[GLIA_MAX_RANK];
+    (void)n_in;
+    GLIA_TRY(glia__check_number(&in[0], err));
+    GLIA_TRY(glia__reduce_axes(&a->axes, in[0].shape.rank, reduced, err));
+    out[0].dtype = in[0].dtype;
+    out[0].shape = glia__reduce_shape(&in[0].shape, reduced, a->keep_dims == GLIA_YES);
+    return GLIA_OK;
+}
+
+static glia_status mean_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                              glia_error *err) {
+    GLIA_TRY(glia__check_float(&in[0], err));
+    return reduce_infer(in, n_in, attrs, out, err);
+}
+
+/* Rows are independent when dimension 0 stays. */
+static uint32_t reduce_rows(const glia_type *in, int n_in, const void *attrs) {
+    const glia_reduce_attrs *a = attrs;
+    bool reduced[GLIA_MAX_RANK];
+    (void)n_in;
+    if (in[0].shape.rank == 0) return 0;
+    if (glia__reduce_axes(&a->axes, in[0].shape.rank, reduced, NULL) != GLIA_OK) return 0;
+    return reduced[0] ? 0 : 1;
+}
+
+static double reduce_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return (double)glia_shape_elems(&in[0].shape);
+}
+
+/* Σ and mean: dy goes back to every place it came from. */
+static void spread(glia_gradient *g, bool mean) {
+    const glia_reduce_attrs *a = g->attrs;
+    glia_shape shape = glia_value_shape(g->x[0]);
+    bool reduced[GLIA_MAX_RANK];
+    if (glia__reduce_axes(&a->axes, shape.rank, reduced, NULL) != GLIA_OK) return;
+    glia__like_attrs like = {.mean = mean ? GLIA_YES : GLIA_NO};
+    if (a->keep_dims != GLIA_YES) like.axes = glia__reduce_list(reduced, shape.rank);
+    glia_value *inputs[] = {g->dy[0], g->x[0]};
+    g->dx[0] = glia_graph_apply(g->graph, "broadcast_like", inputs, 2, &like);
+}
+
+static void sum_grad(glia_gradient *g) {
+    spread(g, false);
+}
+
+static void mean_grad(glia_gradient *g) {
+    spread(g, true);
+}
+
+/* max, min and prod: their backward op looks at x again. */
+static void compare_again(glia_gradient *g, const char *op) {
+    const glia_reduce_attrs *a = g->attrs;
+    glia_shape shape = glia_value_shape(g->x[0]);
+    bool reduced[GLIA_MAX_RANK];
+    if (glia__reduce_axes(&a->axes, shape.rank, reduced, NULL) != GLIA_OK) return;
+    glia__like_attrs like = {.mean = GLIA_NO};
+    if (a->keep_dims != GLIA_YES) like.axes = glia__reduce_list(reduced, shape.rank);
+    glia_value *inputs[] = {g->dy[0], g->y[0], g->x[0]};
+    g->dx[0] = glia_graph_apply(g->graph, op, inputs, 3, &like);
+}
+
+static void extreme_grad(glia_gradient *g) {
+    compare_again(g, "extreme_backward");
+}
+
+static void prod_grad(glia_gradient *g) {
+    compare_again(g, "prod_backward");
+}
+
+const glia_field glia__reduce_fields[] = {{.name = "axes",
+                                           .kind = GLIA_FIELD_DIMS,
+                                           .offset = offsetof(glia_reduce_attrs, axes),
+                                           .initial = "",
+                                           .doc = "dimensions to reduce; none named: all"},
+                                          {.name = "keep_dims",
+                                           .kind = GLIA_FIELD_BOOL,
+                                           .offset = offsetof(glia_reduce_attrs, keep_dims),
+                                           .initial = "no",
+                                           .doc = "keep reduced dimensions as 1",
+                                           .onnx = "keepdims"},
+                                          {.name = NULL}};
+
+#define REDUCE_OP(op, reducer, infer_rule, grad_rule, ...)                \
+    static glia_status op##_ref(const glia_call *c) {                     \
+        return reduce(c, reducer(c->in[0].dtype));                        \
+    }                                                                     \
+    glia_value *glia_op_##op(glia_value *x, glia_reduce_attrs attrs) {    \
+        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
+    }                                                                     \
+    GLIA_OP(op) = {.name = #op,                                           \
+                   .version = 1,                                          \
+                   .min_inputs = 1,                                       \
+                   .max_inputs = 1,                                       \
+                   .attrs = glia__reduce_fields,                          \
+                   .attrs_size = sizeof(glia_reduce_attrs),               \
+                   .infer = infer_rule,                                   \
+                   .grad = grad_rule,                                     \
+                   .ref = op##_ref,                                       \
+                   .rows = reduce_rows,                                   \
+                   .flops = reduce_flops,                                 \
+                   __VA_ARGS__}
+
+/* Last, first, middle and mixed axes; long enough for lanes, tiles and their rests. */
+#define FLOAT_CASES(kind)                                                                                    \
+    {.inputs = "4x5:" kind}, {.inputs = "4x5:" kind, .attrs = "axes=0"},                                     \
+        {.inputs = "4x5:" kind, .attrs = "axes=1 keep_dims=yes"},                                            \
+        {.inputs = "3x37:" kind, .attrs = "axes=-1"}, {.inputs = "3x270:" kind, .attrs = "axes=0"},          \
+        {.inputs = "2x3x4x5:" kind, .attrs = "axes=0,2,3"},                                                  \
+        {.inputs = "2x3x4x5:" kind, .attrs = "axes=1,3 keep_dims=yes"},                                      \
+        {.inputs = "2x3x4:" kind, .attrs = "axes=1"}, {.inputs = "2x1x4:" kind, .attrs = "axes=1"},          \
+        {.inputs = "2x3x4:" kind, .attrs = "axes=-3,-1"}, {.inputs = "1:" kind}, {.inputs = "scalar:" kind}, \
+    {                                                                                                        \
+        .inputs = "3x0:" kind, .attrs = "axes=0"                                                             \
+    }
+#define ERROR_CASES                                                                                    \
+    {.inputs = "4x5", .attrs = "axes=2", .expect_error = "axis 2 is out of range for 2 dimensions"}, { \
+        .inputs = "4x5", .attrs = "axes=0,-2", .expect_error = "axis -2 is named twice"                \
+    }
+#define NUMBER_CASES(kind)                                                                                 \
+    .cases =                                                                                               \
+        GLIA_CASES(FLOAT_CASES(kind), {.inputs = "4x5:i64<9", .attrs = "axes=1"},                          \
+                   {.inputs = "4x35:i32<9", .attrs = "axes=1"}, {.inputs = "4x5:u8<9", .attrs = "axes=0"}, \
+                   ERROR_CASES, {.inputs = "3:bool", .expect_error = "found bool 3; cast it first"})
+
+REDUCE_OP(sum, sum_reducer, reduce_infer, sum_grad, .doc = "y = Σ x", .onnx = "ReduceSum", .onnx_since = 13,
+          NUMBER_CASES("away"));
+REDUCE_OP(mean, glia__reducer_mean, mean_infer, mean_grad, .doc = "y = Σ x / count", .onnx = "ReduceMean",
+          .onnx_since = 13,
+          .cases = GLIA_CASES(FLOAT_CASES("away"), ERROR_CASES,
+                              {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}));
+REDUCE_OP(max, max_reducer, reduce_infer, extreme_grad, .doc = "y = max x; ties share the gradient evenly",
+          .onnx = "ReduceMax", .onnx_since = 13, NUMBER_CASES("distinct"));
+REDUCE_OP(min, min_reducer, reduce_infer, extreme_grad, .doc = "y = min x; ties share the gradient evenly",
+          .onnx = "ReduceMin", .onnx_since = 13, NUMBER_CASES("distinct"));
+REDUCE_OP(prod, prod_reducer, reduce_infer, prod_grad, .doc = "y = Π x", .onnx = "ReduceProd",
+          .onnx_since = 13, NUMBER_CASES("pos"));
