@@ -1,4 +1,4 @@
-/* reduce.c: sum, mean, max, min, prod over any axes. argmax and argmin are in argmax.c.
+/* reduce.c: sum, mean, max, min, prod over any axes. argmax and argmin are in reduce_arg.c.
  *
  * Floats are added and multiplied in double, in several lanes, and rounded once: an f32 sum is exact to its
  * last bit but for the rarest cases, and the same in every run. NaN in gives NaN out. Nothing to reduce gives
@@ -128,8 +128,8 @@ static glia_status reduce(const glia_call *c, const glia_reducer *reducer) {
     return GLIA_OK;
 }
 
-static glia_status reduce_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                                glia_error *err) {
+glia_status glia__reduce_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                               glia_error *err) {
     const glia_reduce_attrs *a = attrs;
     bool reduced[GLIA_MAX_RANK];
     (void)n_in;
@@ -143,11 +143,11 @@ static glia_status reduce_infer(const glia_type *in, int n_in, const void *attrs
 static glia_status mean_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                               glia_error *err) {
     GLIA_TRY(glia__check_float(&in[0], err));
-    return reduce_infer(in, n_in, attrs, out, err);
+    return glia__reduce_infer(in, n_in, attrs, out, err);
 }
 
 /* Rows are independent when dimension 0 stays. */
-static uint32_t reduce_rows(const glia_type *in, int n_in, const void *attrs) {
+uint32_t glia__reduce_rows(const glia_type *in, int n_in, const void *attrs) {
     const glia_reduce_attrs *a = attrs;
     bool reduced[GLIA_MAX_RANK];
     (void)n_in;
@@ -156,7 +156,7 @@ static uint32_t reduce_rows(const glia_type *in, int n_in, const void *attrs) {
     return reduced[0] ? 0 : 1;
 }
 
-static double reduce_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+double glia__reduce_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;
     return (double)glia_shape_elems(&in[0].shape);
 }
@@ -230,8 +230,8 @@ const glia_field glia__reduce_fields[] = {{.name = "axes",
                    .infer = infer_rule,                                   \
                    .grad = grad_rule,                                     \
                    .ref = op##_ref,                                       \
-                   .rows = reduce_rows,                                   \
-                   .flops = reduce_flops,                                 \
+                   .rows = glia__reduce_rows,                             \
+                   .flops = glia__reduce_flops,                           \
                    __VA_ARGS__}
 
 /* Last, first, middle and mixed axes; long enough for lanes, tiles and their rests. */
@@ -256,15 +256,17 @@ const glia_field glia__reduce_fields[] = {{.name = "axes",
                    {.inputs = "4x35:i32<9", .attrs = "axes=1"}, {.inputs = "4x5:u8<9", .attrs = "axes=0"}, \
                    ERROR_CASES, {.inputs = "3:bool", .expect_error = "found bool 3; cast it first"})
 
-REDUCE_OP(sum, sum_reducer, reduce_infer, sum_grad, .doc = "y = Σ x", .onnx = "ReduceSum", .onnx_since = 13,
-          NUMBER_CASES("away"));
+REDUCE_OP(sum, sum_reducer, glia__reduce_infer, sum_grad, .doc = "y = Σ x", .onnx = "ReduceSum",
+          .onnx_since = 13, NUMBER_CASES("away"));
 REDUCE_OP(mean, glia__reducer_mean, mean_infer, mean_grad, .doc = "y = Σ x / count", .onnx = "ReduceMean",
           .onnx_since = 13,
           .cases = GLIA_CASES(FLOAT_CASES("away"), ERROR_CASES,
                               {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}));
-REDUCE_OP(max, max_reducer, reduce_infer, extreme_grad, .doc = "y = max x; ties share the gradient evenly",
-          .onnx = "ReduceMax", .onnx_since = 13, NUMBER_CASES("distinct"));
-REDUCE_OP(min, min_reducer, reduce_infer, extreme_grad, .doc = "y = min x; ties share the gradient evenly",
-          .onnx = "ReduceMin", .onnx_since = 13, NUMBER_CASES("distinct"));
-REDUCE_OP(prod, prod_reducer, reduce_infer, prod_grad, .doc = "y = Π x", .onnx = "ReduceProd",
+REDUCE_OP(max, max_reducer, glia__reduce_infer, extreme_grad,
+          .doc = "y = max x; ties share the gradient evenly", .onnx = "ReduceMax", .onnx_since = 13,
+          NUMBER_CASES("distinct"));
+REDUCE_OP(min, min_reducer, glia__reduce_infer, extreme_grad,
+          .doc = "y = min x; ties share the gradient evenly", .onnx = "ReduceMin", .onnx_since = 13,
+          NUMBER_CASES("distinct"));
+REDUCE_OP(prod, prod_reducer, glia__reduce_infer, prod_grad, .doc = "y = Π x", .onnx = "ReduceProd",
           .onnx_since = 13, NUMBER_CASES("pos"));

@@ -33,6 +33,11 @@ glia_shape glia__reduce_shape(const glia_shape *in, const bool *reduced, bool ke
 glia_shape glia__reduce_list(const bool *reduced, int rank);
 /* The fields of glia_reduce_attrs: axes, keep_dims. */
 extern const glia_field glia__reduce_fields[];
+/* Rules of ops with glia_reduce_attrs. */
+glia_status glia__reduce_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                               glia_error *err);
+uint32_t glia__reduce_rows(const glia_type *in, int n_in, const void *attrs);
+double glia__reduce_flops(const glia_type *in, const glia_type *out, const void *attrs);
 
 /* Sums of any number dtype; means of f32 and f64. */
 const glia_reducer *glia__reducer_sum(glia_dtype dtype);

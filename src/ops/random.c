@@ -1,0 +1,96 @@
+/* random.c: ops that draw numbers. */
+
+#include "ops/expr.h"
+
+#ifdef GLIA_OPS_HEADER
+typedef struct glia_dropout_attrs {
+    double rate;    /* share of elements set to 0, 0 ≤ rate < 1 */
+    int64_t stream; /* which random numbers; 0: those of no other dropout in the graph */
+} glia_dropout_attrs;
+/* In training: 0 with probability `rate`, else x/(1 − rate), so that the mean stays. Otherwise x. f32 or f64. */
+GLIA_API glia_value *glia_op_dropout(glia_value *x, glia_dropout_attrs attrs);
+#endif /* GLIA_OPS_HEADER */
+
+/* One stream for each (dropout, step): the finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
+static glia_random mask_numbers(const glia_step *step, int64_t stream) {
+    uint64_t z = (uint64_t)stream * 0x9E3779B97F4A7C15u + step->number;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (glia_random){step->seed, z ^ z >> 31};
+}
+
+/* Element `i` of the whole output meets word i mod 4 of block i/4, so a cut of the batch changes nothing. */
+static glia_status dropout_ref(const glia_call *c) {
+    const glia_dropout_attrs *a = c->attrs;
+    const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem, end = first + n;
+    if (!c->step || !c->step->training || a->rate <= 0) {
+        if (n > 0 && c->out[0].data != c->in[0].data)
+            memcpy(c->out[0].data, c->in[0].data, (size_t)n * glia_dtype_bytes(c->out[0].dtype));
+        return GLIA_OK;
+    }
+    const glia_random random = mask_numbers(c->step, a->stream);
+    const uint32_t dropped = (uint32_t)(a->rate * 4294967296.0); /* words below it */
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *x = c->in[0].data;
+        T *y = c->out[0].data;
+        const T scale = (T)(1 / (1 - a->rate));
+        for (int64_t block = first / 4; block * 4 < end; block++) {
+            uint32_t words[4];
+            glia_random_block(random, (uint64_t)block, words);
+            int64_t from = GLIA_MAX(block * 4, first), to = GLIA_MIN(block * 4 + 4, end);
+            for (int64_t i = from; i < to; i++)
+                y[i - first] = words[i & 3] < dropped ? 0 : x[i - first] * scale;
+        }
+    });
+    return GLIA_OK;
+}
+
+/* Linear in x: the same mask falls on dy. */
+static void dropout_grad(glia_gradient *g) {
+    g->dx[0] = glia_graph_apply(g->graph, "dropout", g->dy, 1, g->attrs);
+}
+
+static double dropout_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in, (void)attrs;
+    return 10.0 * (double)glia_shape_elems(&out[0].shape);
+}
+
+GLIA_OP(dropout) = {
+    .name = "dropout",
+    .version = 1,
+    .doc = "in training y = 0 with probability rate, else x/(1 − rate); otherwise y = x",
+    .source = "Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, JMLR 2014",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_TRAINING_ONLY | GLIA_TRAIT_RANDOM,
+    .attrs = GLIA_FIELDS({.name = "rate",
+                          .kind = GLIA_FIELD_FLOAT,
+                          .offset = offsetof(glia_dropout_attrs, rate),
+                          .min = 0,
+                          .max = 0.999999,
+                          .doc = "share of elements set to 0"},
+                         {.name = "stream",
+                          .kind = GLIA_FIELD_INT,
+                          .offset = offsetof(glia_dropout_attrs, stream),
+                          .initial = "0",
+                          .doc = "which random numbers"}),
+    .attrs_size = sizeof(glia_dropout_attrs),
+    .infer = glia__infer_same,
+    .grad = dropout_grad,
+    .ref = dropout_ref,
+    .flops = dropout_flops,
+    .onnx = "Dropout",
+    .onnx_since = 13,
+    .c_expr = "x",
+    .cases = GLIA_CASES(
+        {.inputs = "4x5", .attrs = "rate=0.5 stream=1"}, {.inputs = "2x3x7", .attrs = "rate=0.1 stream=2"},
+        {.inputs = "9", .attrs = "rate=0"}, {.inputs = "scalar", .attrs = "rate=0.3"},
+        {.inputs = "0x3", .attrs = "rate=0.3"},
+        {.inputs = "3:i64<9", .attrs = "rate=0.5", .expect_error = "expected f32 or f64, found i64 3"}),
+};
+
+glia_value *glia_op_dropout(glia_value *x, glia_dropout_attrs attrs) {
+    glia_graph *graph = glia_value_graph(x);
+    if (graph && attrs.stream == 0) attrs.stream = glia_graph_node_count(graph) + 1;
+    return glia_graph_apply(graph, "dropout", &x, 1, &attrs);
+}

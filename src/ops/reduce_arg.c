@@ -1,0 +1,128 @@
+/* reduce_arg.c: where the extremes are. */
+
+#include <math.h>
+
+#include "glia/ops.h"
+#include "ops/reduction.h"
+
+#ifdef GLIA_OPS_HEADER
+/* Where the extreme is: an i64 index along the axis, or, over several axes, the flat index among them in C order.
+ * The first of equals; the first NaN counts as the extreme, as in NumPy. f32, f64, i32, i64 or u8. */
+GLIA_API glia_value *glia_op_argmax(glia_value *x, glia_reduce_attrs attrs); /* of the largest */
+GLIA_API glia_value *glia_op_argmin(glia_value *x, glia_reduce_attrs attrs); /* of the smallest */
+#endif                                                                       /* GLIA_OPS_HEADER */
+
+/* The best so far; index −1 before the first. `better` compares x with best. One that met nothing (an empty batch)
+ * gives 0. */
+#define ARG_REDUCER(name, type, better)                                                                    \
+    typedef struct name##_acc {                                                                            \
+        int64_t index;                                                                                     \
+        type best;                                                                                         \
+    } name##_acc;                                                                                          \
+    static void name##_start(void *acc_, int64_t n) {                                                      \
+        name##_acc *acc = acc_;                                                                            \
+        for (int64_t i = 0; i < n; i++) acc[i] = (name##_acc){.index = -1};                                \
+    }                                                                                                      \
+    static inline void name##_take(name##_acc *a, type x, int64_t index) {                                 \
+        const type best = a->best;                                                                         \
+        if (a->index >= 0 && !(better)) return;                                                            \
+        a->best = x;                                                                                       \
+        a->index = index;                                                                                  \
+    }                                                                                                      \
+    static void name##_across(void *acc, const void *x_, int64_t n, int64_t index) {                       \
+        const type *x = x_;                                                                                \
+        for (int64_t i = 0; i < n; i++) name##_take((name##_acc *)acc + i, x[i], index);                   \
+    }                                                                                                      \
+    static void name##_along(void *acc, const void *x_, int64_t n, int64_t index) {                        \
+        const type *x = x_;                                                                                \
+        for (int64_t i = 0; i < n; i++) name##_take(acc, x[i], index + i);                                 \
+    }                                                                                                      \
+    static void name##_finish(void *out_, const void *acc, int64_t n, int64_t count) {                     \
+        int64_t *out = out_;                                                                               \
+        (void)count;                                                                                       \
+        for (int64_t i = 0; i < n; i++) out[i] = GLIA_MAX(((const name##_acc *)acc)[i].index, (int64_t)0); \
+    }                                                                                                      \
+    static const glia_reducer name = {sizeof(name##_acc), name##_start, name##_across, name##_along,       \
+                                      name##_finish};
+
+#define ARG_REDUCERS(op, better_float, better)                  \
+    ARG_REDUCER(op##_f32, float, better_float)                  \
+    ARG_REDUCER(op##_f64, double, better_float)                 \
+    ARG_REDUCER(op##_i32, int32_t, better)                      \
+    ARG_REDUCER(op##_i64, int64_t, better)                      \
+    ARG_REDUCER(op##_u8, uint8_t, better)                       \
+    static const glia_reducer *op##_reducer(glia_dtype dtype) { \
+        switch (dtype) {                                        \
+        case GLIA_F64:                                          \
+            return &op##_f64;                                   \
+        case GLIA_I32:                                          \
+            return &op##_i32;                                   \
+        case GLIA_I64:                                          \
+            return &op##_i64;                                   \
+        case GLIA_U8:                                           \
+            return &op##_u8;                                    \
+        default:                                                \
+            return &op##_f32;                                   \
+        }                                                       \
+    }
+ARG_REDUCERS(argmax, x > best || (x != x && best == best), x > best)
+ARG_REDUCERS(argmin, x < best || (x != x && best == best), x < best)
+
+static glia_status find(const glia_call *c, const glia_reducer *reducer) {
+    const glia_reduce_attrs *a = c->attrs;
+    bool reduced[GLIA_MAX_RANK];
+    GLIA_TRY(glia__reduce_axes(&a->axes, c->in[0].shape.rank, reduced, c->err));
+    glia__reduce_run(reducer, &c->in[0], reduced, &c->out[0]);
+    return GLIA_OK;
+}
+
+static glia_status find_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                              glia_error *err) {
+    const glia_reduce_attrs *a = attrs;
+    GLIA_TRY(glia__reduce_infer(in, n_in, attrs, out, err));
+    bool reduced[GLIA_MAX_RANK];
+    GLIA_TRY(glia__reduce_axes(&a->axes, in[0].shape.rank, reduced, err));
+    for (int d = 0; d < in[0].shape.rank; d++) {
+        char text[128];
+        if (reduced[d] && in[0].shape.dim[d] == 0)
+            return glia_error_set(err, GLIA_BAD_SHAPE, "axis %d of %s is empty: it has no extreme", d,
+                                  glia_shape_text(&in[0].shape, text, sizeof text));
+    }
+    out[0].dtype = GLIA_I64;
+    return GLIA_OK;
+}
+
+#define FIND_OP(op, ...)                                                  \
+    static glia_status op##_ref(const glia_call *c) {                     \
+        return find(c, op##_reducer(c->in[0].dtype));                     \
+    }                                                                     \
+    glia_value *glia_op_##op(glia_value *x, glia_reduce_attrs attrs) {    \
+        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
+    }                                                                     \
+    GLIA_OP(op) = {.name = #op,                                           \
+                   .version = 1,                                          \
+                   .min_inputs = 1,                                       \
+                   .max_inputs = 1,                                       \
+                   .traits = GLIA_TRAIT_NO_GRADIENT,                      \
+                   .attrs = glia__reduce_fields,                          \
+                   .attrs_size = sizeof(glia_reduce_attrs),               \
+                   .infer = find_infer,                                   \
+                   .ref = op##_ref,                                       \
+                   .rows = glia__reduce_rows,                             \
+                   .flops = glia__reduce_flops,                           \
+                   .onnx_since = 13,                                      \
+                   .cases = CASES,                                        \
+                   __VA_ARGS__}
+#define CASES                                                                                            \
+    GLIA_CASES(                                                                                          \
+        {.inputs = "4x5:distinct", .attrs = "axes=1"}, {.inputs = "4x5:distinct", .attrs = "axes=0"},    \
+        {.inputs = "4x5:distinct"}, {.inputs = "2x3x4:distinct", .attrs = "axes=1 keep_dims=yes"},       \
+        {.inputs = "2x3x4:distinct", .attrs = "axes=0,-1"}, {.inputs = "scalar"}, {.inputs = "1"},       \
+        {.inputs = "3x7:i64<3", .attrs = "axes=1"}, {.inputs = "3x7:i32<3", .attrs = "axes=0"},          \
+        {.inputs = "9:u8<3"}, {.inputs = "0x3", .attrs = "axes=1"},                                      \
+        {.inputs = "0x3", .attrs = "axes=0", .expect_error = "axis 0 of 0×3 is empty"},                  \
+        {.inputs = "4x5", .attrs = "axes=2", .expect_error = "axis 2 is out of range for 2 dimensions"}, \
+        {.inputs = "3:bool", .expect_error = "found bool 3; cast it first"})
+
+FIND_OP(argmax, .doc = "y = index of the largest x, the first of equals", .onnx = "ArgMax");
+FIND_OP(argmin, .doc = "y = index of the smallest x, the first of equals", .onnx = "ArgMin");

@@ -1,0 +1,230 @@
+/* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
+
+#include "ops/expr.h"
+
+#ifdef GLIA_OPS_HEADER
+/* e^(x − max) / Σ e^(x − max) along `axis` (negative: from the end; −1 is usual). f32 or f64, same shape. */
+GLIA_API glia_value *glia_op_softmax(glia_value *x, int64_t axis);
+/* ln softmax(x), without the underflow of taking the logarithm afterwards. */
+GLIA_API glia_value *glia_op_log_softmax(glia_value *x, int64_t axis);
+#endif /* GLIA_OPS_HEADER */
+
+typedef struct softmax_attrs {
+    int64_t axis;
+} softmax_attrs;
+
+/* The array as outer × n × inner, n along the axis. */
+typedef struct lines {
+    int64_t outer, n, inner;
+} lines;
+
+static lines split_at_axis(const glia_shape *shape, const void *attrs) {
+    lines l = {1, 1, 1};
+    int axis = 0;
+    if (shape->rank == 0 || !glia__axis_resolve(((const softmax_attrs *)attrs)->axis, shape->rank, &axis))
+        return l;
+    for (int d = 0; d < axis; d++) l.outer *= shape->dim[d];
+    l.n = shape->dim[axis];
+    for (int d = axis + 1; d < shape->rank; d++) l.inner *= shape->dim[d];
+    return l;
+}
+
+/* Element k of the line that starts at `at` is at [at + k * l.inner]. */
+#define FOR_EACH_LINE(l)                                   \
+    for (int64_t outer_ = 0; outer_ < (l).outer; outer_++) \
+        for (int64_t at = outer_ * (l).n * (l).inner, end_ = at + (l).inner; at < end_; at++)
+#define LARGEST(top, x, l)                \
+    T top = (l).n > 0 ? x[0] : 0;         \
+    for (int64_t k = 1; k < (l).n; k++) { \
+        const T v_ = x[k * (l).inner];    \
+        top = v_ > top ? v_ : top;        \
+    }
+
+/* Sums are in double, so that a large vocabulary costs no accuracy. A line of −inf only, or with +inf, gives NaN. */
+static glia_status softmax_ref(const glia_call *c) {
+    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        FOR_EACH_LINE(l) {
+            const T *x = (const T *)c->in[0].data + at;
+            T *y = (T *)c->out[0].data + at;
+            double sum = 0;
+            LARGEST(top, x, l)
+            for (int64_t k = 0; k < l.n; k++) sum += y[k * l.inner] = exp(x[k * l.inner] - top);
+            const T scale = (T)(1 / sum);
+            for (int64_t k = 0; k < l.n; k++) y[k * l.inner] *= scale;
+}
+});
+return GLIA_OK;
+}
+
+static glia_status log_softmax_ref(const glia_call *c) {
+    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        FOR_EACH_LINE(l) {
+            const T *x = (const T *)c->in[0].data + at;
+            T *y = (T *)c->out[0].data + at;
+            double sum = 0;
+            LARGEST(top, x, l)
+            for (int64_t k = 0; k < l.n; k++) sum += exp(x[k * l.inner] - top);
+            const T shift = (T)log(sum);
+            for (int64_t k = 0; k < l.n; k++) y[k * l.inner] = x[k * l.inner] - top - shift;
+}
+});
+return GLIA_OK;
+}
+
+static glia_status softmax_backward_ref(const glia_call *c) {
+    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        FOR_EACH_LINE(l) {
+            const T *dy = (const T *)c->in[0].data + at, *y = (const T *)c->in[1].data + at;
+            T *dx = (T *)c->out[0].data + at;
+            double dot = 0;
+            for (int64_t k = 0; k < l.n; k++) dot += (double)dy[k * l.inner] * (double)y[k * l.inner];
+            for (int64_t k = 0; k < l.n; k++)
+                dx[k * l.inner] = y[k * l.inner] * (dy[k * l.inner] - (T)dot);
+}
+});
+return GLIA_OK;
+}
+
+static glia_status log_softmax_backward_ref(const glia_call *c) {
+    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        FOR_EACH_LINE(l) {
+            const T *dy = (const T *)c->in[0].data + at, *y = (const T *)c->in[1].data + at;
+            T *dx = (T *)c->out[0].data + at;
+            double sum = 0;
+            for (int64_t k = 0; k < l.n; k++) sum += (double)dy[k * l.inner];
+            for (int64_t k = 0; k < l.n; k++)
+                dx[k * l.inner] = dy[k * l.inner] - exp(y[k * l.inner]) * (T)sum;
+}
+});
+return GLIA_OK;
+}
+
+static glia_status softmax_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                 glia_error *err) {
+    const softmax_attrs *a = attrs;
+    int axis;
+    char text[160], other[160];
+    GLIA_TRY(glia__check_float(&in[0], err));
+    bool scalar = in[0].shape.rank == 0 && (a->axis == -1 || a->axis == 0);
+    if (!scalar && !glia__axis_resolve(a->axis, in[0].shape.rank, &axis))
+        return glia_error_set(err, GLIA_BAD_SHAPE, "axis %lld is out of range for %s", (long long)a->axis,
+                              glia_shape_text(&in[0].shape, text, sizeof text));
+    if (n_in == 2 && (in[0].dtype != in[1].dtype || !glia_shape_equal(&in[0].shape, &in[1].shape)))
+        return glia_error_set(err, GLIA_BAD_SHAPE, "dy %s and y %s differ",
+                              glia__type_text(&in[0], text, sizeof text),
+                              glia__type_text(&in[1], other, sizeof other));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+/* Rows are independent unless dimension 0 is the axis. */
+static uint32_t softmax_rows(const glia_type *in, int n_in, const void *attrs) {
+    int axis;
+    if (!glia__axis_resolve(((const softmax_attrs *)attrs)->axis, in[0].shape.rank, &axis) || axis == 0)
+        return 0;
+    return glia__rows_all(in, n_in, attrs);
+}
+
+/* An exponential counts as ten operations. */
+static double softmax_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in, (void)attrs;
+    return 14.0 * (double)glia_shape_elems(&out[0].shape);
+}
+
+static double softmax_backward_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in, (void)attrs;
+    return 4.0 * (double)glia_shape_elems(&out[0].shape);
+}
+
+static glia_value *backward(const char *op, const glia_gradient *g, glia_value *y) {
+    return glia_graph_apply(g->graph, op, (glia_value *[]){g->dy[0], y}, 2, g->attrs);
+}
+
+static void softmax_grad(glia_gradient *g) {
+    g->dx[0] = backward("softmax_backward", g, g->y[0]);
+}
+
+static void log_softmax_grad(glia_gradient *g) {
+    g->dx[0] = backward("log_softmax_backward", g, g->y[0]);
+}
+
+/* Σ along the axis, kept as a dimension of 1. */
+static glia_value *sum_line(const glia_gradient *g, glia_value *x) {
+    if (glia_value_shape(x).rank == 0) return x;
+    glia_reduce_attrs sum = {.keep_dims = GLIA_YES};
+    sum.axes = GLIA_SHAPE(((const softmax_attrs *)g->attrs)->axis);
+    return glia_op_sum(x, sum);
+}
+
+/* dx = y(dy − Σ dy·y). With e for the gradient of dx: d(dy) = y(e − Σ e·y), the same op;
+ * dy = e(dy − Σ dy·y) − dy Σ e·y. */
+static void softmax_backward_grad(glia_gradient *g) {
+    glia_value *e = g->dy[0], *dy = g->x[0], *y = g->x[1];
+    if (g->needed[0]) g->dx[0] = backward("softmax_backward", g, y);
+    if (g->needed[1]) {
+        glia_value *first = glia_op_mul(e, glia_op_sub(dy, sum_line(g, glia_op_mul(dy, y))));
+        g->dx[1] = glia_op_sub(first, glia_op_mul(dy, sum_line(g, glia_op_mul(e, y))));
+    }
+}
+
+/* dx = dy − eʸ Σ dy. With e for the gradient of dx: d(dy) = e − Σ e·eʸ; d(y) = −e·eʸ Σ dy. */
+static void log_softmax_backward_grad(glia_gradient *g) {
+    glia_value *e = g->dy[0], *dy = g->x[0], *weighted = glia_op_mul(e, glia_op_exp(g->x[1]));
+    if (g->needed[0]) g->dx[0] = glia_op_sub(e, sum_line(g, weighted));
+    if (g->needed[1]) g->dx[1] = glia_op_neg(glia_op_mul(weighted, sum_line(g, dy)));
+}
+
+static const glia_field softmax_fields[] = {
+    {.name = "axis",
+     .kind = GLIA_FIELD_INT,
+     .offset = offsetof(softmax_attrs, axis),
+     .initial = "-1",
+     .doc = "dimension that sums to 1; negative ones count from the end"},
+    {.name = NULL}};
+
+#define SOFTMAX_OP(op, inputs_, flops_rule, ...)        \
+    GLIA_OP(op) = {.name = #op,                         \
+                   .version = 1,                        \
+                   .min_inputs = inputs_,               \
+                   .max_inputs = inputs_,               \
+                   .attrs = softmax_fields,             \
+                   .attrs_size = sizeof(softmax_attrs), \
+                   .infer = softmax_infer,              \
+                   .grad = op##_grad,                   \
+                   .ref = op##_ref,                     \
+                   .rows = softmax_rows,                \
+                   .flops = flops_rule,                 \
+                   __VA_ARGS__}
+#define FORWARD                                                                                            \
+    .traits = GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION,                                                  \
+    .cases = GLIA_CASES(                                                                                   \
+        {.inputs = "4x5"}, {.inputs = "4x5", .attrs = "axis=0"}, {.inputs = "2x3x4", .attrs = "axis=1"},   \
+        {.inputs = "2x3x4", .attrs = "axis=-3"}, {.inputs = "3x1"}, {.inputs = "7"}, {.inputs = "scalar"}, \
+        {.inputs = "0x3"}, {.inputs = "3x0"},                                                              \
+        {.inputs = "4x5", .attrs = "axis=2", .expect_error = "axis 2 is out of range for 4×5"},            \
+        {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"})
+#define BACKWARD(kind)                                                                               \
+    .traits = GLIA_TRAIT_INPLACE | GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,                         \
+    .cases = GLIA_CASES({.inputs = "4x5 4x5:" kind}, {.inputs = "4x5 4x5:" kind, .attrs = "axis=0"}, \
+                        {.inputs = "2x3x4 2x3x4:" kind, .attrs = "axis=1"},                          \
+                        {.inputs = "scalar scalar:" kind}, {.inputs = "0x3 0x3"},                    \
+                        {.inputs = "4x5 5", .expect_error = "dy f32 4×5 and y f32 5 differ"})
+
+SOFTMAX_OP(softmax, 1, softmax_flops, .doc = "y = eˣ / Σ eˣ along an axis", .onnx = "Softmax",
+           .onnx_since = 13, FORWARD);
+SOFTMAX_OP(log_softmax, 1, softmax_flops, .doc = "y = x − ln Σ eˣ along an axis", .onnx = "LogSoftmax",
+           .onnx_since = 13, FORWARD);
+SOFTMAX_OP(softmax_backward, 2, softmax_backward_flops, .doc = "dx = y·(dy − Σ dy·y)", BACKWARD("unit"));
+SOFTMAX_OP(log_softmax_backward, 2, softmax_flops, .doc = "dx = dy − eʸ·Σ dy", BACKWARD("away"));
+
+glia_value *glia_op_softmax(glia_value *x, int64_t axis) {
+    return glia_graph_apply(glia_value_graph(x), "softmax", &x, 1, &(softmax_attrs){axis});
+}
+
+glia_value *glia_op_log_softmax(glia_value *x, int64_t axis) {
+    return glia_graph_apply(glia_value_graph(x), "log_softmax", &x, 1, &(softmax_attrs){axis});
+}
