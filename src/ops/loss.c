@@ -1,0 +1,295 @@
+/* loss.c: losses: scalars, the mean over the batch (classes) or over all elements (pairs of arrays), summed in double
+ * so that the result does not depend on the order of magnitude of the batch. Each has one backward op. */
+
+#include <math.h>
+
+#include "glia/ops.h"
+#include "graph/op.h"
+
+#ifdef GLIA_OPS_HEADER
+/* mean over n of −Σ_c target[n,c]·log softmax(logits)[n,c]; logits [N, C]; target i64 or i32 [N] (class numbers), or
+ * [N, C] of the logits' dtype (probabilities). */
+GLIA_API glia_value *glia_op_softmax_cross_entropy(glia_value *logits, glia_value *target);
+/* mean over n of −log p[n, target[n]], p clamped to 1e-7 … 1 (Keras): p [N, C] probabilities, target i64 or i32 [N]. */
+GLIA_API glia_value *glia_op_categorical_cross_entropy(glia_value *probabilities, glia_value *target);
+/* Means over all elements of a function of prediction h and target y, both of one shape: */
+GLIA_API glia_value *glia_op_mse(glia_value *h, glia_value *y);      /* (h − y)² */
+GLIA_API glia_value *glia_op_half_mse(glia_value *h, glia_value *y); /* ½(h − y)² */
+GLIA_API glia_value *glia_op_mae(glia_value *h, glia_value *y);      /* |h − y| */
+/* −y·log σ(h) − (1 − y)·log(1 − σ(h)), y in [0, 1]. */
+GLIA_API glia_value *glia_op_sigmoid_cross_entropy(glia_value *h, glia_value *y);
+typedef struct glia_huber_attrs {
+    double delta; /* quadratic below, linear above; 0: 1 */
+} glia_huber_attrs;
+/* ½d² for |d| ≤ δ, δ(|d| − ½δ) above, d = h − y. */
+GLIA_API glia_value *glia_op_huber(glia_value *h, glia_value *y, glia_huber_attrs attrs);
+#endif /* GLIA_OPS_HEADER */
+
+#define BACKWARD_TRAITS (GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT)
+
+/* --- cross-entropy over classes --------------------------------------------------------------------------- */
+
+static bool is_index(glia_dtype dtype) {
+    return dtype == GLIA_I64 || dtype == GLIA_I32;
+}
+
+static glia_status classes_infer(const glia_type *in, const char *op, bool dense_allowed, glia_error *err) {
+    char a[160], b[160];
+    const glia_shape *x = &in[0].shape, *t = &in[1].shape;
+    GLIA_TRY(glia__check_float(&in[0], err));
+    bool classes = is_index(in[1].dtype) && t->rank == 1 && x->rank == 2 && t->dim[0] == x->dim[0];
+    bool dense = dense_allowed && in[1].dtype == in[0].dtype && glia_shape_equal(x, t);
+    if (x->rank == 2 && x->dim[1] > 0 && (classes || dense)) return GLIA_OK;
+    return glia_error_set(err, GLIA_BAD_SHAPE,
+                          "%s expects predictions [N, classes] and targets i64 [N]%s, found %s and %s", op,
+                          dense_allowed ? " or [N, classes]" : "", glia__type_text(&in[0], a, sizeof a),
+                          glia__type_text(&in[1], b, sizeof b));
+}
+
+static glia_status softmax_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                 glia_error *err) {
+    (void)n_in, (void)attrs;
+    GLIA_TRY(classes_infer(in, "softmax_cross_entropy", true, err));
+    out[0] = (glia_type){.dtype = in[0].dtype};
+    return GLIA_OK;
+}
+
+/* The class of row n, checked: data may hold anything. */
+static glia_status class_of(const glia_call *c, int64_t n, int64_t classes, int64_t *out) {
+    const glia_view *t = &c->in[1];
+    *out = t->dtype == GLIA_I64 ? ((const int64_t *)t->data)[n] : ((const int32_t *)t->data)[n];
+    if (*out >= 0 && *out < classes) return GLIA_OK;
+    return glia_error_set(
+        c->err, GLIA_BAD_DATA,
+        "label %lld of example %lld in the batch is out of range 0 … %lld (the last layer has %lld "
+        "outputs)",
+        (long long)*out, (long long)n, (long long)classes - 1, (long long)classes);
+}
+
+/* log Σ exp of a row, shifted by its maximum. */
+#define LOG_SUM_EXP(T)                                                     \
+    static double log_sum_exp_##T(const T *x, int64_t n) {                 \
+        double sum = 0;                                                    \
+        T most = x[0];                                                     \
+        for (int64_t i = 1; i < n; i++)                                    \
+            if (x[i] > most || x[i] != x[i]) most = x[i];                  \
+        for (int64_t i = 0; i < n; i++) sum += exp((double)(x[i] - most)); \
+        return (double)most + log(sum);                                    \
+    }
+LOG_SUM_EXP(float)
+LOG_SUM_EXP(double)
+#define ROW_LOG_SUM(row)                                                            \
+    (sizeof(T) == sizeof(double) ? log_sum_exp_double((const void *)(row), classes) \
+                                 : log_sum_exp_float((const void *)(row), classes))
+
+static glia_status softmax_ref(const glia_call *c) {
+    int64_t rows = c->in[0].shape.dim[0], classes = c->in[0].shape.dim[1];
+    bool dense = !is_index(c->in[1].dtype);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *x = c->in[0].data;
+        const T *target = c->in[1].data;
+        double total = 0;
+        for (int64_t n = 0; n < rows; n++) {
+            const T *row = x + n * classes;
+            double norm = ROW_LOG_SUM(row);
+            int64_t k = 0;
+            if (!dense) {
+                GLIA_TRY(class_of(c, n, classes, &k));
+                total += norm - (double)row[k];
+                continue;
+            }
+            for (; k < classes; k++) total += (double)target[n * classes + k] * (norm - (double)row[k]);
+        }
+        *(T *)c->out[0].data = (T)(rows ? total / (double)rows : 0);
+    });
+    return GLIA_OK;
+}
+
+static void softmax_grad(glia_gradient *g) {
+    g->dx[0] = glia__apply3("softmax_cross_entropy_backward", g->x[0], g->x[1], g->dy[0]);
+    if (g->needed[1]) /* dense targets: −log softmax(x)/N, for distillation */
+        g->dx[1] = glia__scaled(glia__apply2("mul", glia__apply1("log_softmax", g->x[0]), g->dy[0]),
+                                -1.0 / (double)GLIA_MAX(1, glia_value_shape(g->x[0]).dim[0]));
+    if (g->needed[1] && glia_value_shape(g->x[0]).dim[0] < 0)
+        glia_graph_fail(g->graph, GLIA_UNSUPPORTED, NULL,
+                        "the gradient of softmax_cross_entropy by its targets needs a known batch size");
+}
+
+static double classes_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return 4.0 * (double)glia_shape_elems(&in[0].shape);
+}
+
+GLIA_OP(softmax_cross_entropy) = {
+    .name = "softmax_cross_entropy",
+    .version = 1,
+    .doc = "mean over the batch of −Σ target·log softmax(logits)",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = softmax_infer,
+    .grad = softmax_grad,
+    .ref = softmax_ref,
+    .flops = classes_flops,
+    .onnx = "SoftmaxCrossEntropyLoss",
+    .onnx_since = 13,
+    .cases = GLIA_CASES({.inputs = "4x5 4:i64<5"}, {.inputs = "3x7 3:i32<7"}, {.inputs = "1x1 1:i64<1"},
+                        {.inputs = "4x5 4x5:unit"},
+                        {.inputs = "4x5 3:i64<5", .expect_error = "targets i64 [N] or [N, classes]"},
+                        {.inputs = "4x5x2 4:i64<5", .expect_error = "found f32 4×5×2 and i64 4"},
+                        {.inputs = "4x5 4x6", .expect_error = "softmax_cross_entropy expects"}),
+};
+
+glia_value *glia_op_softmax_cross_entropy(glia_value *logits, glia_value *target) {
+    return glia__apply2("softmax_cross_entropy", logits, target);
+}
+
+static glia_status backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                  glia_error *err) {
+    (void)n_in, (void)attrs;
+    char text[160];
+    if (in[2].shape.rank != 0 || in[2].dtype != in[0].dtype)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "the gradient of a loss is a scalar of its dtype, found %s",
+                              glia__type_text(&in[2], text, sizeof text));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+static glia_status softmax_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                          glia_error *err) {
+    GLIA_TRY(classes_infer(in, "softmax_cross_entropy", true, err));
+    return backward_infer(in, n_in, attrs, out, err);
+}
+
+/* dlogits = dloss/N · (softmax(logits)·Σ target − target). */
+static glia_status softmax_backward_ref(const glia_call *c) {
+    int64_t rows = c->in[0].shape.dim[0], classes = c->in[0].shape.dim[1];
+    bool dense = !is_index(c->in[1].dtype);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *x = c->in[0].data;
+        const T *target = c->in[1].data;
+        T *dx = c->out[0].data;
+        double scale = (double)*(const T *)c->in[2].data / (double)GLIA_MAX(rows, 1);
+        for (int64_t n = 0; n < rows; n++) {
+            const T *row = x + n * classes;
+            T *to = dx + n * classes;
+            double norm = ROW_LOG_SUM(row), mass = dense ? 0 : 1;
+            for (int64_t k = 0; dense && k < classes; k++) mass += (double)target[n * classes + k];
+            for (int64_t k = 0; k < classes; k++) to[k] = (T)(scale * mass * exp((double)row[k] - norm));
+            int64_t k = 0;
+            if (!dense) {
+                GLIA_TRY(class_of(c, n, classes, &k));
+                to[k] -= (T)scale;
+                continue;
+            }
+            for (; k < classes; k++) to[k] -= (T)(scale * (double)target[n * classes + k]);
+        }
+    });
+    return GLIA_OK;
+}
+
+GLIA_OP(softmax_cross_entropy_backward) = {
+    .name = "softmax_cross_entropy_backward",
+    .version = 1,
+    .doc = "d(softmax_cross_entropy)/dlogits of logits, target and the gradient of the loss",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .traits = BACKWARD_TRAITS,
+    .infer = softmax_backward_infer,
+    .ref = softmax_backward_ref,
+    .flops = classes_flops,
+    .cases = GLIA_CASES({.inputs = "4x5 4:i64<5 scalar"}, {.inputs = "4x5 4x5:unit scalar"},
+                        {.inputs = "4x5 4:i64<5 2", .expect_error = "is a scalar"}),
+};
+
+/* --- cross-entropy of probabilities ----------------------------------------------------------------------- */
+
+static const double LEAST_PROBABILITY = 1e-7; /* Keras's epsilon */
+
+static glia_status categorical_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                     glia_error *err) {
+    (void)n_in, (void)attrs;
+    GLIA_TRY(classes_infer(in, "categorical_cross_entropy", false, err));
+    out[0] = (glia_type){.dtype = in[0].dtype};
+    return GLIA_OK;
+}
+
+static glia_status categorical_ref(const glia_call *c) {
+    int64_t rows = c->in[0].shape.dim[0], classes = c->in[0].shape.dim[1];
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *p = c->in[0].data;
+        double total = 0;
+        for (int64_t n = 0; n < rows; n++) {
+            int64_t k;
+            GLIA_TRY(class_of(c, n, classes, &k));
+            double chosen = (double)p[n * classes + k];
+            if (chosen < LEAST_PROBABILITY) chosen = LEAST_PROBABILITY;
+            total -= log(chosen > 1 ? 1 : chosen);
+        }
+        *(T *)c->out[0].data = (T)(rows ? total / (double)rows : 0);
+    });
+    return GLIA_OK;
+}
+
+static void categorical_grad(glia_gradient *g) {
+    g->dx[0] = glia__apply3("categorical_cross_entropy_backward", g->x[0], g->x[1], g->dy[0]);
+}
+
+GLIA_OP(categorical_cross_entropy) = {
+    .name = "categorical_cross_entropy",
+    .version = 1,
+    .doc = "mean over the batch of −log p[target]",
+    .source = "Keras, SparseCategoricalCrossentropy(from_logits=False)",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = categorical_infer,
+    .grad = categorical_grad,
+    .ref = categorical_ref,
+    .flops = classes_flops,
+    .onnx = "NegativeLogLikelihoodLoss",
+    .onnx_since = 13,
+    .cases = GLIA_CASES({.inputs = "4x5:unit 4:i64<5"}, {.inputs = "3x2:unit 3:i32<2"},
+                        {.inputs = "4x5 4x5", .expect_error = "categorical_cross_entropy expects"}),
+};
+
+glia_value *glia_op_categorical_cross_entropy(glia_value *probabilities, glia_value *target) {
+    return glia__apply2("categorical_cross_entropy", probabilities, target);
+}
+
+static glia_status categorical_backward_infer(const glia_type *in, int n_in, const void *attrs,
+                                              glia_type *out, glia_error *err) {
+    GLIA_TRY(classes_infer(in, "categorical_cross_entropy", false, err));
+    return backward_infer(in, n_in, attrs, out, err);
+}
+
+static glia_status categorical_backward_ref(const glia_call *c) {
+    int64_t rows = c->in[0].shape.dim[0], classes = c->in[0].shape.dim[1];
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *p = c->in[0].data;
+        T *dp = c->out[0].data;
+        double scale = (double)*(const T *)c->in[2].data / (double)GLIA_MAX(rows, 1);
+        memset(dp, 0, (size_t)(rows * classes) * sizeof(T));
+        for (int64_t n = 0; n < rows; n++) {
+            int64_t k;
+            GLIA_TRY(class_of(c, n, classes, &k));
+            double chosen = (double)p[n * classes + k];
+            bool clamped = chosen < LEAST_PROBABILITY || chosen > 1;
+            dp[n * classes + k] = clamped ? 0 : (T)(-scale / chosen);
+        }
+    });
+    return GLIA_OK;
+}
+
+GLIA_OP(categorical_cross_entropy_backward) = {
+    .name = "categorical_cross_entropy_backward",
+    .version = 1,
+    .doc = "d(categorical_cross_entropy)/dp of p, target and the gradient of the loss",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .traits = BACKWARD_TRAITS,
+    .infer = categorical_backward_infer,
+    .ref = categorical_backward_ref,
+    .flops = classes_flops,
+    .cases = GLIA_CASES({.inputs = "4x5:unit 4:i64<5 scalar"},
+                        {.inputs = "4x5:unit 4:i64<5 2", .expect_error = "is a scalar"}),
+};

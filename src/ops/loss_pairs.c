@@ -1,0 +1,178 @@
+/* loss_pairs.c: losses that compare a prediction h with a target y element by element: the mean over all elements of
+ * f(h, y). One macro line gives the op, its backward op and the builder. */
+
+#include <math.h>
+
+#include "glia/ops.h"
+#include "graph/op.h"
+
+static glia_status pair_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                              glia_error *err) {
+    (void)n_in, (void)attrs;
+    char a[160], b[160];
+    GLIA_TRY(glia__check_float(&in[0], err));
+    if (in[0].dtype != in[1].dtype || !glia_shape_equal(&in[0].shape, &in[1].shape))
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "a prediction and its target must have one shape and dtype, found %s and %s",
+                              glia__type_text(&in[0], a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    out[0] = (glia_type){.dtype = in[0].dtype};
+    return GLIA_OK;
+}
+
+static glia_status pair_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                       glia_error *err) {
+    char text[160];
+    GLIA_TRY(pair_infer(in, n_in, attrs, out, err));
+    if (in[2].shape.rank != 0 || in[2].dtype != in[0].dtype)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "the gradient of a loss is a scalar of its dtype, found %s",
+                              glia__type_text(&in[2], text, sizeof text));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+static double pair_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return 4.0 * (double)glia_shape_elems(&in[0].shape);
+}
+
+/* What LOSS expressions may use: h and y as doubles, d = h − y, and the attributes in `delta`. */
+static double delta_of(const glia_call *c) {
+    return ((const glia_huber_attrs *)c->attrs)->delta;
+}
+
+#define PAIR_REF(op_name, DELTA, VALUE, SLOPE)                                                               \
+    static double op_name##_value(double h, double y, double delta) {                                        \
+        double d = h - y;                                                                                    \
+        (void)d, (void)delta;                                                                                \
+        return VALUE;                                                                                        \
+    }                                                                                                        \
+    static double op_name##_slope(double h, double y, double delta) {                                        \
+        double d = h - y;                                                                                    \
+        (void)d, (void)delta;                                                                                \
+        return SLOPE;                                                                                        \
+    }                                                                                                        \
+    static glia_status op_name##_ref(const glia_call *c) {                                                   \
+        int64_t count = glia_shape_elems(&c->in[0].shape);                                                   \
+        double total = 0, delta = DELTA;                                                                     \
+        GLIA_FOR_FLOAT(c->out[0].dtype, {                                                                    \
+            const T *h = c->in[0].data;                                                                      \
+            const T *y = c->in[1].data;                                                                      \
+            for (int64_t i = 0; i < count; i++) total += op_name##_value((double)h[i], (double)y[i], delta); \
+            *(T *)c->out[0].data = (T)(count ? total / (double)count : 0);                                   \
+        });                                                                                                  \
+        return GLIA_OK;                                                                                      \
+    }                                                                                                        \
+    static glia_status op_name##_backward_ref(const glia_call *c) {                                          \
+        int64_t count = glia_shape_elems(&c->in[0].shape);                                                   \
+        double delta = DELTA;                                                                                \
+        GLIA_FOR_FLOAT(c->out[0].dtype, {                                                                    \
+            const T *h = c->in[0].data;                                                                      \
+            const T *y = c->in[1].data;                                                                      \
+            T *dh = c->out[0].data;                                                                          \
+            double scale = (double)*(const T *)c->in[2].data / (double)GLIA_MAX(count, 1);                   \
+            for (int64_t i = 0; i < count; i++)                                                              \
+                dh[i] = (T)(scale * op_name##_slope((double)h[i], (double)y[i], delta));                     \
+        });                                                                                                  \
+        return GLIA_OK;                                                                                      \
+    }                                                                                                        \
+                                                                                                             \
+    static void op_name##_grad(glia_gradient *g) {                                                           \
+        glia_value *in[] = {g->x[0], g->x[1], g->dy[0]};                                                     \
+        glia_value *dh = glia_graph_apply(g->graph, #op_name "_backward", in, 3, g->attrs);                  \
+        if (g->needed[0]) g->dx[0] = dh;                                                                     \
+        if (g->needed[1]) g->dx[1] = op_name##_target_gradient(g, dh);                                       \
+    }
+
+static glia_value *opposite(glia_gradient *g, glia_value *dh) {
+    (void)g;
+    return glia__apply1("neg", dh);
+}
+#define mse_target_gradient      opposite
+#define half_mse_target_gradient opposite
+#define mae_target_gradient      opposite
+#define huber_target_gradient    opposite
+
+/* d/dy of −y·log σ(h) − (1−y)·log(1−σ(h)) is −h, over the count. */
+static glia_value *sigmoid_cross_entropy_target_gradient(glia_gradient *g, glia_value *dh) {
+    (void)dh;
+    glia_shape shape = glia_value_shape(g->x[0]);
+    int64_t count = glia_shape_elems(&shape);
+    if (count < 0)
+        return glia_graph_fail(g->graph, GLIA_UNSUPPORTED, NULL,
+                               "the gradient of sigmoid_cross_entropy by its targets needs a known shape");
+    return glia__apply2("mul", glia__scaled(g->x[0], -1.0 / (double)GLIA_MAX(count, 1)), g->dy[0]);
+}
+
+#define PAIR_CASES(kind)                                                            \
+    GLIA_CASES({.inputs = "4x5" kind " 4x5:unit"}, {.inputs = "7" kind " 7:unit"},  \
+               {.inputs = "scalar scalar"}, {.inputs = "2x3x4" kind " 2x3x4:unit"}, \
+               {.inputs = "4x5 4x6", .expect_error = "must have one shape and dtype"})
+
+#define PAIR_BLOCKS .version = 1, .flops = pair_flops
+
+/* The backward op of a loss; its block stands beside the loss's. */
+#define PAIR_BACKWARD(op_name)                                                                \
+    PAIR_BLOCKS, .name = #op_name "_backward", .min_inputs = 3, .max_inputs = 3,              \
+                 .doc = "d(" #op_name ")/dh of h, y and the gradient of the loss",            \
+                 .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT, \
+                 .infer = pair_backward_infer, .ref = op_name##_backward_ref,                 \
+                 .cases = GLIA_CASES({.inputs = "4x5 4x5:unit scalar"},                       \
+                                     {.inputs = "4x5 4x5 2", .expect_error = "is a scalar"})
+
+#define PAIR_LOSS(op_name, formula, kind)                                                   \
+    PAIR_BLOCKS, .name = #op_name, .doc = formula, .min_inputs = 2, .max_inputs = 2,        \
+                 .traits = GLIA_TRAIT_NO_ONNX, .infer = pair_infer, .grad = op_name##_grad, \
+                 .ref = op_name##_ref, .cases = PAIR_CASES(kind)
+
+PAIR_REF(mse, 0, d *d, 2 * d)
+GLIA_OP(mse) = {PAIR_LOSS(mse, "mean of (h − y)²", "")};
+GLIA_OP(mse_backward) = {PAIR_BACKWARD(mse)};
+glia_value *glia_op_mse(glia_value *h, glia_value *y) {
+    return glia__apply2("mse", h, y);
+}
+
+PAIR_REF(half_mse, 0, 0.5 * d * d, d)
+GLIA_OP(half_mse) = {PAIR_LOSS(half_mse, "mean of ½(h − y)²", "")};
+GLIA_OP(half_mse_backward) = {PAIR_BACKWARD(half_mse)};
+glia_value *glia_op_half_mse(glia_value *h, glia_value *y) {
+    return glia__apply2("half_mse", h, y);
+}
+
+PAIR_REF(mae, 0, fabs(d), (d > 0) - (d < 0))
+GLIA_OP(mae) = {PAIR_LOSS(mae, "mean of |h − y|", ":away")};
+GLIA_OP(mae_backward) = {PAIR_BACKWARD(mae)};
+glia_value *glia_op_mae(glia_value *h, glia_value *y) {
+    return glia__apply2("mae", h, y);
+}
+
+/* max(h, 0) − h·y + log(1 + e^−|h|): no overflow for any h. */
+PAIR_REF(sigmoid_cross_entropy, 0, fmax(h, 0) - h * y + log1p(exp(-fabs(h))), 1 / (1 + exp(-h)) - y)
+GLIA_OP(sigmoid_cross_entropy) = {
+    PAIR_LOSS(sigmoid_cross_entropy, "mean of −y·log σ(h) − (1 − y)·log(1 − σ(h))", "")};
+GLIA_OP(sigmoid_cross_entropy_backward) = {PAIR_BACKWARD(sigmoid_cross_entropy)};
+glia_value *glia_op_sigmoid_cross_entropy(glia_value *h, glia_value *y) {
+    return glia__apply2("sigmoid_cross_entropy", h, y);
+}
+
+#define HUBER_FIELDS                                                                \
+    .attrs = GLIA_FIELDS({.name = "delta",                                          \
+                          .kind = GLIA_FIELD_FLOAT,                                 \
+                          .offset = offsetof(glia_huber_attrs, delta),              \
+                          .initial = "1",                                           \
+                          .min = 1e-12,                                             \
+                          .max = 1e12,                                              \
+                          .doc = "where the loss turns from quadratic to linear"}), \
+    .attrs_size = sizeof(glia_huber_attrs)
+
+PAIR_REF(huber, delta_of(c), fabs(d) <= delta ? 0.5 * d * d : delta * (fabs(d) - 0.5 * delta),
+         d > delta    ? delta
+         : d < -delta ? -delta
+                      : d)
+GLIA_OP(huber) = {PAIR_LOSS(huber, "mean of ½d² for |d| ≤ δ, δ(|d| − ½δ) above, d = h − y", ""),
+                  .source = "Huber, Robust Estimation of a Location Parameter, 1964", HUBER_FIELDS};
+GLIA_OP(huber_backward) = {PAIR_BACKWARD(huber), HUBER_FIELDS};
+glia_value *glia_op_huber(glia_value *h, glia_value *y, glia_huber_attrs attrs) {
+    glia_value *in[] = {h, y};
+    return glia_graph_apply(glia_value_graph(h ? h : y), "huber", in, 2, &attrs);
+}
