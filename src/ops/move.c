@@ -1,0 +1,462 @@
+/* move.c: ops that move data: transpose, concat, slice, pad. They work on any dtype, by element size. */
+
+#include <stdio.h>
+
+#include "glia/ops.h"
+#include "graph/op.h"
+
+#ifdef GLIA_OPS_HEADER
+typedef struct glia_transpose_attrs {
+    glia_shape perm; /* result dimension i is dimension perm[i] of x; none: reversed */
+} glia_transpose_attrs;
+GLIA_API glia_value *glia_op_transpose(glia_value *x, glia_transpose_attrs attrs);
+
+typedef struct glia_concat_attrs {
+    int64_t axis; /* negative: from the end */
+} glia_concat_attrs;
+/* Joins 1 … 16 arrays that agree in every other dimension. */
+GLIA_API glia_value *glia_op_concat(glia_value *const *values, int count, glia_concat_attrs attrs);
+
+typedef struct glia_slice_attrs {
+    int64_t axis, start, end, step; /* of one dimension; negative start, end count from the end; step 0: 1 */
+} glia_slice_attrs;
+/* Elements start, start + step, … before end of one dimension; start and end are clamped, as in ONNX. */
+GLIA_API glia_value *glia_op_slice(glia_value *x, glia_slice_attrs attrs);
+
+typedef struct glia_pad_attrs {
+    int64_t axis, begin, end; /* zeros before and after, in one dimension */
+} glia_pad_attrs;
+GLIA_API glia_value *glia_op_pad(glia_value *x, glia_pad_attrs attrs);
+#endif /* GLIA_OPS_HEADER */
+
+static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in, (void)out, (void)attrs;
+    return 0;
+}
+
+/* Elements before `axis` multiplied, and those after it. */
+static void around_axis(const glia_shape *shape, int axis, int64_t *outer, int64_t *inner) {
+    *outer = *inner = 1;
+    for (int i = 0; i < axis; i++) *outer *= shape->dim[i];
+    for (int i = axis + 1; i < shape->rank; i++) *inner *= shape->dim[i];
+}
+
+static glia_status find_axis(int64_t axis, const glia_shape *shape, const char *op, int *out,
+                             glia_error *err) {
+    char text[128];
+    if (glia__axis_resolve(axis, shape->rank, out)) return GLIA_OK;
+    return glia_error_set(err, GLIA_INVALID_ARGUMENT, "%s: axis %lld is out of range for %s", op,
+                          (long long)axis, glia_shape_text(shape, text, sizeof text));
+}
+
+/* Rows are cut along dimension 0 unless the op works on that one. */
+static uint32_t rows_unless_first(int64_t axis, int rank, uint32_t cut) {
+    int resolved;
+    return glia__axis_resolve(axis, rank, &resolved) && resolved > 0 ? cut : 0;
+}
+
+#define AXIS_FIELD(type, text) \
+    { .name = "axis", .kind = GLIA_FIELD_INT, .offset = offsetof(type, axis), .initial = "0", .doc = text }
+#define INT_FIELD(type, field, default_, text)                                                        \
+    {                                                                                                 \
+        .name = #field, .kind = GLIA_FIELD_INT, .offset = offsetof(type, field), .initial = default_, \
+        .doc = text                                                                                   \
+    }
+
+/* --- transpose ------------------------------------------------------------------------------------------- */
+
+static glia_status resolve_perm(const glia_shape *perm, int rank, int *out, glia_error *err) {
+    bool seen[GLIA_MAX_RANK] = {false};
+    if (perm->rank != 0 && perm->rank != rank)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "transpose: perm names %d of %d dimensions",
+                              perm->rank, rank);
+    for (int i = 0; i < rank; i++) {
+        int64_t axis = perm->rank ? perm->dim[i] : rank - 1 - i;
+        if (axis < 0 || axis >= rank || seen[axis])
+            return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                                  "transpose: perm must hold each of 0 … %d once, found %lld", rank - 1,
+                                  (long long)axis);
+        seen[axis] = true;
+        out[i] = (int)axis;
+    }
+    return GLIA_OK;
+}
+
+static glia_status transpose_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                   glia_error *err) {
+    (void)n_in;
+    int perm[GLIA_MAX_RANK];
+    const glia_shape *x = &in[0].shape;
+    GLIA_TRY(resolve_perm(&((const glia_transpose_attrs *)attrs)->perm, x->rank, perm, err));
+    out[0] = (glia_type){in[0].dtype, {.rank = x->rank}};
+    for (int i = 0; i < x->rank; i++) out[0].shape.dim[i] = x->dim[perm[i]];
+    return GLIA_OK;
+}
+
+/* Walks the result in order; the innermost loop copies with a stride. */
+static glia_status transpose_ref(const glia_call *c) {
+    const glia_shape *x = &c->in[0].shape, *y = &c->out[0].shape;
+    int perm[GLIA_MAX_RANK];
+    int64_t stride[GLIA_MAX_RANK], step[GLIA_MAX_RANK] = {0}, index[GLIA_MAX_RANK] = {0};
+    int64_t total = glia_shape_elems(y), from = 0;
+    GLIA_TRY(resolve_perm(&((const glia_transpose_attrs *)c->attrs)->perm, x->rank, perm, c->err));
+    for (int i = x->rank - 1; i >= 0; i--) stride[i] = i == x->rank - 1 ? 1 : stride[i + 1] * x->dim[i + 1];
+    for (int i = 0; i < y->rank; i++) step[i] = stride[perm[i]];
+    size_t size = glia_dtype_bytes(c->out[0].dtype);
+    const char *source = c->in[0].data;
+    char *to = c->out[0].data;
+    int64_t inner = y->rank ? y->dim[y->rank - 1] : 1, inner_step = y->rank ? step[y->rank - 1] : 1;
+    for (int64_t done = 0; done < total; done += inner) {
+        for (int64_t i = 0; i < inner; i++, to += size)
+            memcpy(to, source + (size_t)(from + i * inner_step) * size, size);
+        for (int d = y->rank - 2; d >= 0; d--) {
+            from += step[d];
+            if (++index[d] < y->dim[d]) break;
+            from -= step[d] * y->dim[d];
+            index[d] = 0;
+        }
+    }
+    return GLIA_OK;
+}
+
+static void transpose_grad(glia_gradient *g) {
+    int perm[GLIA_MAX_RANK], rank = glia_value_shape(g->x[0]).rank;
+    glia_transpose_attrs inverse = {.perm = {.rank = rank}};
+    if (resolve_perm(&((const glia_transpose_attrs *)g->attrs)->perm, rank, perm, NULL) != GLIA_OK) return;
+    for (int i = 0; i < rank; i++) inverse.perm.dim[perm[i]] = i;
+    g->dx[0] = glia_op_transpose(g->dy[0], inverse);
+}
+
+GLIA_OP(transpose) = {
+    .name = "transpose",
+    .version = 1,
+    .doc = "y[i_perm] = x[i]: dimensions in another order",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .attrs = GLIA_FIELDS({.name = "perm",
+                          .kind = GLIA_FIELD_DIMS,
+                          .offset = offsetof(glia_transpose_attrs, perm),
+                          .initial = "",
+                          .doc = "order of the dimensions; none: reversed"}),
+    .attrs_size = sizeof(glia_transpose_attrs),
+    .infer = transpose_infer,
+    .grad = transpose_grad,
+    .ref = transpose_ref,
+    .flops = no_flops,
+    .onnx = "Transpose",
+    .onnx_since = 13,
+    .cases = GLIA_CASES({.inputs = "3x4"}, {.inputs = "2x3x4", .attrs = "perm=1,2,0"}, {.inputs = "5"},
+                        {.inputs = "scalar"}, {.inputs = "2x3x4x5", .attrs = "perm=0,2,3,1"},
+                        {.inputs = "0x3"}, {.inputs = "3x2:u8<9"},
+                        {.inputs = "2x3", .attrs = "perm=0,0", .expect_error = "each of 0 … 1 once"},
+                        {.inputs = "2x3", .attrs = "perm=0", .expect_error = "perm names 1 of 2"}),
+};
+
+glia_value *glia_op_transpose(glia_value *x, glia_transpose_attrs attrs) {
+    return glia_graph_apply(glia_value_graph(x), "transpose", &x, 1, &attrs);
+}
+
+/* --- concat ---------------------------------------------------------------------------------------------- */
+
+static glia_status concat_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                glia_error *err) {
+    int axis;
+    char a[160], b[160];
+    GLIA_TRY(find_axis(((const glia_concat_attrs *)attrs)->axis, &in[0].shape, "concat", &axis, err));
+    glia_type y = in[0];
+    for (int i = 1; i < n_in; i++) {
+        glia_shape other = in[i].shape;
+        bool fits = other.rank == y.shape.rank && in[i].dtype == y.dtype && other.dim[axis] >= 0 &&
+                    y.shape.dim[axis] >= 0;
+        int64_t sum = fits ? y.shape.dim[axis] + other.dim[axis] : 0;
+        if (fits) other.dim[axis] = y.shape.dim[axis];
+        if (!fits || !glia_shape_equal(&other, &y.shape))
+            return glia_error_set(err, GLIA_BAD_SHAPE,
+                                  "concat: inputs must agree but for dimension %d, found %s and %s", axis,
+                                  glia__type_text(&in[0], a, sizeof a), glia__type_text(&in[i], b, sizeof b));
+        y.shape.dim[axis] = sum;
+    }
+    out[0] = y;
+    return GLIA_OK;
+}
+
+static glia_status concat_ref(const glia_call *c) {
+    int axis;
+    int64_t outer, inner;
+    GLIA_TRY(
+        find_axis(((const glia_concat_attrs *)c->attrs)->axis, &c->out[0].shape, "concat", &axis, c->err));
+    around_axis(&c->out[0].shape, axis, &outer, &inner);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    char *to = c->out[0].data;
+    for (int64_t o = 0; o < outer; o++)
+        for (int i = 0; i < c->n_in; i++) {
+            size_t bytes = (size_t)c->in[i].shape.dim[axis] * size;
+            if (bytes) memcpy(to, (const char *)c->in[i].data + (size_t)o * bytes, bytes);
+            to += bytes;
+        }
+    return GLIA_OK;
+}
+
+static void concat_grad(glia_gradient *g) {
+    int axis;
+    glia_shape shape = glia_value_shape(g->x[0]);
+    if (!glia__axis_resolve(((const glia_concat_attrs *)g->attrs)->axis, shape.rank, &axis)) return;
+    int64_t start = 0;
+    for (int i = 0; i < g->n_in; i++) {
+        int64_t end = start + glia_value_shape(g->x[i]).dim[axis];
+        if (g->needed[i])
+            g->dx[i] = glia_op_slice(g->dy[0],
+                                     (glia_slice_attrs){.axis = axis, .start = start, .end = end, .step = 1});
+        start = end;
+    }
+}
+
+static uint32_t concat_rows(const glia_type *in, int n_in, const void *attrs) {
+    return rows_unless_first(((const glia_concat_attrs *)attrs)->axis, in[0].shape.rank, (1u << n_in) - 1);
+}
+
+GLIA_OP(concat) = {
+    .name = "concat",
+    .version = 1,
+    .doc = "y = the inputs one after the other along an axis",
+    .min_inputs = 1,
+    .max_inputs = GLIA_MAX_INPUTS,
+    .attrs = GLIA_FIELDS(AXIS_FIELD(glia_concat_attrs, "dimension along which they are joined")),
+    .attrs_size = sizeof(glia_concat_attrs),
+    .infer = concat_infer,
+    .grad = concat_grad,
+    .ref = concat_ref,
+    .rows = concat_rows,
+    .flops = no_flops,
+    .onnx = "Concat",
+    .onnx_since = 13,
+    .cases = GLIA_CASES({.inputs = "2x3 4x3"}, {.inputs = "2x3 2x1 2x2", .attrs = "axis=-1"}, {.inputs = "5"},
+                        {.inputs = "2x3x2 2x1x2", .attrs = "axis=1"}, {.inputs = "0x3 2x3"},
+                        {.inputs = "3:i64<9 2:i64<9"},
+                        {.inputs = "2x3 2x4", .expect_error = "must agree but for dimension 0"},
+                        {.inputs = "2x3 2x3", .attrs = "axis=2", .expect_error = "axis 2 is out of range"}),
+};
+
+glia_value *glia_op_concat(glia_value *const *values, int count, glia_concat_attrs attrs) {
+    glia_graph *graph = NULL;
+    for (int i = 0; i < count && !graph; i++) graph = glia_value_graph(values[i]);
+    return glia_graph_apply(graph, "concat", values, count, &attrs);
+}
+
+/* --- slice and pad: each is the other's gradient ------------------------------------------------------------ */
+
+/* First element, number of elements and step of a slice of `dim` elements. */
+static int64_t slice_span(const glia_slice_attrs *a, int64_t dim, int64_t *start) {
+    int64_t begin = a->start < 0 ? a->start + dim : a->start, end = a->end < 0 ? a->end + dim : a->end;
+    begin = GLIA_MIN(GLIA_MAX(begin, 0), dim);
+    end = GLIA_MIN(GLIA_MAX(end, 0), dim);
+    *start = begin;
+    return end > begin ? (end - begin + a->step - 1) / a->step : 0;
+}
+
+static glia_status slice_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                               glia_error *err) {
+    (void)n_in;
+    const glia_slice_attrs *a = attrs;
+    int axis;
+    int64_t start;
+    GLIA_TRY(find_axis(a->axis, &in[0].shape, "slice", &axis, err));
+    if (in[0].shape.dim[axis] < 0)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "slice: dimension %d is symbolic; slice another one",
+                              axis);
+    out[0] = in[0];
+    out[0].shape.dim[axis] = slice_span(a, in[0].shape.dim[axis], &start);
+    return GLIA_OK;
+}
+
+static glia_status slice_ref(const glia_call *c) {
+    const glia_slice_attrs *a = c->attrs;
+    int axis;
+    int64_t outer, inner, start;
+    GLIA_TRY(find_axis(a->axis, &c->in[0].shape, "slice", &axis, c->err));
+    int64_t dim = c->in[0].shape.dim[axis], count = slice_span(a, dim, &start);
+    around_axis(&c->in[0].shape, axis, &outer, &inner);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    const char *x = c->in[0].data;
+    char *to = c->out[0].data;
+    for (int64_t o = 0; o < outer && size; o++)
+        for (int64_t i = 0; i < count; i++, to += size)
+            memcpy(to, x + (size_t)(o * dim + start + i * a->step) * size, size);
+    return GLIA_OK;
+}
+
+static void slice_grad(glia_gradient *g) {
+    g->dx[0] = glia_graph_apply(g->graph, "slice_backward", (glia_value *[]){g->x[0], g->dy[0]}, 2, g->attrs);
+}
+
+static uint32_t slice_rows(const glia_type *in, int n_in, const void *attrs) {
+    return rows_unless_first(((const glia_slice_attrs *)attrs)->axis, in[0].shape.rank, (1u << n_in) - 1);
+}
+
+#define SLICE_FIELDS                                                                              \
+    GLIA_FIELDS(AXIS_FIELD(glia_slice_attrs, "dimension that is cut"),                            \
+                INT_FIELD(glia_slice_attrs, start, "0", "first element; negative: from the end"), \
+                INT_FIELD(glia_slice_attrs, end, "9223372036854775807",                           \
+                          "one past the last; negative: from the end"),                           \
+                {.name = "step",                                                                  \
+                 .kind = GLIA_FIELD_INT,                                                          \
+                 .offset = offsetof(glia_slice_attrs, step),                                      \
+                 .initial = "1",                                                                  \
+                 .min = 1,                                                                        \
+                 .max = 1 << 30,                                                                  \
+                 .doc = "take every step-th element"})
+
+GLIA_OP(slice) = {
+    .name = "slice",
+    .version = 1,
+    .doc = "y = x[…, start:end:step, …] along an axis",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .attrs = SLICE_FIELDS,
+    .attrs_size = sizeof(glia_slice_attrs),
+    .infer = slice_infer,
+    .grad = slice_grad,
+    .ref = slice_ref,
+    .rows = slice_rows,
+    .flops = no_flops,
+    .onnx = "Slice",
+    .onnx_since = 13,
+    .cases =
+        GLIA_CASES({.inputs = "5x3", .attrs = "start=1 end=4"}, {.inputs = "2x7x2", .attrs = "axis=1 step=3"},
+                   {.inputs = "2x7", .attrs = "axis=-1 start=-3"}, {.inputs = "6", .attrs = "start=5 end=2"},
+                   {.inputs = "6", .attrs = "start=1 end=-1 step=2"}, {.inputs = "6:i32<9", .attrs = "end=3"},
+                   {.inputs = "6", .attrs = "axis=1", .expect_error = "axis 1 is out of range"}),
+};
+
+glia_value *glia_op_slice(glia_value *x, glia_slice_attrs attrs) {
+    return glia_graph_apply(glia_value_graph(x), "slice", &x, 1, &attrs);
+}
+
+static glia_status slice_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                        glia_error *err) {
+    glia_type y;
+    char a[160], b[160];
+    GLIA_TRY(slice_infer(in, n_in, attrs, &y, err));
+    if (!glia_shape_equal(&y.shape, &in[1].shape) || y.dtype != in[1].dtype)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "slice: the gradient of %s cannot be %s",
+                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+static glia_status slice_backward_ref(const glia_call *c) {
+    const glia_slice_attrs *a = c->attrs;
+    int axis;
+    int64_t outer, inner, start;
+    GLIA_TRY(find_axis(a->axis, &c->out[0].shape, "slice", &axis, c->err));
+    int64_t dim = c->out[0].shape.dim[axis], count = slice_span(a, dim, &start);
+    around_axis(&c->out[0].shape, axis, &outer, &inner);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    const char *from = c->in[1].data;
+    char *x = c->out[0].data;
+    memset(x, 0, (size_t)(outer * dim) * size);
+    for (int64_t o = 0; o < outer && size; o++)
+        for (int64_t i = 0; i < count; i++, from += size)
+            memcpy(x + (size_t)(o * dim + start + i * a->step) * size, from, size);
+    return GLIA_OK;
+}
+
+static void slice_backward_grad(glia_gradient *g) {
+    if (g->needed[1]) g->dx[1] = glia_graph_apply(g->graph, "slice", &g->dy[0], 1, g->attrs);
+}
+
+GLIA_OP(slice_backward) = {
+    .name = "slice_backward",
+    .version = 1,
+    .doc = "d(slice)/dx of x, of which only the shape matters, and dy: zeros around dy",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,
+    .shape_only = 1,
+    .attrs = SLICE_FIELDS,
+    .attrs_size = sizeof(glia_slice_attrs),
+    .infer = slice_backward_infer,
+    .grad = slice_backward_grad,
+    .ref = slice_backward_ref,
+    .rows = slice_rows,
+    .flops = no_flops,
+    .cases = GLIA_CASES({.inputs = "5x3 3x3", .attrs = "start=1 end=4"},
+                        {.inputs = "2x7x2 2x3x2", .attrs = "axis=1 step=3"},
+                        {.inputs = "5x3 4x3", .attrs = "start=1 end=4", .expect_error = "cannot be f32 4×3"}),
+};
+
+static glia_status pad_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                             glia_error *err) {
+    (void)n_in;
+    const glia_pad_attrs *a = attrs;
+    int axis;
+    GLIA_TRY(find_axis(a->axis, &in[0].shape, "pad", &axis, err));
+    if (in[0].shape.dim[axis] < 0)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "pad: dimension %d is symbolic; pad another one", axis);
+    out[0] = in[0];
+    out[0].shape.dim[axis] += a->begin + a->end;
+    return GLIA_OK;
+}
+
+static glia_status pad_ref(const glia_call *c) {
+    const glia_pad_attrs *a = c->attrs;
+    int axis;
+    int64_t outer, inner;
+    GLIA_TRY(find_axis(a->axis, &c->in[0].shape, "pad", &axis, c->err));
+    around_axis(&c->in[0].shape, axis, &outer, &inner);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    size_t row = (size_t)c->in[0].shape.dim[axis] * size, to_row = (size_t)c->out[0].shape.dim[axis] * size;
+    const char *x = c->in[0].data;
+    char *y = c->out[0].data;
+    memset(y, 0, (size_t)outer * to_row);
+    for (int64_t o = 0; o < outer && row; o++)
+        memcpy(y + (size_t)o * to_row + (size_t)a->begin * size, x + (size_t)o * row, row);
+    return GLIA_OK;
+}
+
+static void pad_grad(glia_gradient *g) {
+    const glia_pad_attrs *a = g->attrs;
+    int axis;
+    glia_shape x = glia_value_shape(g->x[0]);
+    if (!glia__axis_resolve(a->axis, x.rank, &axis)) return;
+    g->dx[0] = glia_op_slice(
+        g->dy[0],
+        (glia_slice_attrs){.axis = axis, .start = a->begin, .end = a->begin + x.dim[axis], .step = 1});
+}
+
+static uint32_t pad_rows(const glia_type *in, int n_in, const void *attrs) {
+    (void)n_in;
+    return rows_unless_first(((const glia_pad_attrs *)attrs)->axis, in[0].shape.rank, 1);
+}
+
+#define PAD_FIELD(field, text)                                                                             \
+    {                                                                                                      \
+        .name = #field, .kind = GLIA_FIELD_INT, .offset = offsetof(glia_pad_attrs, field), .initial = "0", \
+        .min = 0, .max = 1 << 30, .doc = text                                                              \
+    }
+
+GLIA_OP(pad) = {
+    .name = "pad",
+    .version = 1,
+    .doc = "y = x with zeros before and after along an axis",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .attrs = GLIA_FIELDS(AXIS_FIELD(glia_pad_attrs, "dimension that grows"), PAD_FIELD(begin, "zeros before"),
+                         PAD_FIELD(end, "zeros after")),
+    .attrs_size = sizeof(glia_pad_attrs),
+    .infer = pad_infer,
+    .grad = pad_grad,
+    .ref = pad_ref,
+    .rows = pad_rows,
+    .flops = no_flops,
+    .onnx = "Pad",
+    .onnx_since = 13,
+    .cases = GLIA_CASES({.inputs = "2x3", .attrs = "begin=1 end=2"},
+                        {.inputs = "2x3x2", .attrs = "axis=1 end=1"},
+                        {.inputs = "3:i64<9", .attrs = "begin=2"}, {.inputs = "0x2", .attrs = "begin=1"},
+                        {.inputs = "2x3", .attrs = "axis=4", .expect_error = "axis 4 is out of range"}),
+};
+
+glia_value *glia_op_pad(glia_value *x, glia_pad_attrs attrs) {
+    return glia_graph_apply(glia_value_graph(x), "pad", &x, 1, &attrs);
+}
