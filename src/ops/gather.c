@@ -1,0 +1,250 @@
+/* gather.c: ops that select by index: gather (rows of a table: embeddings) and one_hot. */
+
+#include "glia/ops.h"
+#include "graph/op.h"
+
+#ifdef GLIA_OPS_HEADER
+typedef struct glia_gather_attrs {
+    int64_t axis; /* negative: from the end */
+} glia_gather_attrs;
+/* y = x with dimension `axis` replaced by the dimensions of `indices` (i64 or i32): an embedding is gather(table,
+ * words). An index out of range is an error when it runs. */
+GLIA_API glia_value *glia_op_gather(glia_value *x, glia_value *indices, glia_gather_attrs attrs);
+
+typedef struct glia_one_hot_attrs {
+    int64_t depth;  /* size of the new last dimension, required */
+    double off, on; /* what it holds elsewhere, and at the index; both 0: 0 and 1 */
+} glia_one_hot_attrs;
+/* [...] i64 or i32 → [..., depth] f32. */
+GLIA_API glia_value *glia_op_one_hot(glia_value *indices, glia_one_hot_attrs attrs);
+#endif /* GLIA_OPS_HEADER */
+
+static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in, (void)out, (void)attrs;
+    return 0;
+}
+
+static glia_status check_indices(const glia_type *indices, const char *op, glia_error *err) {
+    char text[160];
+    if (indices->dtype == GLIA_I64 || indices->dtype == GLIA_I32) return GLIA_OK;
+    return glia_error_set(err, GLIA_BAD_SHAPE, "%s expects indices of i64 or i32, found %s", op,
+                          glia__type_text(indices, text, sizeof text));
+}
+
+static glia_status read_index(const glia_call *c, const glia_view *indices, int64_t at, int64_t bound,
+                              int64_t *out) {
+    *out = indices->dtype == GLIA_I64 ? ((const int64_t *)indices->data)[at]
+                                      : ((const int32_t *)indices->data)[at];
+    if (*out >= 0 && *out < bound) return GLIA_OK;
+    return glia_error_set(c->err, GLIA_BAD_DATA, "index %lld at position %lld is out of range 0 … %lld",
+                          (long long)*out, (long long)at, (long long)bound - 1);
+}
+
+/* Sizes around the axis of x, and the number of indices. */
+typedef struct gather {
+    int axis;
+    int64_t outer, dim, inner, count;
+} gather;
+
+static gather gather_fit(const glia_shape *x, const glia_shape *indices, const void *attrs) {
+    gather v = {.outer = 1, .inner = 1};
+    (void)glia__axis_resolve(((const glia_gather_attrs *)attrs)->axis, x->rank, &v.axis);
+    for (int i = 0; i < v.axis; i++) v.outer *= x->dim[i];
+    for (int i = v.axis + 1; i < x->rank; i++) v.inner *= x->dim[i];
+    v.dim = x->dim[v.axis];
+    v.count = glia_shape_elems(indices);
+    return v;
+}
+
+static glia_status gather_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                glia_error *err) {
+    (void)n_in;
+    const glia_shape *x = &in[0].shape, *indices = &in[1].shape;
+    int64_t wanted = ((const glia_gather_attrs *)attrs)->axis;
+    int axis;
+    char text[128];
+    GLIA_TRY(check_indices(&in[1], "gather", err));
+    if (!glia__axis_resolve(wanted, x->rank, &axis))
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "gather: axis %lld is out of range for %s",
+                              (long long)wanted, glia_shape_text(x, text, sizeof text));
+    if (x->rank - 1 + indices->rank > GLIA_MAX_RANK)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "gather: more than %d dimensions", GLIA_MAX_RANK);
+    out[0] = (glia_type){.dtype = in[0].dtype};
+    glia_shape *y = &out[0].shape;
+    for (int i = 0; i < axis; i++) y->dim[y->rank++] = x->dim[i];
+    for (int i = 0; i < indices->rank; i++) y->dim[y->rank++] = indices->dim[i];
+    for (int i = axis + 1; i < x->rank; i++) y->dim[y->rank++] = x->dim[i];
+    return GLIA_OK;
+}
+
+static glia_status gather_ref(const glia_call *c) {
+    gather v = gather_fit(&c->in[0].shape, &c->in[1].shape, c->attrs);
+    size_t size = (size_t)v.inner * glia_dtype_bytes(c->out[0].dtype);
+    const char *x = c->in[0].data;
+    char *y = c->out[0].data;
+    for (int64_t o = 0; o < v.outer; o++)
+        for (int64_t i = 0; i < v.count; i++, y += size) {
+            int64_t index;
+            GLIA_TRY(read_index(c, &c->in[1], i, v.dim, &index));
+            if (size) memcpy(y, x + (size_t)(o * v.dim + index) * size, size);
+        }
+    return GLIA_OK;
+}
+
+static void gather_grad(glia_gradient *g) {
+    glia_value *in[] = {g->x[0], g->x[1], g->dy[0]};
+    g->dx[0] = glia_graph_apply(g->graph, "gather_backward", in, 3, g->attrs);
+}
+
+#define GATHER_FIELDS                                         \
+    GLIA_FIELDS({.name = "axis",                              \
+                 .kind = GLIA_FIELD_INT,                      \
+                 .offset = offsetof(glia_gather_attrs, axis), \
+                 .initial = "0",                              \
+                 .doc = "dimension of x that the indices choose from"})
+
+GLIA_OP(gather) = {
+    .name = "gather",
+    .version = 1,
+    .doc = "y[…, i, …] = x[…, indices[i], …] along an axis",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .attrs = GATHER_FIELDS,
+    .attrs_size = sizeof(glia_gather_attrs),
+    .infer = gather_infer,
+    .grad = gather_grad,
+    .ref = gather_ref,
+    .flops = no_flops,
+    .onnx = "Gather",
+    .onnx_since = 13,
+    .cases = GLIA_CASES(
+        {.inputs = "5x3 4:i64<5"}, {.inputs = "5x3 2x2:i32<5"}, {.inputs = "5 scalar:i64<5"},
+        {.inputs = "2x5x3 4:i64<5", .attrs = "axis=1"}, {.inputs = "2x5 3:i64<5", .attrs = "axis=-1"},
+        {.inputs = "5x3 0:i64<5"}, {.inputs = "5x3 4", .expect_error = "expects indices of i64 or i32"},
+        {.inputs = "5x3 4:i64<5", .attrs = "axis=2", .expect_error = "axis 2 is out of range"}),
+};
+
+glia_value *glia_op_gather(glia_value *x, glia_value *indices, glia_gather_attrs attrs) {
+    glia_value *in[] = {x, indices};
+    return glia_graph_apply(glia_value_graph(x ? x : indices), "gather", in, 2, &attrs);
+}
+
+static glia_status gather_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                         glia_error *err) {
+    glia_type y;
+    char a[160], b[160];
+    GLIA_TRY(glia__check_float(&in[0], err));
+    GLIA_TRY(gather_infer(in, n_in, attrs, &y, err));
+    if (!glia_shape_equal(&y.shape, &in[2].shape) || y.dtype != in[2].dtype)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "gather: the gradient of %s cannot be %s",
+                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[2], b, sizeof b));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+/* Adds in the order of the indices, so that repeated ones always give the same bits. */
+static glia_status gather_backward_ref(const glia_call *c) {
+    gather v = gather_fit(&c->in[0].shape, &c->in[1].shape, c->attrs);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *dy = c->in[2].data;
+        T *dx = c->out[0].data;
+        memset(dx, 0, (size_t)glia_shape_elems(&c->out[0].shape) * sizeof(T));
+        for (int64_t o = 0; o < v.outer; o++)
+            for (int64_t i = 0; i < v.count; i++, dy += v.inner) {
+                int64_t index;
+                GLIA_TRY(read_index(c, &c->in[1], i, v.dim, &index));
+                T *to = dx + (o * v.dim + index) * v.inner;
+                for (int64_t k = 0; k < v.inner; k++) to[k] += dy[k];
+            }
+    });
+    return GLIA_OK;
+}
+
+static void gather_backward_grad(glia_gradient *g) {
+    glia_value *in[] = {g->dy[0], g->x[1]};
+    if (g->needed[2]) g->dx[2] = glia_graph_apply(g->graph, "gather", in, 2, g->attrs);
+}
+
+GLIA_OP(gather_backward) = {
+    .name = "gather_backward",
+    .version = 1,
+    .doc = "d(gather)/dx of x, of which only the shape matters, indices and dy: dy added up at the indices",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,
+    .shape_only = 1,
+    .attrs = GATHER_FIELDS,
+    .attrs_size = sizeof(glia_gather_attrs),
+    .infer = gather_backward_infer,
+    .grad = gather_backward_grad,
+    .ref = gather_backward_ref,
+    .cases = GLIA_CASES({.inputs = "5x3 4:i64<5 4x3"}, {.inputs = "2x5x3 4:i64<2 2x4x3", .attrs = "axis=1"},
+                        {.inputs = "3x2 0:i64<3 0x2"},
+                        {.inputs = "5x3 4:i64<5 5x3", .expect_error = "cannot be f32 5×3"}),
+};
+
+/* --- one_hot --------------------------------------------------------------------------------------------- */
+
+static glia_status one_hot_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                 glia_error *err) {
+    (void)n_in;
+    GLIA_TRY(check_indices(&in[0], "one_hot", err));
+    if (in[0].shape.rank == GLIA_MAX_RANK)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "one_hot: more than %d dimensions", GLIA_MAX_RANK);
+    out[0] = (glia_type){GLIA_F32, in[0].shape};
+    out[0].shape.dim[out[0].shape.rank++] = ((const glia_one_hot_attrs *)attrs)->depth;
+    return GLIA_OK;
+}
+
+static glia_status one_hot_ref(const glia_call *c) {
+    const glia_one_hot_attrs *a = c->attrs;
+    int64_t count = glia_shape_elems(&c->in[0].shape);
+    bool plain = a->off == 0 && a->on == 0;
+    float *y = c->out[0].data;
+    for (int64_t i = 0; i < count; i++, y += a->depth) {
+        int64_t index;
+        GLIA_TRY(read_index(c, &c->in[0], i, a->depth, &index));
+        for (int64_t k = 0; k < a->depth; k++) y[k] = (float)a->off;
+        y[index] = plain ? 1.0f : (float)a->on;
+    }
+    return GLIA_OK;
+}
+
+GLIA_OP(one_hot) = {
+    .name = "one_hot",
+    .version = 1,
+    .doc = "y[…, k] = on where k = indices[…], off elsewhere",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .traits = GLIA_TRAIT_NO_GRADIENT,
+    .attrs = GLIA_FIELDS({.name = "depth",
+                          .kind = GLIA_FIELD_INT,
+                          .offset = offsetof(glia_one_hot_attrs, depth),
+                          .min = 1,
+                          .max = 1 << 30,
+                          .doc = "size of the new last dimension"},
+                         {.name = "off",
+                          .kind = GLIA_FIELD_FLOAT,
+                          .offset = offsetof(glia_one_hot_attrs, off),
+                          .initial = "0",
+                          .doc = "value elsewhere"},
+                         {.name = "on",
+                          .kind = GLIA_FIELD_FLOAT,
+                          .offset = offsetof(glia_one_hot_attrs, on),
+                          .initial = "1",
+                          .doc = "value at the index"}),
+    .attrs_size = sizeof(glia_one_hot_attrs),
+    .infer = one_hot_infer,
+    .ref = one_hot_ref,
+    .flops = no_flops,
+    .onnx = "OneHot",
+    .onnx_since = 11,
+    .cases = GLIA_CASES({.inputs = "4:i64<3", .attrs = "depth=3"},
+                        {.inputs = "2x2:i32<5", .attrs = "depth=5 off=0.1 on=0.9"},
+                        {.inputs = "0:i64<3", .attrs = "depth=3"},
+                        {.inputs = "4", .attrs = "depth=3", .expect_error = "expects indices of i64 or i32"}),
+};
+
+glia_value *glia_op_one_hot(glia_value *indices, glia_one_hot_attrs attrs) {
+    return glia_graph_apply(glia_value_graph(indices), "one_hot", &indices, 1, &attrs);
+}
