@@ -233,7 +233,7 @@ ACTIVATION_OP(elu, y, x < 0 ? alpha * expm1(x) : x, GLIA_EXPR_ATTR(elu, alpha),
               .doc = "y = x where x > 0, else alpha·(eˣ − 1)",
               .source = "Clevert, Unterthiner, Hochreiter, ICLR 2016", .onnx = "Elu", .onnx_since = 6, PLAIN,
               ATTRS(elu), .cases = GLIA_CASES(SHAPES, {.inputs = "3x4:away", .attrs = "alpha=0.5"}, ERRORS));
-BACKWARD_OP(elu_backward, y < 0 ? x * (y + alpha) : x, where_negative(ddx, dy, kept),
+BACKWARD_OP(elu_backward, y > 0 ? x : x * (y + alpha), where_negative(ddx, dy, kept),
             GLIA_EXPR_ATTR(elu, alpha), .doc = "dx = dy where y > 0, else dy·(y + alpha)", ATTRS(elu),
             .cases = GLIA_CASES({.inputs = "4x5 4x5:away"}, {.inputs = "3 3:away", .attrs = "alpha=2"},
                                 BACKWARD_ERROR));
@@ -243,7 +243,7 @@ ACTIVATION_OP(selu, y, x < 0 ? (T)1.7580993408473766 * expm1(x) : (T)1.050700987
               .doc = "y = 1.0507·x where x > 0, else 1.75810·(eˣ − 1)",
               .source = "Klambauer, Unterthiner, Mayr, Hochreiter, NeurIPS 2017", .onnx = "Selu",
               .onnx_since = 6, PLAIN, CASES);
-BACKWARD_OP(selu_backward, y < 0 ? x * (y + (T)1.7580993408473766) : (T)1.0507009873554805 * x,
+BACKWARD_OP(selu_backward, y > 0 ? (T)1.0507009873554805 * x : x * (y + (T)1.7580993408473766),
             where_negative(ddx, dy, kept), , .doc = "dx = 1.0507·dy where y > 0, else dy·(y + 1.75810)",
             BACKWARD_CASES("away"));
 
