@@ -21,8 +21,9 @@ static glia_random mask_numbers(const glia_step *step, int64_t stream) {
 
 /* Element `i` of the whole output meets word i mod 4 of block i/4, so a cut of the batch changes nothing. */
 static glia_status dropout_ref(const glia_call *c) {
+    enum { CHUNK = 256 };
     const glia_dropout_attrs *a = c->attrs;
-    const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem, end = first + n;
+    const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem;
     if (!c->step || !c->step->training || a->rate <= 0) {
         if (n > 0 && c->out[0].data != c->in[0].data)
             memcpy(c->out[0].data, c->in[0].data, (size_t)n * glia_dtype_bytes(c->out[0].dtype));
@@ -34,12 +35,13 @@ static glia_status dropout_ref(const glia_call *c) {
         const T *x = c->in[0].data;
         T *y = c->out[0].data;
         const T scale = (T)(1 / (1 - a->rate));
-        for (int64_t block = first / 4; block * 4 < end; block++) {
-            uint32_t words[4];
-            glia_random_block(random, (uint64_t)block, words);
-            int64_t from = GLIA_MAX(block * 4, first), to = GLIA_MIN(block * 4 + 4, end);
-            for (int64_t i = from; i < to; i++)
-                y[i - first] = words[i & 3] < dropped ? 0 : x[i - first] * scale;
+        for (int64_t at = 0; at < n; at += CHUNK) { /* numbers first, then a loop without branches */
+            uint32_t words[CHUNK + 4];
+            const int64_t skip = (first + at) % 4, count = GLIA_MIN(n - at, (int64_t)CHUNK);
+            for (int64_t w = 0; w < skip + count; w += 4)
+                glia_random_block(random, (uint64_t)(first + at + w) / 4, words + w);
+            for (int64_t i = 0; i < count; i++)
+                y[at + i] = x[at + i] * (words[skip + i] < dropped ? 0 : scale);
         }
     });
     return GLIA_OK;

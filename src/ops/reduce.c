@@ -24,7 +24,7 @@ GLIA_API glia_value *glia_op_min(glia_value *x,
 GLIA_API glia_value *glia_op_prod(glia_value *x, glia_reduce_attrs attrs); /* Π x */
 #endif                                                                     /* GLIA_OPS_HEADER */
 
-enum { LANES = 16 };
+enum { LANES = 32 };
 
 /* Two expressions of accumulator `a` and element `x` describe a reduction: the first value and the next
  * value. LANES running values let the compiler use vector registers without reordering anything at will. */
@@ -105,10 +105,10 @@ enum { LANES = 16 };
 REDUCERS(sum, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 0, 0, 0, 0, a + x, a + x)
 REDUCERS(prod, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 1, 1, 1, 1, a *x, a *x)
 /* A NaN is taken up, and then kept since nothing compares with it. */
-REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN, 0, x > a || x != x ? x : a,
+REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN, 0, (x > a) | (x != x) ? x : a,
          x > a ? x : a)
 REDUCERS(min, AS_IS, int32_t, int64_t, uint8_t, INFINITY, INT32_MAX, INT64_MAX, UINT8_MAX,
-         x < a || x != x ? x : a, x < a ? x : a)
+         (x < a) | (x != x) ? x : a, x < a ? x : a)
 REDUCER(mean_f32, float, double, 0, a + x, a / (double)count)
 REDUCER(mean_f64, double, double, 0, a + x, a / (double)count)
 
