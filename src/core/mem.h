@@ -67,6 +67,9 @@ void glia__text_printf(glia_text *text, const char *format, ...) GLIA_PRINTF(2, 
 void glia__text_vprintf(glia_text *text, const char *format, va_list args);
 /* Appends `string` quoted and escaped as a JSON string. Invalid UTF-8 becomes U+FFFD. */
 void glia__text_add_json(glia_text *text, const char *string);
+/* Appends `string` escaped for HTML text and quoted attributes; NULL is nothing. Invalid UTF-8 and control
+ * characters become U+FFFD. */
+void glia__text_add_html(glia_text *text, const char *string);
 /* Appends a double with as few digits as read back equal; NaN and infinities as null. */
 void glia__text_add_number(glia_text *text, double value);
 void glia__text_free(glia_text *text);

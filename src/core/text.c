@@ -104,6 +104,23 @@ void glia__text_add_json(glia_text *text, const char *string) {
     glia__text_add(text, "\"");
 }
 
+void glia__text_add_html(glia_text *text, const char *string) {
+    static const char special[] = "&<>\"'";
+    static const char *const entities[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
+    for (const unsigned char *s = (const unsigned char *)(string ? string : ""); *s;) {
+        int count = utf8_bytes(s);
+        const char *found = count == 1 ? strchr(special, *s) : NULL;
+        bool control = *s == 0x7F || (*s < 0x20 && *s != '\n' && *s != '\t');
+        if (found)
+            glia__text_add(text, entities[found - special]);
+        else if (count == 0 || control)
+            glia__text_add(text, "\xEF\xBF\xBD");
+        else
+            glia__text_add_bytes(text, s, (size_t)count);
+        s += GLIA_MAX(count, 1);
+    }
+}
+
 /* An application may have set a locale whose decimal point is a comma; ours is always a point. */
 static const char *decimal_point(void) {
     const struct lconv *conv = localeconv();
