@@ -35,6 +35,7 @@ struct glia_graph {
     glia_value **values;
     size_t n_values, capacity_values;
     const char *scope;
+    void *owner; /* the model that this graph belongs to, or NULL */
     glia_error error;
 };
 

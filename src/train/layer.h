@@ -5,6 +5,7 @@
 
 #include "core/field.h"
 #include "glia/model.h"
+#include "graph/op.h"
 
 /* What build gets. Inputs are never NULL; their count is within the definition's bounds. */
 typedef struct glia_layer_build {
@@ -12,7 +13,7 @@ typedef struct glia_layer_build {
     glia_graph *graph; /* scope is set to the layer's name */
     glia_value *const *inputs;
     int n_inputs;
-    const char *name; /* "conv2d_1" */
+    const char *kind, *name; /* "conv2d", "conv2d_1" */
 } glia_layer_build;
 
 typedef struct glia_layer_def {
@@ -39,5 +40,32 @@ glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, cons
                               glia_value *const *inputs, int count, const void *options, bool resolved);
 /* The model that owns `value`'s graph, or NULL. */
 glia_model *glia__model_of(const glia_value *value);
+
+/* What a model file may call a layer: a GLIA_LAYER block, or any op with the trait ACTIVATION, which is a
+ * layer of its own name with the op's attributes as its options. One of `def` and `op` is set. */
+typedef struct glia_layer_kind {
+    const char *name, *doc;
+    int min_inputs, max_inputs;
+    const glia_field *fields; /* NULL: none */
+    const char *shorthand;    /* NULL: none */
+    const glia_layer_def *def;
+    const glia_op *op;
+} glia_layer_kind;
+/* Number `index` of all kinds, layers first, each by name; false past the last. */
+bool glia__layer_kind_at(size_t index, glia_layer_kind *out);
+bool glia__layer_kind_find(const char *name, glia_layer_kind *out);
+/* The kind whose name is most like `name`, or NULL. */
+const char *glia__layer_kind_nearest(const char *name);
+
+/* --- for the build functions ------------------------------------------------------------------------------
+ */
+
+/* Records "dense 'head' <message>" (no space before a message that starts with a colon); returns NULL. */
+glia_value *glia__layer_fail(const glia_layer_build *b, glia_status status, const char *format, ...)
+    GLIA_PRINTF(3, 4);
+/* The input's shape without the batch dimension, as "13×13×32" to `out`; returns `out`. */
+const char *glia__example_text(const glia_value *x, char *out, size_t capacity);
+/* Applies an activation by name; NULL or "" or "linear": x itself. Unknown names are the layer's error. */
+glia_value *glia__layer_activate(const glia_layer_build *b, glia_value *x, const char *name);
 
 #endif

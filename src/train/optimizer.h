@@ -31,4 +31,14 @@ extern const glia_optimizer *const glia__optimizers[];
 extern const size_t glia__optimizers_count;
 const glia_optimizer *glia__optimizer_find(const char *name);
 
+/* Finds the optimiser (NULL or "": adam) and fills its defaults and checks its settings in `options`. */
+GLIA_MUST_CHECK glia_status glia__optimizer_resolve(glia_optimizer_options *options,
+                                                    const glia_optimizer **out, glia_error *err);
+/* Runs `update` on all `count` elements, split among the cores; the result does not depend on how. */
+void glia__optimizer_run(const glia_optimizer *optimizer, glia_optimizer_step step, int64_t count,
+                         int threads);
+/* The Euclidean norm of x[0 … count-1], summed in double in an order that does not depend on `threads`; NaN
+ * or infinite exactly when an element is. */
+double glia__norm(const float *x, int64_t count, int threads);
+
 #endif

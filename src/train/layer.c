@@ -1,0 +1,292 @@
+/* layer.c: what all layers share: finding them by name, naming, checking, listing; and the generic builder.
+ */
+
+#include "train/layer.h"
+
+#include <stdio.h>
+
+#include "train/model.h"
+
+const glia_layer_def *glia__layer_find(const char *name) {
+    for (size_t i = 0; name && i < glia__layers_count; i++)
+        if (strcmp(glia__layers[i]->name, name) == 0) return glia__layers[i];
+    return NULL;
+}
+
+glia_model *glia__model_of(const glia_value *value) {
+    return value ? glia_value_graph(value)->owner : NULL;
+}
+
+/* --- kinds: layers and activation ops ---------------------------------------------------------------------
+ */
+
+/* An op that is a layer by itself. Ops that share their name with a layer are that layer. */
+static bool is_activation(const glia_op *op) {
+    return (op->traits & GLIA_TRAIT_ACTIVATION) && !glia__layer_find(op->name);
+}
+
+bool glia__layer_kind_at(size_t index, glia_layer_kind *out) {
+    if (index < glia__layers_count) {
+        const glia_layer_def *d = glia__layers[index];
+        *out = (glia_layer_kind){d->name,      d->doc, d->min_inputs, d->max_inputs, d->fields,
+                                 d->shorthand, d,      NULL};
+        return true;
+    }
+    index -= glia__layers_count;
+    for (size_t i = 0; i < glia__ops_count; i++) {
+        const glia_op *op = glia__ops[i];
+        if (!is_activation(op) || index-- > 0) continue;
+        *out = (glia_layer_kind){op->name, op->doc, 1, 1, op->attrs, NULL, NULL, op};
+        return true;
+    }
+    return false;
+}
+
+bool glia__layer_kind_find(const char *name, glia_layer_kind *out) {
+    for (size_t i = 0; name && glia__layer_kind_at(i, out); i++)
+        if (strcmp(out->name, name) == 0) return true;
+    return false;
+}
+
+const char *glia__layer_kind_nearest(const char *name) {
+    enum { MOST = 256 };
+    const char *names[MOST];
+    size_t count = 0;
+    glia_layer_kind kind;
+    while (count < MOST && glia__layer_kind_at(count, &kind)) names[count++] = kind.name;
+    return glia__nearest_word(name, names, count);
+}
+
+/* --- for the build functions ------------------------------------------------------------------------------
+ */
+
+glia_value *glia__layer_fail(const glia_layer_build *b, glia_status status, const char *format, ...) {
+    char message[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return glia_graph_fail(b->graph, status, b->name, "%s '%s'%s%s", b->kind, b->name,
+                           message[0] == ':' ? "" : " ", message);
+}
+
+const char *glia__example_text(const glia_value *x, char *out, size_t capacity) {
+    glia_shape shape = glia_value_shape(x), example = {.rank = shape.rank > 0 ? shape.rank - 1 : 0};
+    for (int i = 0; i < example.rank; i++) example.dim[i] = shape.dim[i + 1];
+    if (example.rank == 0) {
+        snprintf(out, capacity, "a single number");
+        return out;
+    }
+    return glia_shape_text(&example, out, capacity);
+}
+
+static const char *nearest_activation(const char *name) {
+    enum { MOST = 64 };
+    const char *names[MOST];
+    size_t count = 0;
+    for (size_t i = 0; i < glia__ops_count && count < MOST; i++)
+        if (glia__ops[i]->traits & GLIA_TRAIT_ACTIVATION) names[count++] = glia__ops[i]->name;
+    return glia__nearest_word(name, names, count);
+}
+
+glia_value *glia__layer_activate(const glia_layer_build *b, glia_value *x, const char *name) {
+    if (!x || !name || !*name || strcmp(name, "linear") == 0) return x;
+    const glia_op *op = glia__op_find(name);
+    if (op && (op->traits & GLIA_TRAIT_ACTIVATION)) return glia_graph_apply(b->graph, name, &x, 1, NULL);
+    const char *nearest = nearest_activation(name);
+    return glia__layer_fail(b, GLIA_INVALID_ARGUMENT, "has an unknown activation '%s'%s%s%s", name,
+                            nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+}
+
+/* --- applying ---------------------------------------------------------------------------------------------
+ */
+
+static bool name_taken(const glia_model *model, const char *name) {
+    for (size_t i = 0; i < model->n_layers; i++)
+        if (strcmp(model->layers[i].name, name) == 0) return true;
+    return false;
+}
+
+/* "dense", "dense_1", … : the first that is free. NULL when out of memory. */
+static const char *default_name(glia_model *model, const char *kind) {
+    char name[128];
+    snprintf(name, sizeof name, "%s", kind);
+    for (int i = 1; name_taken(model, name); i++) snprintf(name, sizeof name, "%s_%d", kind, i);
+    return glia__arena_strdup(&model->arena, name);
+}
+
+/* A layer's name goes into file and node names. */
+static bool good_name(const char *name) {
+    size_t length = strlen(name);
+    if (length == 0 || length > 60) return false;
+    for (const char *c = name; *c; c++)
+        if (*c == '.' || *c == '\'' || (unsigned char)*c <= ' ') return false;
+    return true;
+}
+
+static bool reserve_layer(glia_model *model) {
+    if (model->n_layers < model->capacity_layers) return true;
+    size_t wanted = model->capacity_layers ? 2 * model->capacity_layers : 16;
+    void *grown =
+        glia__grow(model->allocator, model->layers, model->capacity_layers, wanted, sizeof *model->layers);
+    if (!grown) return false;
+    model->layers = grown;
+    model->capacity_layers = wanted;
+    return true;
+}
+
+/* Floating-point operations for one example of the nodes from `first` on. */
+static double count_flops(const glia_graph *graph, size_t first) {
+    double flops = 0;
+    for (size_t i = first; i < graph->n_nodes; i++) {
+        const glia_node *node = graph->nodes[i];
+        glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS], *out = types + GLIA_MAX_INPUTS;
+        for (int k = 0; k < node->n_inputs; k++)
+            types[k] = node->inputs[k] ? node->inputs[k]->type : (glia_type){.shape.rank = -1};
+        for (int k = 0; k < node->n_outputs; k++) out[k] = node->outputs[k].type;
+        for (int k = 0; k < GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS; k++) {
+            bool used = k < node->n_inputs || (k >= GLIA_MAX_INPUTS && k - GLIA_MAX_INPUTS < node->n_outputs);
+            for (int d = 0; used && d < types[k].shape.rank; d++)
+                if (types[k].shape.dim[d] < 0) types[k].shape.dim[d] = 1;
+        }
+        if (node->op->flops)
+            flops += node->op->flops(types, out, node->attrs);
+        else if (!(node->op->traits & (GLIA_TRAIT_ALIAS | GLIA_TRAIT_TRAINING_ONLY)))
+            flops += (double)glia_shape_elems(&out[0].shape);
+    }
+    return flops;
+}
+
+/* Where the graph and the parameters were before a layer. */
+typedef struct layer_start {
+    size_t nodes;
+    int64_t params;
+} layer_start;
+
+static glia_value *list_layer(glia_model *model, const glia_layer_build *b, layer_start start,
+                              glia_value *result) {
+    if (!result && glia_graph_status(b->graph, NULL) == GLIA_OK)
+        return glia__layer_fail(b, GLIA_INTERNAL, "failed without saying why");
+    if (!result) return NULL;
+    if (!reserve_layer(model)) return glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+    model->layers[model->n_layers++] = (glia_layer_info){
+        .name = b->name,
+        .kind = b->kind,
+        .output_shape = glia_value_shape(result),
+        .params = glia_model_param_count(model) - start.params,
+        .flops = count_flops(b->graph, start.nodes),
+    };
+    return result;
+}
+
+static void wrong_count(const glia_layer_build *b, const glia_layer_kind *kind) {
+    bool few = b->n_inputs < kind->min_inputs, exact = kind->min_inputs == kind->max_inputs;
+    int bound = few ? kind->min_inputs : kind->max_inputs;
+    (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT, "takes %s%d input%s, got %d",
+                           exact ? ""
+                           : few ? "at least "
+                                 : "at most ",
+                           bound, bound == 1 ? "" : "s", b->n_inputs);
+}
+
+/* Checks name and inputs and fills `b`; false when the graph holds an error. */
+static bool begin_layer(glia_model *model, const glia_layer_kind *kind, const char *name,
+                        glia_value *const *inputs, int count, glia_layer_build *b) {
+    glia_graph *graph = model->graph;
+    const char *given = name;
+    if (glia_graph_status(graph, NULL) != GLIA_OK) return false;
+    name = given && *given ? glia__arena_strdup(&model->arena, given) : default_name(model, kind->name);
+    if (!name) {
+        (void)glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, kind->name, "out of memory");
+        return false;
+    }
+    *b = (glia_layer_build){model, graph, inputs, count, kind->name, name};
+    if (given && *given && !good_name(name))
+        (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
+                               "needs a name of 1 to 60 characters without dots, quotes and spaces");
+    else if (name_taken(model, name))
+        (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
+                               "has a name that another layer has; names are unique");
+    else if (count < kind->min_inputs || count > kind->max_inputs)
+        wrong_count(b, kind);
+    for (int i = 0; i < count && glia_graph_status(graph, NULL) == GLIA_OK; i++)
+        if (!inputs[i])
+            (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT, "has no input %d: the value is NULL", i + 1);
+        else if (glia_value_graph(inputs[i]) != graph)
+            (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT, "has an input of another model: '%s'",
+                                   glia_value_name(inputs[i]));
+    return glia_graph_status(graph, NULL) == GLIA_OK;
+}
+
+/* Strings of the caller's options need not outlive the call, and defaults are filled in a copy. */
+static const void *resolve(const glia_layer_build *b, const glia_layer_def *def, const void *options,
+                           bool resolved) {
+    glia_error err = {0};
+    if (!def->options_size) return options;
+    void *copy = glia__arena_copy(&b->model->arena, options, def->options_size);
+    if (!copy) return glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+    if (!resolved) glia__fields_fill(def->fields, copy);
+    if (glia__fields_check(def->fields, copy, &err) != GLIA_OK)
+        return glia__layer_fail(b, err.status, ": %s", err.message);
+    return copy;
+}
+
+glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, const char *name,
+                              glia_value *const *inputs, int count, const void *options, bool resolved) {
+    for (int i = 0; i < count && !model; i++) model = glia__model_of(inputs[i]);
+    if (!model) return NULL;
+    glia_layer_kind kind = {
+        def->name, def->doc, def->min_inputs, def->max_inputs, def->fields, def->shorthand, def, NULL};
+    glia_layer_build b;
+    layer_start start = {model->graph->n_nodes, glia_model_param_count(model)};
+    if (!begin_layer(model, &kind, name, inputs, count, &b)) return NULL;
+    const void *full = resolve(&b, def, options, resolved);
+    if (!full && def->options_size) return NULL;
+    glia_graph_set_scope(model->graph, b.name);
+    glia_value *result = def->build(&b, full);
+    result = list_layer(model, &b, start, result);
+    glia_graph_set_scope(model->graph, "");
+    return result;
+}
+
+/* An activation op as a layer of its own. */
+static glia_value *apply_op(glia_model *model, const glia_layer_kind *kind, const char *name,
+                            glia_value *const *inputs, int count, const char *attrs) {
+    glia_layer_build b;
+    layer_start start = {model->graph->n_nodes, glia_model_param_count(model)};
+    if (!begin_layer(model, kind, name, inputs, count, &b)) return NULL;
+    glia_graph_set_scope(model->graph, b.name);
+    glia_value *result = glia_graph_apply_text(model->graph, kind->op->name, inputs, count, attrs);
+    result = list_layer(model, &b, start, result);
+    glia_graph_set_scope(model->graph, "");
+    return result;
+}
+
+/* "10" is short for "units=10". */
+static const char *expand(glia_model *model, const glia_layer_kind *kind, const char *options) {
+    if (!options || !kind->shorthand || !*options || strchr(options, '=')) return options;
+    return glia__arena_printf(&model->arena, "%s=%s", kind->shorthand, options);
+}
+
+glia_value *glia_layer(glia_model *model, const char *kind_name, const char *name, glia_value *const *inputs,
+                       int count, const char *options) {
+    for (int i = 0; i < count && !model; i++) model = glia__model_of(inputs[i]);
+    if (!model) return NULL;
+    glia_layer_kind kind;
+    if (!glia__layer_kind_find(kind_name, &kind)) {
+        const char *nearest = glia__layer_kind_nearest(kind_name ? kind_name : "");
+        return glia_graph_fail(model->graph, GLIA_INVALID_ARGUMENT, name, "unknown layer '%s'%s%s%s",
+                               kind_name, nearest ? " (did you mean '" : "", nearest ? nearest : "",
+                               nearest ? "'?)" : "");
+    }
+    if (kind.op) return apply_op(model, &kind, name, inputs, count, options);
+    const char *text = expand(model, &kind, options);
+    void *object = glia__arena_alloc(&model->arena, kind.def->options_size);
+    glia_error err = {0};
+    if (!object || (options && !text))
+        return glia_graph_fail(model->graph, GLIA_OUT_OF_MEMORY, name, "out of memory");
+    if (glia__fields_parse(kind.fields, object, text, &model->arena, &err) != GLIA_OK)
+        return glia_graph_fail(model->graph, err.status, name, "%s%s%s%s: %s", kind.name, name ? " '" : "",
+                               name ? name : "", name ? "'" : "", err.message);
+    return glia__layer_apply(model, kind.def, name, inputs, count, object, true);
+}

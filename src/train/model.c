@@ -1,0 +1,297 @@
+/* model.c: a model's life: inputs, output, parameters in one block, weights to and from disk. */
+
+#include "train/model.h"
+
+#include <stdio.h>
+
+#include "glia/io.h"
+
+glia_model *glia_model_new(const char *name) {
+    return glia_model_new_with(name, NULL);
+}
+
+glia_model *glia_model_new_with(const char *name, const glia_allocator *allocator) {
+    glia_model *model = glia__calloc(allocator, 1, sizeof *model);
+    if (!model) return NULL;
+    model->allocator = allocator;
+    glia__arena_init(&model->arena, allocator);
+    model->graph = glia_graph_new(allocator);
+    model->name = glia__arena_strdup(&model->arena, name ? name : "model");
+    if (!model->graph || !model->name) {
+        glia_model_free(model);
+        return NULL;
+    }
+    model->graph->owner = model;
+    return model;
+}
+
+void glia_model_free(glia_model *model) {
+    if (!model) return;
+    const glia_allocator *a = model->allocator;
+    glia_graph_free(model->graph);
+    glia__free(a, model->block, model->block_bytes);
+    glia__free(a, model->params, model->capacity_params * sizeof *model->params);
+    glia__free(a, model->layers, model->capacity_layers * sizeof *model->layers);
+    glia__arena_free(&model->arena);
+    glia__free(a, model, sizeof *model);
+}
+
+glia_graph *glia_model_graph(glia_model *model) {
+    return model ? model->graph : NULL;
+}
+
+const char *glia_model_name(const glia_model *model) {
+    return model ? model->name : "";
+}
+
+glia_status glia_model_status(const glia_model *model, glia_error *err) {
+    if (!model) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory: there is no model");
+    return glia_graph_status(model->graph, err);
+}
+
+glia_status glia__model_ready(const glia_model *model, glia_error *err) {
+    GLIA_TRY(glia_model_status(model, err));
+    if (model->n_inputs == 0)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "model '%s' has no input; call glia_input",
+                              model->name);
+    if (!model->output)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "model '%s' has no output; call glia_model_set_output with its last value",
+                              model->name);
+    return GLIA_OK;
+}
+
+void glia_model_set_output(glia_model *model, glia_value *output) {
+    if (!model || !output) return; /* a NULL output has left its error in the graph */
+    if (glia_value_graph(output) != model->graph)
+        (void)glia_graph_fail(model->graph, GLIA_INVALID_ARGUMENT, model->name,
+                              "the output of model '%s' belongs to another model", model->name);
+    else
+        model->output = output;
+}
+
+glia_value *glia_model_output(const glia_model *model) {
+    return model ? model->output : NULL;
+}
+
+glia_value *glia_model_input(const glia_model *model, int index) {
+    return model && index >= 0 && index < model->n_inputs ? model->inputs[index] : NULL;
+}
+
+glia_value *glia_input_with(glia_model *model, const char *name, glia_input_options options) {
+    if (!model) return NULL;
+    glia_shape shape = {.rank = 1, .dim = {GLIA_DIM_BATCH}};
+    if (!name) name = "input";
+    if (model->n_inputs == GLIA_MODEL_INPUTS)
+        return glia_graph_fail(model->graph, GLIA_UNSUPPORTED, name,
+                               "input '%s': a model has at most %d inputs", name, GLIA_MODEL_INPUTS);
+    for (int i = 0; i < GLIA_MAX_RANK && options.shape[i] != 0; i++) {
+        if (shape.rank == GLIA_MAX_RANK)
+            return glia_graph_fail(model->graph, GLIA_BAD_SHAPE, name,
+                                   "input '%s': an example has at most %d dimensions", name,
+                                   GLIA_MAX_RANK - 1);
+        if (options.shape[i] < -GLIA_DIM_SYMBOLS || options.shape[i] == GLIA_DIM_BATCH)
+            return glia_graph_fail(model->graph, GLIA_BAD_SHAPE, name,
+                                   "input '%s': dimension %d of an example is %lld; expected at least 1",
+                                   name, i + 1, (long long)options.shape[i]);
+        shape.dim[shape.rank++] = options.shape[i];
+    }
+    glia_value *value = glia_graph_input(model->graph, name, options.dtype, shape);
+    if (value) model->inputs[model->n_inputs++] = value;
+    return value;
+}
+
+/* --- parameters -------------------------------------------------------------------------------------------
+ */
+
+static bool reserve_param(glia_model *model) {
+    if (model->n_params < model->capacity_params) return true;
+    size_t wanted = model->capacity_params ? 2 * model->capacity_params : 16;
+    void *grown =
+        glia__grow(model->allocator, model->params, model->capacity_params, wanted, sizeof *model->params);
+    if (!grown) return false;
+    model->params = grown;
+    model->capacity_params = wanted;
+    return true;
+}
+
+glia_value *glia_model_param(glia_model *model, const char *name, glia_shape shape, const char *initializer,
+                             int64_t fan_in, int64_t fan_out) {
+    if (!model) return NULL;
+    const int64_t most = INT64_C(1) << 40; /* numbers in a model: 4 TiB */
+    glia_graph *graph = model->graph;
+    glia_error err = {0};
+    glia_param param = {.fan_in = fan_in, .fan_out = fan_out, .elems = glia_shape_elems(&shape)};
+    char full[256], text[128];
+    snprintf(full, sizeof full, "%s%s%s", graph->scope, *graph->scope ? "." : "", name);
+    if (glia_graph_status(graph, NULL) != GLIA_OK) return NULL;
+    if (param.elems < 0 || param.elems > most - model->block_elems)
+        return glia_graph_fail(graph, GLIA_BAD_SHAPE, NULL,
+                               "parameter '%s' of shape %s is too large: a model holds at most 2^40 numbers",
+                               full, glia_shape_text(&shape, text, sizeof text));
+    if (glia__initializer_parse(initializer, &param.initializer, &err) != GLIA_OK)
+        return glia_graph_fail(graph, err.status, NULL, "parameter '%s': %s", full, err.message);
+    if (!reserve_param(model)) return glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, NULL, "out of memory");
+    param.value = glia_graph_param(graph, full, GLIA_F32, shape);
+    if (!param.value) return NULL;
+    param.offset = model->block_elems;
+    model->block_elems += (param.elems + 15) / 16 * 16;
+    model->params[model->n_params++] = param;
+    return param.value;
+}
+
+glia_status glia__model_allocate(glia_model *model, glia_error *err) {
+    size_t bytes = (size_t)model->block_elems * sizeof(float);
+    if (model->block && model->block_bytes == bytes) return GLIA_OK;
+    float *block = glia__alloc_aligned(model->allocator, bytes, 64);
+    if (!block)
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY,
+                              "out of memory: the %lld parameters of '%s' need %.1f MB",
+                              (long long)glia_model_param_count(model), model->name, (double)bytes / 1e6);
+    memset(block, 0, bytes);
+    glia__free(model->allocator, model->block, model->block_bytes);
+    model->block = block;
+    model->block_bytes = bytes;
+    return GLIA_OK;
+}
+
+glia_status glia_model_initialize(glia_model *model, uint64_t seed, glia_error *err) {
+    GLIA_TRY(glia_model_status(model, err));
+    GLIA_TRY(glia__model_allocate(model, err));
+    for (size_t i = 0; i < model->n_params; i++) {
+        const glia_param *p = &model->params[i];
+        glia_random random = {seed, glia_random_stream(glia_value_name(p->value))};
+        glia__initializer_fill(&p->initializer, p->fan_in, p->fan_out, random, model->block + p->offset,
+                               p->elems);
+    }
+    return GLIA_OK;
+}
+
+int64_t glia_model_param_count(const glia_model *model) {
+    int64_t count = 0;
+    for (size_t i = 0; model && i < model->n_params; i++) count += model->params[i].elems;
+    return count;
+}
+
+size_t glia_model_params(const glia_model *model) {
+    return model ? model->n_params : 0;
+}
+
+glia_value *glia_model_param_value(const glia_model *model, size_t index) {
+    return model && index < model->n_params ? model->params[index].value : NULL;
+}
+
+glia_tensor glia_model_param_data(const glia_model *model, size_t index) {
+    if (!model || index >= model->n_params) return (glia_tensor){0};
+    const glia_param *p = &model->params[index];
+    bool there = model->block && (size_t)(p->offset + p->elems) * sizeof(float) <= model->block_bytes;
+    return glia_tensor_wrap(there ? model->block + p->offset : NULL, GLIA_F32, glia_value_shape(p->value));
+}
+
+glia_tensor glia_model_get_param(const glia_model *model, const char *name) {
+    for (size_t i = 0; model && name && i < model->n_params; i++)
+        if (strcmp(glia_value_name(model->params[i].value), name) == 0)
+            return glia_model_param_data(model, i);
+    return (glia_tensor){0};
+}
+
+/* --- weights on disk --------------------------------------------------------------------------------------
+ */
+
+glia_status glia_model_save_weights(const glia_model *model, const char *path, glia_error *err) {
+    GLIA_TRY(glia_model_status(model, err));
+    if (!model->block)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "model '%s' has no weights yet; initialise it first", model->name);
+    size_t bytes = model->n_params * sizeof(glia_named_tensor);
+    glia_named_tensor *tensors = glia__alloc(model->allocator, bytes);
+    if (!tensors) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (size_t i = 0; i < model->n_params; i++)
+        tensors[i] =
+            (glia_named_tensor){glia_value_name(model->params[i].value), glia_model_param_data(model, i)};
+    glia_key_value metadata = {"model", model->name};
+    glia_status status = glia_safetensors_write(path, tensors, model->n_params, &metadata, 1, err);
+    glia__free(model->allocator, tensors, bytes);
+    return status;
+}
+
+/* The first tensor of the file that is none of the model's, to `out`; how many there are is returned. */
+static size_t find_left_over(const glia_model *model, const glia_safetensors *file, const char **out) {
+    size_t left_over = 0;
+    for (size_t i = 0; i < glia_safetensors_count(file); i++) {
+        const char *name = glia_safetensors_name(file, i);
+        bool known = strncmp(name, "optimizer.", 10) == 0; /* a checkpoint's moments are no weights */
+        for (size_t k = 0; k < model->n_params && !known; k++)
+            known = strcmp(glia_value_name(model->params[k].value), name) == 0;
+        if (!known && left_over++ == 0) *out = name;
+    }
+    return left_over;
+}
+
+/* Checks that the file holds exactly the model's parameters; the message names what does not fit. */
+static glia_status check_names(const glia_model *model, const glia_safetensors *file, const char *path,
+                               glia_error *err) {
+    char want[128], have[128];
+    const char *missing = NULL, *extra = NULL;
+    size_t n_missing = 0;
+    for (size_t i = 0; i < model->n_params; i++) {
+        const char *name = glia_value_name(model->params[i].value);
+        glia_shape shape = glia_value_shape(model->params[i].value);
+        glia_tensor tensor;
+        if (glia_safetensors_get(file, name, &tensor, NULL) != GLIA_OK) {
+            if (n_missing++ == 0) missing = name;
+            continue;
+        }
+        if (!glia_shape_equal(&shape, &tensor.shape) || tensor.dtype != GLIA_F32)
+            return glia_error_set(
+                err, GLIA_BAD_SHAPE, "%s is not of this model: '%s' is %s %s there, the model needs f32 %s",
+                path, name, glia_dtype_name(tensor.dtype), glia_shape_text(&tensor.shape, have, sizeof have),
+                glia_shape_text(&shape, want, sizeof want));
+    }
+    size_t n_extra = find_left_over(model, file, &extra);
+    if (n_missing && n_extra)
+        return glia_error_set(
+            err, GLIA_BAD_SHAPE,
+            "%s is not of this model: %zu parameters are missing ('%s'), %zu are left over ('%s')", path,
+            n_missing, missing, n_extra, extra);
+    if (n_missing)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "%s is not of this model: %zu parameters are missing ('%s')", path, n_missing,
+                              missing);
+    if (n_extra)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "%s is not of this model: %zu parameters are left over ('%s')", path, n_extra,
+                              extra);
+    return GLIA_OK;
+}
+
+glia_status glia__model_read_block(const glia_model *model, const glia_safetensors *file, const char *path,
+                                   float *block, glia_error *err) {
+    GLIA_TRY(check_names(model, file, path, err));
+    for (size_t i = 0; i < model->n_params; i++) {
+        const glia_param *p = &model->params[i];
+        glia_tensor tensor;
+        GLIA_TRY(glia_safetensors_get(file, glia_value_name(p->value), &tensor, err));
+        memcpy(block + p->offset, tensor.data, (size_t)p->elems * sizeof(float));
+    }
+    return GLIA_OK;
+}
+
+glia_status glia_model_load_weights(glia_model *model, const char *path, glia_error *err) {
+    glia_safetensors *file;
+    GLIA_TRY(glia_model_status(model, err));
+    GLIA_TRY(glia_safetensors_open(&file, path, model->allocator, err));
+    glia_status status = check_names(model, file, path, err); /* before anything changes */
+    if (status == GLIA_OK) status = glia__model_allocate(model, err);
+    if (status == GLIA_OK) status = glia__model_read_block(model, file, path, model->block, err);
+    glia_safetensors_close(file);
+    return status;
+}
+
+size_t glia_model_layers(const glia_model *model) {
+    return model ? model->n_layers : 0;
+}
+
+glia_layer_info glia_model_layer(const glia_model *model, size_t index) {
+    return model && index < model->n_layers ? model->layers[index] : (glia_layer_info){0};
+}

@@ -1,0 +1,46 @@
+/* model.h (internal): the structs behind glia/model.h. */
+#ifndef GLIA_TRAIN_MODEL_H
+#define GLIA_TRAIN_MODEL_H
+
+#include "glia/io.h"
+#include "graph/graph.h"
+#include "train/initializer.h"
+#include "train/layer.h"
+
+enum { GLIA_MODEL_INPUTS = 16 };
+
+/* An array of weights: a part of the model's block. */
+typedef struct glia_param {
+    glia_value *value;
+    glia_initializer initializer;
+    int64_t fan_in, fan_out;
+    int64_t offset, elems; /* floats; offset is a multiple of 16 (64 bytes) */
+} glia_param;
+
+struct glia_model {
+    const glia_allocator *allocator;
+    glia_arena arena; /* names and options */
+    glia_graph *graph;
+    const char *name;
+    glia_value *inputs[GLIA_MODEL_INPUTS];
+    int n_inputs;
+    glia_value *output;
+    glia_param *params;
+    size_t n_params, capacity_params;
+    glia_layer_info *layers;
+    size_t n_layers, capacity_layers;
+    int64_t block_elems; /* all parameters with the padding between them, which stays zero */
+    float *block;        /* NULL before initialize; 64-byte aligned */
+    size_t block_bytes;  /* allocated */
+};
+
+/* Allocates the block (zeroed) unless it is there already for exactly these parameters. */
+GLIA_MUST_CHECK glia_status glia__model_allocate(glia_model *model, glia_error *err);
+/* GLIA_OK when the model has no builder error, an input and an output. */
+GLIA_MUST_CHECK glia_status glia__model_ready(const glia_model *model, glia_error *err);
+/* Copies the weights of an open safetensors file (`path` is for messages) to `block`, laid out as the
+ * model's. All or nothing; the error names what is missing, left over or of another shape. */
+GLIA_MUST_CHECK glia_status glia__model_read_block(const glia_model *model, const glia_safetensors *file,
+                                                   const char *path, float *block, glia_error *err);
+
+#endif
