@@ -101,3 +101,9 @@ double glia__norm(const float *x, int64_t count, int threads) {
     for (int i = 0; i < NORM_BLOCKS; i++) sum += job.sums[i];
     return sqrt(sum);
 }
+
+float glia__clip_scale(const glia_optimizer_options *options, double norm) {
+    double limit = options->clip_norm;
+    return limit > 0 && norm > limit ? (float)(limit / (norm + 1e-6))
+                                     : 1.0f; /* as clip_grad_norm_ of PyTorch */
+}
