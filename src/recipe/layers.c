@@ -148,16 +148,16 @@ static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_e
                                     node->next->key, node->key, node->key);
     }
     layer->at = node;
-    layer->def = glia__layer_find(node->key);
-    if (!layer->def) {
+    glia_layer_def def;
+    if (!glia__layer_def_find(node->key, &def)) {
         const char *words[128];
         size_t count = 0;
-        for (; count < glia__layers_count && count < GLIA_COUNT(words); count++)
-            words[count] = glia__layers[count]->name;
+        for (; count < GLIA_COUNT(words) && glia__layer_def_at(count, &def); count++) words[count] = def.name;
         return glia__recipe_unknown(node, "layer", node->key, words, count, err);
     }
-    layer->options = glia__arena_alloc(&recipe->arena, layer->def->options_size + 1);
-    if (!layer->options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    layer->def = glia__arena_copy(&recipe->arena, &def, sizeof def);
+    layer->options = glia__arena_alloc(&recipe->arena, def.options_size + 1);
+    if (!layer->def || !layer->options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     glia__fields_init(layer->def->fields, layer->options);
     recipe->n_layers++; /* from here on it may be named */
     GLIA_TRY(read_settings(recipe, layer, node, err));

@@ -173,7 +173,8 @@ void glia__recipe_document(glia_text *out) {
                    "(`- dense: 10`) or a word with settings (`- conv2d: {filters: 32, kernel: 3}`). Every "
                    "layer also takes `name`, and `inputs`: the names of earlier layers, or `input` for the "
                    "model's input; without it, a layer takes the one before.\n");
-    for (size_t i = 0; i < glia__layers_count; i++) document_layer(glia__layers[i], out);
+    glia_layer_def layer;
+    for (size_t i = 0; glia__layer_def_at(i, &layer); i++) document_layer(&layer, out);
     glia__text_add(out, "\n## Losses\n\n| name | formula |\n|---|---|\n");
     for (size_t i = 0; i < glia__losses_count; i++)
         document_row(glia__losses[i]->name, glia__losses[i]->doc, out);

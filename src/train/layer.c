@@ -7,53 +7,56 @@
 
 #include "train/model.h"
 
-const glia_layer_def *glia__layer_find(const char *name) {
-    for (size_t i = 0; name && i < glia__layers_count; i++)
-        if (strcmp(glia__layers[i]->name, name) == 0) return glia__layers[i];
-    return NULL;
-}
-
 glia_model *glia__model_of(const glia_value *value) {
     return value ? glia_value_graph(value)->owner : NULL;
 }
 
-/* --- kinds: layers and activation ops ---------------------------------------------------------------------
- */
+/* --- finding: GLIA_LAYER blocks, and activation ops */
 
-/* An op that is a layer by itself. Ops that share their name with a layer are that layer. */
-static bool is_activation(const glia_op *op) {
-    return (op->traits & GLIA_TRAIT_ACTIVATION) && !glia__layer_find(op->name);
+static const glia_layer_def *find_block(const char *name) {
+    for (size_t i = 0; i < glia__layers_count; i++)
+        if (strcmp(glia__layers[i]->name, name) == 0) return glia__layers[i];
+    return NULL;
 }
 
-bool glia__layer_kind_at(size_t index, glia_layer_kind *out) {
+static glia_value *build_op(const glia_layer_build *b, const void *options) {
+    return glia_graph_apply(b->graph, b->def->op->name, b->inputs, b->n_inputs, options);
+}
+
+bool glia__layer_def_at(size_t index, glia_layer_def *out) {
     if (index < glia__layers_count) {
-        const glia_layer_def *d = glia__layers[index];
-        *out = (glia_layer_kind){d->name,      d->doc, d->min_inputs, d->max_inputs, d->fields,
-                                 d->shorthand, d,      NULL};
+        *out = *glia__layers[index];
         return true;
     }
     index -= glia__layers_count;
     for (size_t i = 0; i < glia__ops_count; i++) {
         const glia_op *op = glia__ops[i];
-        if (!is_activation(op) || index-- > 0) continue;
-        *out = (glia_layer_kind){op->name, op->doc, 1, 1, op->attrs, NULL, NULL, op};
+        if (!(op->traits & GLIA_TRAIT_ACTIVATION) || find_block(op->name) || index-- > 0) continue;
+        *out = (glia_layer_def){.name = op->name,
+                                .doc = op->doc,
+                                .min_inputs = 1,
+                                .max_inputs = 1,
+                                .fields = op->attrs,
+                                .options_size = op->attrs_size,
+                                .build = build_op,
+                                .op = op};
         return true;
     }
     return false;
 }
 
-bool glia__layer_kind_find(const char *name, glia_layer_kind *out) {
-    for (size_t i = 0; name && glia__layer_kind_at(i, out); i++)
+bool glia__layer_def_find(const char *name, glia_layer_def *out) {
+    for (size_t i = 0; name && glia__layer_def_at(i, out); i++)
         if (strcmp(out->name, name) == 0) return true;
     return false;
 }
 
-const char *glia__layer_kind_nearest(const char *name) {
+const char *glia__layer_nearest(const char *name) {
     enum { MOST = 256 };
     const char *names[MOST];
     size_t count = 0;
-    glia_layer_kind kind;
-    while (count < MOST && glia__layer_kind_at(count, &kind)) names[count++] = kind.name;
+    glia_layer_def def;
+    while (count < MOST && glia__layer_def_at(count, &def)) names[count++] = def.name;
     return glia__nearest_word(name, names, count);
 }
 
@@ -66,7 +69,7 @@ glia_value *glia__layer_fail(const glia_layer_build *b, glia_status status, cons
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    return glia_graph_fail(b->graph, status, b->name, "%s '%s'%s%s", b->kind, b->name,
+    return glia_graph_fail(b->graph, status, b->name, "%s '%s'%s%s", b->def->name, b->name,
                            message[0] == ':' ? "" : " ", message);
 }
 
@@ -171,7 +174,7 @@ static glia_value *list_layer(glia_model *model, const glia_layer_build *b, laye
     if (!reserve_layer(model)) return glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
     model->layers[model->n_layers++] = (glia_layer_info){
         .name = b->name,
-        .kind = b->kind,
+        .kind = b->def->name,
         .output_shape = glia_value_shape(result),
         .params = glia_model_param_count(model) - start.params,
         .flops = count_flops(b->graph, start.nodes),
@@ -179,9 +182,10 @@ static glia_value *list_layer(glia_model *model, const glia_layer_build *b, laye
     return result;
 }
 
-static void wrong_count(const glia_layer_build *b, const glia_layer_kind *kind) {
-    bool few = b->n_inputs < kind->min_inputs, exact = kind->min_inputs == kind->max_inputs;
-    int bound = few ? kind->min_inputs : kind->max_inputs;
+static void wrong_count(const glia_layer_build *b) {
+    const glia_layer_def *def = b->def;
+    bool few = b->n_inputs < def->min_inputs, exact = def->min_inputs == def->max_inputs;
+    int bound = few ? def->min_inputs : def->max_inputs;
     (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT, "takes %s%d input%s, got %d",
                            exact ? ""
                            : few ? "at least "
@@ -190,25 +194,25 @@ static void wrong_count(const glia_layer_build *b, const glia_layer_kind *kind) 
 }
 
 /* Checks name and inputs and fills `b`; false when the graph holds an error. */
-static bool begin_layer(glia_model *model, const glia_layer_kind *kind, const char *name,
+static bool begin_layer(glia_model *model, const glia_layer_def *def, const char *name,
                         glia_value *const *inputs, int count, glia_layer_build *b) {
     glia_graph *graph = model->graph;
     const char *given = name;
     if (glia_graph_status(graph, NULL) != GLIA_OK) return false;
-    name = given && *given ? glia__arena_strdup(&model->arena, given) : default_name(model, kind->name);
+    name = given && *given ? glia__arena_strdup(&model->arena, given) : default_name(model, def->name);
     if (!name) {
-        (void)glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, kind->name, "out of memory");
+        (void)glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, def->name, "out of memory");
         return false;
     }
-    *b = (glia_layer_build){model, graph, inputs, count, kind->name, name};
+    *b = (glia_layer_build){model, graph, inputs, count, name, def};
     if (given && *given && !good_name(name))
         (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
                                "needs a name of 1 to 60 characters without dots, quotes and spaces");
     else if (name_taken(model, name))
         (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
                                "has a name that another layer has; names are unique");
-    else if (count < kind->min_inputs || count > kind->max_inputs)
-        wrong_count(b, kind);
+    else if (count < def->min_inputs || count > def->max_inputs)
+        wrong_count(b);
     for (int i = 0; i < count && glia_graph_status(graph, NULL) == GLIA_OK; i++)
         if (!inputs[i])
             (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT, "has no input %d: the value is NULL", i + 1);
@@ -235,11 +239,9 @@ glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, cons
                               glia_value *const *inputs, int count, const void *options, bool resolved) {
     for (int i = 0; i < count && !model; i++) model = glia__model_of(inputs[i]);
     if (!model) return NULL;
-    glia_layer_kind kind = {
-        def->name, def->doc, def->min_inputs, def->max_inputs, def->fields, def->shorthand, def, NULL};
     glia_layer_build b;
     layer_start start = {model->graph->n_nodes, glia_model_param_count(model)};
-    if (!begin_layer(model, &kind, name, inputs, count, &b)) return NULL;
+    if (!begin_layer(model, def, name, inputs, count, &b)) return NULL;
     const void *full = resolve(&b, def, options, resolved);
     if (!full && def->options_size) return NULL;
     glia_graph_set_scope(model->graph, b.name);
@@ -249,44 +251,31 @@ glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, cons
     return result;
 }
 
-/* An activation op as a layer of its own. */
-static glia_value *apply_op(glia_model *model, const glia_layer_kind *kind, const char *name,
-                            glia_value *const *inputs, int count, const char *attrs) {
-    glia_layer_build b;
-    layer_start start = {model->graph->n_nodes, glia_model_param_count(model)};
-    if (!begin_layer(model, kind, name, inputs, count, &b)) return NULL;
-    glia_graph_set_scope(model->graph, b.name);
-    glia_value *result = glia_graph_apply_text(model->graph, kind->op->name, inputs, count, attrs);
-    result = list_layer(model, &b, start, result);
-    glia_graph_set_scope(model->graph, "");
-    return result;
-}
-
 /* "10" is short for "units=10". */
-static const char *expand(glia_model *model, const glia_layer_kind *kind, const char *options) {
-    if (!options || !kind->shorthand || !*options || strchr(options, '=')) return options;
-    return glia__arena_printf(&model->arena, "%s=%s", kind->shorthand, options);
+static const char *expand(glia_model *model, const glia_layer_def *def, const char *options) {
+    if (!options || !def->shorthand || !*options || strchr(options, '=')) return options;
+    return glia__arena_printf(&model->arena, "%s=%s", def->shorthand, options);
 }
 
-glia_value *glia_layer(glia_model *model, const char *kind_name, const char *name, glia_value *const *inputs,
+glia_value *glia_layer(glia_model *model, const char *kind, const char *name, glia_value *const *inputs,
                        int count, const char *options) {
     for (int i = 0; i < count && !model; i++) model = glia__model_of(inputs[i]);
     if (!model) return NULL;
-    glia_layer_kind kind;
-    if (!glia__layer_kind_find(kind_name, &kind)) {
-        const char *nearest = glia__layer_kind_nearest(kind_name ? kind_name : "");
-        return glia_graph_fail(model->graph, GLIA_INVALID_ARGUMENT, name, "unknown layer '%s'%s%s%s",
-                               kind_name, nearest ? " (did you mean '" : "", nearest ? nearest : "",
+    glia_layer_def def;
+    if (!kind) kind = "";
+    if (!glia__layer_def_find(kind, &def)) {
+        const char *nearest = glia__layer_nearest(kind);
+        return glia_graph_fail(model->graph, GLIA_INVALID_ARGUMENT, name, "unknown layer '%s'%s%s%s", kind,
+                               nearest ? " (did you mean '" : "", nearest ? nearest : "",
                                nearest ? "'?)" : "");
     }
-    if (kind.op) return apply_op(model, &kind, name, inputs, count, options);
-    const char *text = expand(model, &kind, options);
-    void *object = glia__arena_alloc(&model->arena, kind.def->options_size);
+    const char *text = expand(model, &def, options);
+    void *object = glia__arena_alloc(&model->arena, def.options_size);
     glia_error err = {0};
     if (!object || (options && !text))
         return glia_graph_fail(model->graph, GLIA_OUT_OF_MEMORY, name, "out of memory");
-    if (glia__fields_parse(kind.fields, object, text, &model->arena, &err) != GLIA_OK)
-        return glia_graph_fail(model->graph, err.status, name, "%s%s%s%s: %s", kind.name, name ? " '" : "",
+    if (glia__fields_parse(def.fields, object, text, &model->arena, &err) != GLIA_OK)
+        return glia_graph_fail(model->graph, err.status, name, "%s%s%s%s: %s", kind, name ? " '" : "",
                                name ? name : "", name ? "'" : "", err.message);
-    return glia__layer_apply(model, kind.def, name, inputs, count, object, true);
+    return glia__layer_apply(model, &def, name, inputs, count, object, true);
 }

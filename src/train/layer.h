@@ -13,7 +13,8 @@ typedef struct glia_layer_build {
     glia_graph *graph; /* scope is set to the layer's name */
     glia_value *const *inputs;
     int n_inputs;
-    const char *kind, *name; /* "conv2d", "conv2d_1" */
+    const char *name; /* "conv2d_1" */
+    const struct glia_layer_def *def;
 } glia_layer_build;
 
 typedef struct glia_layer_def {
@@ -23,15 +24,22 @@ typedef struct glia_layer_def {
     const glia_field *fields; /* options; NULL: none. A `name` field is not listed here: every layer has it */
     size_t options_size;
     const char *shorthand; /* the field that `- dense: 10` sets; NULL: none */
-    /* Options are resolved: defaults filled, bounds checked. Errors: glia_graph_fail, return NULL. */
+    /* Options are resolved: defaults filled, bounds checked. Errors: glia__layer_fail. */
     glia_value *(*build)(const glia_layer_build *b, const void *options);
+    const glia_op *op; /* set when the definition stands for an activation op, see below */
 } glia_layer_def;
 
 #define GLIA_LAYER(layer_name) const glia_layer_def glia__layer_def_##layer_name
 
 extern const glia_layer_def *const glia__layers[];
 extern const size_t glia__layers_count;
-const glia_layer_def *glia__layer_find(const char *name);
+
+/* Every op with the trait ACTIVATION is a layer too, of its own name, with the op's attributes as its options. So
+ * definitions are handed out by value: number `index` of all, GLIA_LAYER blocks first; false past the last. */
+bool glia__layer_def_at(size_t index, glia_layer_def *out);
+bool glia__layer_def_find(const char *name, glia_layer_def *out);
+/* The layer whose name is most like `name`, or NULL. */
+const char *glia__layer_nearest(const char *name);
 
 /* Applies a layer: names it ("kind", "kind_1", … when `name` is NULL), checks inputs and options, builds, and
  * lists it in the model. `options` is the definition's struct (zero means default when `resolved` is false).
@@ -40,22 +48,6 @@ glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, cons
                               glia_value *const *inputs, int count, const void *options, bool resolved);
 /* The model that owns `value`'s graph, or NULL. */
 glia_model *glia__model_of(const glia_value *value);
-
-/* What a model file may call a layer: a GLIA_LAYER block, or any op with the trait ACTIVATION, which is a
- * layer of its own name with the op's attributes as its options. One of `def` and `op` is set. */
-typedef struct glia_layer_kind {
-    const char *name, *doc;
-    int min_inputs, max_inputs;
-    const glia_field *fields; /* NULL: none */
-    const char *shorthand;    /* NULL: none */
-    const glia_layer_def *def;
-    const glia_op *op;
-} glia_layer_kind;
-/* Number `index` of all kinds, layers first, each by name; false past the last. */
-bool glia__layer_kind_at(size_t index, glia_layer_kind *out);
-bool glia__layer_kind_find(const char *name, glia_layer_kind *out);
-/* The kind whose name is most like `name`, or NULL. */
-const char *glia__layer_kind_nearest(const char *name);
 
 /* --- for the build functions ------------------------------------------------------------------------------
  */
