@@ -78,7 +78,7 @@ static glia_value *build_embedding(const glia_layer_build *b, const void *option
                                 glia_dtype_name(dtype));
     glia_value *weight = glia_model_param(b->model, "weight", GLIA_SHAPE(o->vocabulary, o->units),
                                           o->initializer, o->vocabulary, o->units);
-    return glia_op_embedding(b->inputs[0], weight);
+    return glia_op_gather(weight, b->inputs[0], (glia_gather_attrs){.axis = 0});
 }
 
 GLIA_LAYER(embedding) = {
@@ -136,8 +136,7 @@ typedef struct reshape_options {
 
 static glia_value *build_reshape(const glia_layer_build *b, const void *options) {
     const reshape_options *o = options;
-    glia_shape from = glia_value_shape(b->inputs[0]),
-               to = {.rank = o->shape.rank + 1, .dim = {GLIA_DIM_BATCH}};
+    glia_shape from = glia_value_shape(b->inputs[0]), to = {.rank = o->shape.rank + 1}; /* dim[0] 0: kept */
     int64_t have = 1, want = 1;
     int open = 0;
     char text[96], target[96];

@@ -1,4 +1,4 @@
-/* loss.h: what a loss is: one GLIA_LOSS block in src/train/losses.c. */
+/* loss.h: what a loss is: one GLIA_LOSS block in src/train/losses.c; and the loss at the end of a model. */
 #ifndef GLIA_TRAIN_LOSS_H
 #define GLIA_TRAIN_LOSS_H
 
@@ -7,9 +7,10 @@
 
 typedef struct glia_loss {
     const char *name, *doc;
-    bool wants_logits; /* predictions are logits: a softmax or sigmoid before it is a mistake to report */
-    const char *wrong_activation; /* the op that must not come before it: "softmax", "sigmoid"; NULL: any */
-    bool classes;                 /* targets are classes (i64 [N]); else arrays (f32 [N, …]) */
+    bool classes;        /* takes class numbers (i64 [N]); else arrays (f32, shaped as the predictions) */
+    const char *wrong;   /* words with spaces: ops that must not be the model's last, "softmax sigmoid" */
+    const char *hint;    /* what to write when one is: a sentence */
+    const char *missing; /* the op that the model should end with: "softmax"; NULL: none */
     /* The scalar mean loss over the batch. */
     glia_value *(*build)(glia_value *prediction, glia_value *target);
 } glia_loss;
@@ -19,5 +20,41 @@ typedef struct glia_loss {
 extern const glia_loss *const glia__losses[];
 extern const size_t glia__losses_count;
 const glia_loss *glia__loss_find(const char *name);
+
+/* What the targets of a data set look like. */
+typedef struct glia_target {
+    glia_target_kind kind;
+    glia_shape shape; /* of one example */
+    int64_t classes;  /* 0: unknown, or no classes */
+} glia_target;
+glia_target glia__target_of(const glia_dataset_info *info);
+
+/* The loss for `name` (NULL or "": the default for these targets and this model), checked against the model's
+ * last layer. Errors name that layer and say what to write. */
+GLIA_MUST_CHECK glia_status glia__loss_choose(const glia_loss **out, const glia_model *model,
+                                              const char *name, const glia_target *target, glia_error *err);
+/* A mistake that trains badly without failing, such as softmax before a loss that expects logits, as a sentence
+ * in `out` that names the layer and says what to write; NULL when there is none. */
+const char *glia__loss_warning(const glia_model *model, const char *loss, char *out, size_t capacity);
+
+/* Whether the model's last op gives probabilities (softmax, sigmoid) rather than logits. */
+bool glia__model_gives_probabilities(const glia_model *model);
+
+/* The nodes behind a model's output for one loss and kind of target. They stay in the graph and are made once. */
+typedef struct glia_loss_head {
+    const glia_loss *loss;
+    glia_value *prediction; /* the model's output */
+    glia_target target_type;
+    glia_value *target;     /* the graph's input for targets */
+    glia_value *value;      /* the scalar loss */
+    glia_value **gradients; /* by every parameter; NULL until glia__loss_gradients */
+    struct glia_loss_head *next;
+} glia_loss_head;
+
+/* Finds or makes the head; it belongs to the model. After a failure the model is as it was. */
+GLIA_MUST_CHECK glia_status glia__loss_head(glia_loss_head **out, glia_model *model, const char *loss,
+                                            const glia_target *target, glia_error *err);
+/* Adds the gradient nodes unless they are there. */
+GLIA_MUST_CHECK glia_status glia__loss_gradients(glia_model *model, glia_loss_head *head, glia_error *err);
 
 #endif

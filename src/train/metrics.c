@@ -152,6 +152,22 @@ double glia__metrics_loss(const glia_metrics *m) {
     return m->examples ? m->loss / (double)m->examples : NAN;
 }
 
+int64_t glia__metrics_count(const glia_metrics *m) {
+    return m->examples;
+}
+
+void glia__metrics_save(const glia_metrics *m, int64_t *examples, int64_t *right, double *loss_sum) {
+    *examples = m->examples;
+    *right = m->right;
+    *loss_sum = m->loss;
+}
+
+void glia__metrics_restore(glia_metrics *m, int64_t examples, int64_t right, double loss_sum) {
+    m->examples = examples;
+    m->right = right;
+    m->loss = loss_sum;
+}
+
 static double ratio(double part, double whole) {
     return whole > 0 ? part / whole : 0;
 }

@@ -12,5 +12,9 @@ glia_report glia__report_empty(void);
 /* The share of right answers so far (NaN for regression) and the mean loss. */
 double glia__metrics_accuracy(const glia_metrics *metrics);
 double glia__metrics_loss(const glia_metrics *metrics);
+int64_t glia__metrics_count(const glia_metrics *metrics); /* examples so far */
+/* What accuracy and mean loss need, out of and into metrics (after a reset): for resuming within an epoch. */
+void glia__metrics_save(const glia_metrics *metrics, int64_t *examples, int64_t *right, double *loss_sum);
+void glia__metrics_restore(glia_metrics *metrics, int64_t examples, int64_t right, double loss_sum);
 
 #endif

@@ -140,9 +140,13 @@ glia_value *glia_model_param(glia_model *model, const char *name, glia_shape sha
     return param.value;
 }
 
+bool glia__model_has_weights(const glia_model *model) {
+    return model->block && model->block_bytes == (size_t)model->block_elems * sizeof(float);
+}
+
 glia_status glia__model_allocate(glia_model *model, glia_error *err) {
     size_t bytes = (size_t)model->block_elems * sizeof(float);
-    if (model->block && model->block_bytes == bytes) return GLIA_OK;
+    if (glia__model_has_weights(model)) return GLIA_OK;
     float *block = glia__alloc_aligned(model->allocator, bytes, 64);
     if (!block)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY,

@@ -29,11 +29,15 @@ struct glia_model {
     size_t n_params, capacity_params;
     glia_layer_info *layers;
     size_t n_layers, capacity_layers;
+    struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */
+    int n_targets;
     int64_t block_elems; /* all parameters with the padding between them, which stays zero */
     float *block;        /* NULL before initialize; 64-byte aligned */
     size_t block_bytes;  /* allocated */
 };
 
+/* Whether the block is there and holds every parameter (layers may have been added since). */
+bool glia__model_has_weights(const glia_model *model);
 /* Allocates the block (zeroed) unless it is there already for exactly these parameters. */
 GLIA_MUST_CHECK glia_status glia__model_allocate(glia_model *model, glia_error *err);
 /* GLIA_OK when the model has no builder error, an input and an output. */

@@ -1,0 +1,166 @@
+/* evaluate.c: how good a model is on a data set, and what it says to inputs. */
+
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <time.h>
+
+#include "train/trainer.h"
+
+glia_status glia__check_data(const glia_model *model, const glia_dataset *data, const char *what,
+                             glia_error *err) {
+    GLIA_TRY(glia__model_ready(model, err));
+    if (!data)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "there is no %s: the data set is NULL", what);
+    const glia_dataset_info *info = glia_dataset_get_info(data);
+    if (info->count < 1)
+        return glia_error_set(err, GLIA_BAD_DATA, "the %s '%s' is empty: it has no examples", what,
+                              info->name);
+    return glia__model_check_input(model, &info->input_shape, err);
+}
+
+glia_metrics *glia__metrics_for(const glia_model *model, const glia_target *target, int top_k) {
+    glia_shape shape = glia_value_shape(model->output);
+    int64_t elems = 1;
+    for (int i = 1; i < shape.rank; i++) elems *= shape.dim[i];
+    bool classes = target->kind == GLIA_TARGET_CLASS;
+    glia_metrics *metrics =
+        glia_metrics_new(classes ? elems : 0, classes ? 0 : elems, top_k, model->allocator);
+    if (metrics && glia__model_gives_probabilities(model)) glia__metrics_set_threshold(metrics, 0.5f);
+    return metrics;
+}
+
+static glia_status evaluate_batches(glia_runner *runner, glia_loader *loader, glia_metrics *metrics,
+                                    void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
+                                    glia_error *err) {
+    for (;;) {
+        glia_batch batch;
+        double loss;
+        GLIA_TRY(glia_loader_next(loader, &batch, err));
+        if (batch.count == 0) return GLIA_OK;
+        GLIA_TRY(
+            glia__runner_run(runner, GLIA_RUN_LOSS, batch.inputs, batch.targets, batch.count, 0, &loss, err));
+        const float *predictions = glia__runner_predictions(runner).data;
+        double sum = loss * (double)batch.count;
+        GLIA_TRY(glia_metrics_add(metrics, predictions, batch.targets, batch.count, sum, err));
+        if (on_batch) on_batch(ctx, &batch, predictions);
+    }
+}
+
+glia_status glia__evaluate_data(glia_runner *runner, const glia_dataset *data, int64_t batch_size,
+                                glia_metrics *metrics,
+                                void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
+                                glia_error *err) {
+    glia_loader *loader;
+    glia_loader_options options = {.batch_size = GLIA_MIN(batch_size, glia_dataset_get_info(data)->count),
+                                   .allocator = runner->model->allocator};
+    GLIA_TRY(glia_loader_new(&loader, data, options, err));
+    glia_status status = glia_loader_start(loader, 0, err);
+    if (status == GLIA_OK) status = evaluate_batches(runner, loader, metrics, on_batch, ctx, err);
+    glia_loader_free(loader);
+    return status;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static glia_status evaluate(glia_model *model, const glia_dataset *data, const glia_evaluate_options *o,
+                            glia_metrics **metrics, glia_error *err) {
+    glia_loss_head *head;
+    int64_t batch_size = o->batch_size ? o->batch_size : 256;
+    GLIA_TRY(glia__check_data(model, data, "data", err));
+    if (batch_size < 1)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "batch_size: expected at least 1, found %lld",
+                              (long long)batch_size);
+    if (!glia__model_has_weights(model))
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "model '%s' has no weights yet; train it, load weights or initialise it",
+                              model->name);
+    glia_target target = glia__target_of(glia_dataset_get_info(data));
+    GLIA_TRY(glia__loss_head(&head, model, o->loss, &target, err));
+    *metrics = glia__metrics_for(model, &target, o->top_k);
+    if (!*metrics) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia_runner runner = {.model = model, .head = head, .threads = o->threads};
+    glia_status status = glia__evaluate_data(&runner, data, batch_size, *metrics, o->on_batch, o->ctx, err);
+    glia__runner_deinit(&runner);
+    return status;
+}
+
+glia_report glia_evaluate_with(glia_model *model, const glia_dataset *data, glia_evaluate_options options) {
+    double start = now();
+    glia_metrics *metrics = NULL;
+    glia_report report = glia__report_empty();
+    if (options.metrics) *options.metrics = NULL;
+    if (evaluate(model, data, &options, &metrics, options.error) == GLIA_OK) {
+        report = glia_metrics_report(metrics);
+        report.seconds = now() - start;
+        if (options.metrics) {
+            *options.metrics = metrics;
+            metrics = NULL;
+        }
+    }
+    glia_metrics_free(metrics);
+    return report;
+}
+
+/* --- predict ---------------------------------------------------------------------------------------------- */
+
+/* Logits of one example to probabilities. */
+static void to_probabilities(float *x, int64_t n) {
+    if (n == 1) {
+        x[0] = 1 / (1 + expf(-x[0]));
+        return;
+    }
+    float top = x[0], sum = 0;
+    for (int64_t i = 1; i < n; i++) top = fmaxf(top, x[i]);
+    for (int64_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - top);
+    for (int64_t i = 0; i < n; i++) x[i] /= sum;
+}
+
+static glia_status check_tensors(const glia_model *model, const glia_tensor *inputs, const glia_tensor *out,
+                                 glia_error *err) {
+    char want[96], have[96];
+    glia_shape example = {.rank = inputs->shape.rank - 1}, expected = glia_value_shape(model->output);
+    if (inputs->dtype != GLIA_F32 || inputs->shape.rank < 1 || !inputs->data)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "inputs must be an f32 array of examples, got %s %s",
+                              glia_dtype_name(inputs->dtype),
+                              glia_shape_text(&inputs->shape, have, sizeof have));
+    memcpy(example.dim, inputs->shape.dim + 1, (size_t)example.rank * sizeof example.dim[0]);
+    GLIA_TRY(glia__model_check_input(model, &example, err));
+    expected.dim[0] = inputs->shape.dim[0];
+    if (out->dtype == GLIA_F32 && out->data && glia_shape_equal(&expected, &out->shape)) return GLIA_OK;
+    return glia_error_set(err, GLIA_BAD_SHAPE, "the result needs an f32 array of %s, got %s %s",
+                          glia_shape_text(&expected, want, sizeof want), glia_dtype_name(out->dtype),
+                          glia_shape_text(&out->shape, have, sizeof have));
+}
+
+glia_status glia_predict(glia_model *model, const glia_tensor *inputs, bool probabilities, glia_tensor *out,
+                         glia_error *err) {
+    enum { BATCH = 256 };
+    GLIA_TRY(glia__model_ready(model, err));
+    if (!glia__model_has_weights(model))
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "model '%s' has no weights yet; train it, load weights or initialise it",
+                              model->name);
+    GLIA_TRY(check_tensors(model, inputs, out, err));
+    glia_runner runner = {.model = model};
+    int64_t rows = inputs->shape.dim[0];
+    int64_t in = rows ? glia_shape_elems(&inputs->shape) / rows : 0;
+    int64_t width = rows ? glia_shape_elems(&out->shape) / rows : 0;
+    glia_status status = GLIA_OK;
+    for (int64_t row = 0; row < rows && status == GLIA_OK; row += BATCH) {
+        int64_t count = GLIA_MIN(rows - row, BATCH);
+        float *y = (float *)out->data + row * width;
+        status = glia__runner_run(&runner, GLIA_RUN_PREDICT, (const float *)inputs->data + row * in, NULL,
+                                  count, 0, NULL, err);
+        if (status != GLIA_OK) break;
+        memcpy(y, glia__runner_predictions(&runner).data, (size_t)(count * width) * sizeof(float));
+        for (int64_t i = 0; probabilities && !glia__model_gives_probabilities(model) && i < count; i++)
+            to_probabilities(y + i * width, width);
+    }
+    glia__runner_deinit(&runner);
+    return status;
+}

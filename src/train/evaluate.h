@@ -1,0 +1,21 @@
+/* evaluate.h (internal): running a data set through a model; shared by fit and evaluate. */
+#ifndef GLIA_TRAIN_EVALUATE_H
+#define GLIA_TRAIN_EVALUATE_H
+
+#include "train/metrics.h"
+#include "train/runner.h"
+
+/* Checks that `data` has examples, fits the model's input and has targets like `target` (NULL: any). `what` names
+ * it in messages: "training data". */
+GLIA_MUST_CHECK glia_status glia__check_data(const glia_model *model, const glia_dataset *data,
+                                             const char *what, glia_error *err);
+/* Metrics that suit the model's output and these targets; NULL when out of memory. */
+glia_metrics *glia__metrics_for(const glia_model *model, const glia_target *target, int top_k);
+/* Adds every batch of `data` to `metrics`. `on_batch` may be NULL. */
+GLIA_MUST_CHECK glia_status glia__evaluate_data(glia_runner *runner, const glia_dataset *data,
+                                                int64_t batch_size, glia_metrics *metrics,
+                                                void (*on_batch)(void *ctx, const glia_batch *batch,
+                                                                 const float *predictions),
+                                                void *ctx, glia_error *err);
+
+#endif

@@ -1,0 +1,139 @@
+/* runner.c: programs of a model by batch size and purpose. */
+
+#include "train/runner.h"
+
+#include <math.h>
+
+static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, bool check,
+                                glia_program **out, glia_error *err) {
+    glia_model *model = r->model;
+    size_t n_gradients = mode == GLIA_RUN_TRAIN ? model->n_params : 0, n = 2 + n_gradients;
+    glia_value **outputs = glia__alloc(model->allocator, n * sizeof *outputs);
+    if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    outputs[0] = r->head ? r->head->prediction : model->output;
+    if (mode != GLIA_RUN_PREDICT) outputs[1] = r->head->value;
+    for (size_t i = 0; i < n_gradients; i++) outputs[2 + i] = r->head->gradients[i];
+    glia_program_options options = {.dims = {count},
+                                    .threads = r->threads,
+                                    .training = mode == GLIA_RUN_TRAIN ? GLIA_YES : GLIA_NO,
+                                    .check_finite = check ? GLIA_YES : GLIA_NO,
+                                    .seed = r->seed,
+                                    .allocator = model->allocator};
+    int n_outputs = mode == GLIA_RUN_PREDICT ? 1 : (int)n;
+    glia_status status = glia_program_new(out, model->graph, outputs, n_outputs, options, err);
+    glia__free(model->allocator, outputs, n * sizeof *outputs);
+    return status;
+}
+
+static glia_status bind_params(const glia_runner *r, glia_run_mode mode, glia_program *program,
+                               glia_error *err) {
+    for (size_t i = 0; i < r->model->n_params; i++) {
+        const glia_param *p = &r->model->params[i];
+        GLIA_TRY(glia_program_bind(program, p->value, r->model->block + p->offset, err));
+        if (mode == GLIA_RUN_TRAIN)
+            GLIA_TRY(glia_program_bind(program, r->head->gradients[i], r->gradients + p->offset, err));
+    }
+    return GLIA_OK;
+}
+
+/* The program for `count` examples: one that is there, or a new one in the oldest one's place. */
+static glia_status get_program(glia_runner *r, glia_run_mode mode, int64_t count, glia_program **out,
+                               glia_error *err) {
+    int slot = -1;
+    for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++)
+        if (r->programs[i].program && r->programs[i].mode == mode && r->programs[i].count == count) slot = i;
+    if (slot < 0) {
+        glia_program *program;
+        GLIA_TRY(make_program(r, mode, count, false, &program, err));
+        slot = r->next;
+        r->next = (r->next + 1) % GLIA_RUNNER_PROGRAMS;
+        if (r->last == r->programs[slot].program) r->last = NULL;
+        glia_program_free(r->programs[slot].program);
+        r->programs[slot].program = program;
+        r->programs[slot].mode = mode;
+        r->programs[slot].count = count;
+        r->programs[slot].bound = NULL;
+    }
+    *out = r->programs[slot].program;
+    if (r->programs[slot].bound == r->model->block && r->model->block) return GLIA_OK;
+    GLIA_TRY(bind_params(r, mode, *out, err));
+    r->programs[slot].bound = r->model->block;
+    return GLIA_OK;
+}
+
+/* The batch in the dtype of the model's input: as it is, or as whole numbers. */
+static glia_status convert_inputs(glia_runner *r, const float *inputs, int64_t count, const void **out,
+                                  glia_error *err) {
+    glia_value *input = glia_model_input(r->model, 0);
+    glia_dtype dtype = glia_value_dtype(input);
+    glia_shape shape = glia_value_shape(input);
+    *out = inputs;
+    if (dtype == GLIA_F32) return GLIA_OK;
+    if (dtype != GLIA_I64 && dtype != GLIA_I32)
+        return glia_error_set(err, GLIA_UNSUPPORTED, "input '%s' is %s; batches can be f32, i64 or i32",
+                              glia_value_name(input), glia_dtype_name(dtype));
+    shape.dim[0] = count;
+    int64_t n = glia_shape_elems(&shape);
+    size_t bytes = (size_t)n * glia_dtype_bytes(dtype);
+    if (bytes > r->whole_bytes) {
+        void *whole = glia__alloc_aligned(r->model->allocator, bytes, 64);
+        if (!whole) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        glia__free(r->model->allocator, r->whole, r->whole_bytes);
+        r->whole = whole;
+        r->whole_bytes = bytes;
+    }
+    for (int64_t i = 0; i < n; i++)
+        if (dtype == GLIA_I64)
+            ((int64_t *)r->whole)[i] = llrintf(inputs[i]);
+        else
+            ((int32_t *)r->whole)[i] = (int32_t)llrintf(inputs[i]);
+    *out = r->whole;
+    return GLIA_OK;
+}
+
+/* A program reads its inputs only. */
+static glia_status bind_batch(glia_runner *r, glia_program *program, const float *inputs, const void *targets,
+                              int64_t count, glia_error *err) {
+    const void *converted;
+    GLIA_TRY(convert_inputs(r, inputs, count, &converted, err));
+    GLIA_TRY(glia_program_bind(program, glia_model_input(r->model, 0), (void *)(uintptr_t)converted, err));
+    if (!targets) return GLIA_OK;
+    return glia_program_bind(program, r->head->target, (void *)(uintptr_t)targets, err);
+}
+
+glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *inputs, const void *targets,
+                             int64_t count, int64_t step, double *loss, glia_error *err) {
+    glia_program *program;
+    GLIA_TRY(get_program(r, mode, count, &program, err));
+    GLIA_TRY(bind_batch(r, program, inputs, mode == GLIA_RUN_PREDICT ? NULL : targets, count, err));
+    GLIA_TRY(glia_program_run(program, (uint64_t)step, err));
+    r->last = program;
+    if (loss && mode != GLIA_RUN_PREDICT) {
+        glia_tensor value = glia_program_output(program, r->head->value);
+        *loss = glia_tensor_get(&value, 0);
+    }
+    return GLIA_OK;
+}
+
+glia_status glia__runner_find_bad_node(glia_runner *r, const float *inputs, const void *targets,
+                                       int64_t count, int64_t step, glia_error *err) {
+    glia_program *program;
+    GLIA_TRY(make_program(r, GLIA_RUN_TRAIN, count, true, &program, err));
+    glia_status status = bind_params(r, GLIA_RUN_TRAIN, program, err);
+    if (status == GLIA_OK) status = bind_batch(r, program, inputs, targets, count, err);
+    if (status == GLIA_OK) status = glia_program_run(program, (uint64_t)step, err);
+    glia_program_free(program);
+    if (status != GLIA_OK) return status;
+    return glia_error_set(err, GLIA_NOT_FINITE, "a sum of gradients became NaN or infinite");
+}
+
+glia_tensor glia__runner_predictions(const glia_runner *r) {
+    if (!r->last) return (glia_tensor){0};
+    return glia_program_output(r->last, r->head ? r->head->prediction : r->model->output);
+}
+
+void glia__runner_deinit(glia_runner *r) {
+    for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++) glia_program_free(r->programs[i].program);
+    if (r->model) glia__free(r->model->allocator, r->whole, r->whole_bytes);
+    *r = (glia_runner){.model = NULL};
+}

@@ -1,0 +1,50 @@
+/* runner.h: a model's programs, one for each batch size and purpose seen, kept for reuse. */
+#ifndef GLIA_TRAIN_RUNNER_H
+#define GLIA_TRAIN_RUNNER_H
+
+#include "glia/program.h"
+#include "train/loss.h"
+#include "train/model.h"
+
+/* What a program computes. */
+typedef enum glia_run_mode {
+    GLIA_RUN_PREDICT, /* the model's output */
+    GLIA_RUN_LOSS,    /* and the mean loss of the batch */
+    GLIA_RUN_TRAIN    /* and the gradients, with dropout and the like at work */
+} glia_run_mode;
+
+/* Full and last partial batch of training and of validation, and some to spare. */
+enum { GLIA_RUNNER_PROGRAMS = 6 };
+
+typedef struct glia_runner {
+    glia_model *model;
+    glia_loss_head *head; /* NULL: predictions only */
+    int threads;
+    uint64_t seed;
+    float *gradients; /* laid out as the model's block; needed by GLIA_RUN_TRAIN; borrowed */
+    struct {
+        glia_program *program;
+        glia_run_mode mode;
+        int64_t count;
+        const float *bound; /* the block that the parameters are bound to */
+    } programs[GLIA_RUNNER_PROGRAMS];
+    int next; /* whose place a new program takes */
+    const glia_program *last;
+    void *whole; /* inputs as whole numbers, for models that begin with an embedding */
+    size_t whole_bytes;
+} glia_runner;
+
+/* One batch through the model. `targets` NULL for GLIA_RUN_PREDICT; `loss` may be NULL. Pointers need to live for
+ * the call only. `step` numbers training steps. */
+GLIA_MUST_CHECK glia_status glia__runner_run(glia_runner *runner, glia_run_mode mode, const float *inputs,
+                                             const void *targets, int64_t count, int64_t step, double *loss,
+                                             glia_error *err);
+/* Runs the batch again, checking every node, and gives the error that names the first bad one. Never GLIA_OK. */
+GLIA_MUST_CHECK glia_status glia__runner_find_bad_node(glia_runner *runner, const float *inputs,
+                                                       const void *targets, int64_t count, int64_t step,
+                                                       glia_error *err);
+/* What the last run predicted: [count, …]; valid until the next run. */
+glia_tensor glia__runner_predictions(const glia_runner *runner);
+void glia__runner_deinit(glia_runner *runner);
+
+#endif

@@ -1,0 +1,29 @@
+/* trainer.h (internal): the struct behind glia_trainer. */
+#ifndef GLIA_TRAIN_TRAINER_H
+#define GLIA_TRAIN_TRAINER_H
+
+#include "train/optimizer.h"
+#include "train/runner.h"
+
+struct glia_trainer {
+    const glia_allocator *allocator;
+    glia_model *model;
+    glia_runner runner;
+    const glia_optimizer *optimizer;
+    glia_optimizer_options settings; /* resolved */
+    float *gradients, *moments[2];   /* each laid out as the model's block; those that the optimiser needs */
+    size_t block_bytes;
+    int64_t step;  /* updates so far */
+    double norm;   /* of the last gradient, before clipping */
+    bool backward; /* gradients of a batch are there */
+};
+
+/* Checks that the model takes examples of `shape`. */
+GLIA_MUST_CHECK glia_status glia__model_check_input(const glia_model *model, const glia_shape *shape,
+                                                    glia_error *err);
+/* glia_trainer_new that knows the number of classes. */
+GLIA_MUST_CHECK glia_status glia__trainer_new(glia_trainer **out, glia_model *model,
+                                              const glia_target *target, const glia_fit_options *options,
+                                              glia_error *err);
+
+#endif
