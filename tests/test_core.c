@@ -165,6 +165,15 @@ TEST(text_json) {
     glia__text_free(&text);
 }
 
+TEST(text_html) {
+    glia_text text;
+    glia__text_init(&text, NULL);
+    glia__text_add_html(&text, "<a b=\"c\">&'é\n\x01\xC3");
+    glia__text_add_html(&text, NULL);
+    CHECK_STR(text.data, "&lt;a b=&quot;c&quot;&gt;&amp;&#39;é\n\uFFFD\uFFFD");
+    glia__text_free(&text);
+}
+
 static void check_number(double value, const char *expected) {
     glia_text text;
     glia__text_init(&text, NULL);
@@ -493,8 +502,8 @@ TEST(version) {
 
 TEST_MAIN(TEST_ENTRY(status_names), TEST_ENTRY(error_first_wins), TEST_ENTRY(error_text),
           TEST_ENTRY(error_long_text), TEST_ENTRY(allocation), TEST_ENTRY(grow), TEST_ENTRY(arena),
-          TEST_ENTRY(text), TEST_ENTRY(text_json), TEST_ENTRY(text_numbers), TEST_ENTRY(nearest_word),
-          TEST_ENTRY(dtypes), TEST_ENTRY(bf16), TEST_ENTRY(shapes), TEST_ENTRY(tensor_new),
-          TEST_ENTRY(tensor_values), TEST_ENTRY(tensor_views), TEST_ENTRY(random_known_answers),
-          TEST_ENTRY(random_distributions), TEST_ENTRY(random_independence), TEST_ENTRY(random_below),
-          TEST_ENTRY(random_permutation), TEST_ENTRY(log), TEST_ENTRY(version))
+          TEST_ENTRY(text), TEST_ENTRY(text_json), TEST_ENTRY(text_html), TEST_ENTRY(text_numbers),
+          TEST_ENTRY(nearest_word), TEST_ENTRY(dtypes), TEST_ENTRY(bf16), TEST_ENTRY(shapes),
+          TEST_ENTRY(tensor_new), TEST_ENTRY(tensor_values), TEST_ENTRY(tensor_views),
+          TEST_ENTRY(random_known_answers), TEST_ENTRY(random_distributions), TEST_ENTRY(random_independence),
+          TEST_ENTRY(random_below), TEST_ENTRY(random_permutation), TEST_ENTRY(log), TEST_ENTRY(version))

@@ -230,9 +230,9 @@ static void draw_class_table(glia_text *out, const glia_report_page *page) {
         glia__text_add(out, "</th>");
         draw_figures(out, &f, 1);
     }
-    glia__text_add(out, "</tbody><tfoot><tr><th scope=\"row\">mean (macro)</th>");
+    glia__text_add(out, "</tbody><tfoot><tr><th scope=\"row\">macro mean</th>");
     draw_figures(out, &macro, (double)page->classes);
-    glia__text_add(out, "<tr><th scope=\"row\">mean by examples</th>");
+    glia__text_add(out, "<tr><th scope=\"row\">weighted mean</th>");
     draw_figures(out, &weighted, (double)weighted.support);
     glia__text_add(out, "</tfoot></table></div></section>\n");
 }
