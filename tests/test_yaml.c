@@ -137,7 +137,8 @@ TEST(overrides) {
     CHECK_HAS(override_error(text, "model.dense=1", out, sizeof out), "several items are called 'dense'");
     CHECK_HAS(override_error(text, "optimizer.sgd.x=1", out, sizeof out), "is the single value 'adam'");
     CHECK_HAS(override_error(text, "train..x=1", out, sizeof out), "an empty key");
-    CHECK_HAS(override_error(text, "train.epochs=[1", out, sizeof out), "train.epochs=[1: YAML syntax: did not find");
+    CHECK_HAS(override_error(text, "train.epochs=[1", out, sizeof out),
+              "train.epochs=[1: YAML syntax: did not find");
 }
 
 TEST(quotes) {

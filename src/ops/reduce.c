@@ -105,8 +105,8 @@ enum { LANES = 32 };
 REDUCERS(sum, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 0, 0, 0, 0, a + x, a + x)
 REDUCERS(prod, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 1, 1, 1, 1, a *x, a *x)
 /* A NaN is taken up, and then kept since nothing compares with it. */
-REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN, 0, (x > a) | (x != x) ? x : a,
-         x > a ? x : a)
+REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN, 0,
+         (x > a) | (x != x) ? x : a, x > a ? x : a)
 REDUCERS(min, AS_IS, int32_t, int64_t, uint8_t, INFINITY, INT32_MAX, INT64_MAX, UINT8_MAX,
          (x < a) | (x != x) ? x : a, x < a ? x : a)
 REDUCER(mean_f32, float, double, 0, a + x, a / (double)count)
