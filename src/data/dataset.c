@@ -1,0 +1,321 @@
+/* dataset.c: data sets: opening, sharing, transforming and gathering batches. */
+
+#include "data/dataset.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static glia_status out_of_memory(glia_error *err) {
+    return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+}
+
+void glia__table_free(glia_table *table) {
+    glia_tensor_free(&table->inputs);
+    glia_tensor_free(&table->targets);
+    glia__arena_free(&table->arena);
+    *table = (glia_table){0};
+}
+
+static void release(glia_shared_table *shared) {
+    if (!shared || --shared->references > 0) return;
+    glia__table_free(&shared->table);
+    glia__free(shared->allocator, shared, sizeof *shared);
+}
+
+void glia_dataset_free(glia_dataset *dataset) {
+    if (!dataset) return;
+    const glia_allocator *a = dataset->allocator;
+    release(dataset->shared);
+    glia__free(a, dataset->order, (size_t)dataset->info.count * sizeof(int64_t));
+    glia__free(a, dataset->mean, (size_t)dataset->channels * sizeof(float));
+    glia__free(a, dataset->std, (size_t)dataset->channels * sizeof(float));
+    glia__free(a, (char *)dataset->info.name, dataset->info.name ? strlen(dataset->info.name) + 1 : 0);
+    glia__free(a, dataset, sizeof *dataset);
+}
+
+const glia_dataset_info *glia_dataset_get_info(const glia_dataset *dataset) {
+    return &dataset->info;
+}
+
+/* --- making ---------------------------------------------------------------------------------------------- */
+
+static char *copy_text(const glia_allocator *allocator, const char *text) {
+    char *copy = glia__alloc(allocator, strlen(text) + 1);
+    return copy ? strcpy(copy, text) : NULL;
+}
+
+static glia_shape example_shape(const glia_tensor *tensor) {
+    glia_shape shape = {.rank = GLIA_MAX(tensor->shape.rank - 1, 0)};
+    for (int i = 0; i < shape.rank; i++) shape.dim[i] = tensor->shape.dim[i + 1];
+    return shape;
+}
+
+static glia_dataset_info info_of(const glia_table *table) {
+    glia_dataset_info info = {.count = table->inputs.shape.dim[0],
+                              .input_shape = example_shape(&table->inputs),
+                              .scale = table->default_scale,
+                              .class_names = (const char *const *)table->class_names,
+                              .feature_names = (const char *const *)table->feature_names};
+    if (!table->targets.data) return info;
+    bool classes = table->targets.dtype == GLIA_I64;
+    info.target = classes ? GLIA_TARGET_CLASS : GLIA_TARGET_VALUES;
+    info.target_shape = example_shape(&table->targets);
+    info.classes = classes ? table->classes : 0;
+    return info;
+}
+
+/* A data set that sees `shared` (reference taken over, released on failure). */
+static glia_status make(glia_dataset **out, glia_shared_table *shared, const char *name, glia_error *err) {
+    glia_dataset *d = glia__calloc(shared->allocator, 1, sizeof *d);
+    if (!d) {
+        release(shared);
+        return out_of_memory(err);
+    }
+    d->shared = shared;
+    d->allocator = shared->allocator;
+    d->info = info_of(&shared->table);
+    d->input_elems = glia_shape_elems(&d->info.input_shape);
+    d->target_elems = glia_shape_elems(&d->info.target_shape);
+    d->info.name = copy_text(d->allocator, name);
+    if (!d->info.name) {
+        glia_dataset_free(d);
+        return out_of_memory(err);
+    }
+    *out = d;
+    return GLIA_OK;
+}
+
+/* Mean and standard deviation of every channel (dimension 0 of an example), in double. */
+static glia_status measure(glia_dataset *d, glia_error *err) {
+    int64_t channels = d->info.input_shape.rank ? d->info.input_shape.dim[0] : 1;
+    int64_t inner = channels ? d->input_elems / channels : 0;
+    float *mean = glia__calloc(d->allocator, (size_t)channels, sizeof *mean);
+    float *std = glia__calloc(d->allocator, (size_t)channels, sizeof *std);
+    const glia_tensor *x = &d->shared->table.inputs;
+    glia_status status = mean && std ? GLIA_OK : out_of_memory(err);
+    double numbers = (double)d->info.count * (double)inner;
+    for (int64_t c = 0; c < channels && status == GLIA_OK; c++) {
+        double sum = 0, squares = 0;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t n = 0; n < d->info.count; n++) {
+                int64_t first = glia__dataset_row(d, n) * d->input_elems + c * inner;
+                for (int64_t i = 0; i < inner; i++) {
+                    double v = glia_tensor_get(x, first + i) * d->info.scale;
+                    if (pass)
+                        squares += (v - sum / numbers) * (v - sum / numbers);
+                    else
+                        sum += v;
+                }
+            }
+        double deviation = numbers > 0 ? sqrt(squares / numbers) : 0;
+        mean[c] = numbers > 0 ? (float)(sum / numbers) : 0;
+        std[c] = deviation > 1e-12 ? (float)deviation : 1; /* a constant column stays constant */
+    }
+    if (status == GLIA_OK) status = glia_dataset_set_transform(d, d->info.scale, mean, std, err);
+    glia__free(d->allocator, mean, (size_t)channels * sizeof *mean);
+    glia__free(d->allocator, std, (size_t)channels * sizeof *std);
+    return status;
+}
+
+/* The labels must be classes: whatever reads them later may index by them. */
+static glia_status check_labels(const glia_table *table, const char *name, glia_error *err) {
+    if (!table->targets.data || table->targets.dtype != GLIA_I64) return GLIA_OK;
+    const int64_t *labels = table->targets.data;
+    for (int64_t i = 0; i < table->targets.shape.dim[0]; i++)
+        if (labels[i] < 0 || labels[i] >= table->classes)
+            return glia_error_set(err, GLIA_BAD_DATA,
+                                  "%s: label %lld of example %lld is out of range 0 … %lld", name,
+                                  (long long)labels[i], (long long)i, (long long)table->classes - 1);
+    return GLIA_OK;
+}
+
+glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char *name,
+                              const glia_dataset_options *options, glia_error *err) {
+    *out = NULL;
+    glia_status status = check_labels(table, name, err);
+    if (status == GLIA_OK && (table->inputs.shape.rank < 1 || table->inputs.shape.dim[0] == 0))
+        status = glia_error_set(err, GLIA_BAD_DATA, "%s: the data set is empty", name);
+    if (status == GLIA_OK && table->targets.data && table->targets.shape.dim[0] != table->inputs.shape.dim[0])
+        status =
+            glia_error_set(err, GLIA_BAD_DATA, "%s: %lld inputs but %lld targets", name,
+                           (long long)table->inputs.shape.dim[0], (long long)table->targets.shape.dim[0]);
+    glia_shared_table *shared =
+        status == GLIA_OK ? glia__calloc(options->allocator, 1, sizeof *shared) : NULL;
+    if (!shared) {
+        glia__table_free(table);
+        return status == GLIA_OK ? out_of_memory(err) : status;
+    }
+    *shared = (glia_shared_table){*table, 1, options->allocator};
+    *table = (glia_table){0};
+    glia_dataset *d;
+    GLIA_TRY(make(&d, shared, name, err));
+    if (options->scale != 0) d->info.scale = options->scale;
+    if (options->normalize == GLIA_YES) status = measure(d, err);
+    if (status == GLIA_OK)
+        *out = d;
+    else
+        glia_dataset_free(d);
+    return status;
+}
+
+glia_status glia_dataset_wrap(glia_dataset **out, const glia_tensor *inputs, const glia_tensor *targets,
+                              int64_t classes, glia_error *err) {
+    *out = NULL;
+    if (!inputs || !inputs->data || inputs->shape.rank < 1)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "a data set needs inputs of at least one dimension");
+    glia_table table = {.inputs = *inputs, .default_scale = 1, .classes = classes};
+    glia__arena_init(&table.arena, NULL);
+    table.inputs.owner = NULL;
+    if (targets && targets->dtype == GLIA_F32) {
+        table.targets = *targets;
+        table.targets.owner = NULL;
+    } else if (targets) { /* class numbers of any integer dtype */
+        int64_t n = glia_shape_elems(&targets->shape);
+        GLIA_TRY(glia_tensor_new(&table.targets, GLIA_I64, GLIA_SHAPE(n), NULL, err));
+        for (int64_t i = 0; i < n; i++) {
+            int64_t label = (int64_t)glia_tensor_get(targets, i);
+            ((int64_t *)table.targets.data)[i] = label;
+            if (!classes) table.classes = GLIA_MAX(table.classes, label + 1);
+        }
+    }
+    glia_dataset_options options = {0};
+    return glia__dataset_new(out, &table, "array", &options, err);
+}
+
+static const glia_reader *find_reader(const char *source, size_t length) {
+    for (size_t i = 0; i < glia__readers_count; i++) {
+        const char *name = glia__readers[i]->name;
+        if (strlen(name) == length && strncmp(source, name, length) == 0) return glia__readers[i];
+    }
+    return NULL;
+}
+
+static glia_status unknown_source(const char *source, glia_error *err) {
+    const char *names[64];
+    char word[32], hint[256] = "";
+    size_t count = 0, used = 0;
+    for (; count < glia__readers_count && count < 64; count++) names[count] = glia__readers[count]->name;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(source, ":"), source);
+    const char *nearest = glia__nearest_word(word, names, count);
+    for (size_t i = 0; i < count && used < sizeof hint; i++)
+        used += (size_t)snprintf(hint + used, sizeof hint - used, "%s%s", i ? ", " : "", names[i]);
+    if (nearest)
+        return glia_error_set(err, GLIA_NOT_FOUND, "unknown data source '%s' (did you mean %s?)", word,
+                              nearest);
+    return glia_error_set(err, GLIA_NOT_FOUND, "unknown data source '%s' (known: %s)", word, hint);
+}
+
+glia_status glia_dataset_open_with(glia_dataset **out, const char *source, glia_dataset_options options,
+                                   glia_error *err) {
+    *out = NULL;
+    size_t length = strcspn(source, ":");
+    const glia_reader *reader = find_reader(source, length);
+    if (!reader) return unknown_source(source, err);
+    glia_table table = {.default_scale = 1};
+    glia__arena_init(&table.arena, options.allocator);
+    glia_status status = reader->read(&table, source[length] ? source + length + 1 : "", &options, err);
+    if (status != GLIA_OK) {
+        glia__table_free(&table);
+        return status;
+    }
+    return glia__dataset_new(out, &table, source, &options, err);
+}
+
+glia_dataset *glia_dataset_open(const char *source, glia_error *err) {
+    glia_dataset *dataset = NULL;
+    glia_status status = glia_dataset_open_with(&dataset, source, (glia_dataset_options){0}, err);
+    return status == GLIA_OK ? dataset : NULL;
+}
+
+/* --- parts and transforms ---------------------------------------------------------------------------------- */
+
+glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset, const int64_t *order,
+                              int64_t count, glia_error *err) {
+    *out = NULL;
+    for (int64_t i = 0; i < count; i++)
+        if (order[i] < 0 || order[i] >= dataset->info.count)
+            return glia_error_set(err, GLIA_INVALID_ARGUMENT, "example %lld is out of range 0 … %lld",
+                                  (long long)order[i], (long long)dataset->info.count - 1);
+    glia_dataset *part;
+    dataset->shared->references++;
+    GLIA_TRY(make(&part, dataset->shared, dataset->info.name, err));
+    part->info.count = count;
+    part->order = glia__alloc(part->allocator, (size_t)count * sizeof(int64_t));
+    glia_status status = part->order ? GLIA_OK : out_of_memory(err);
+    for (int64_t i = 0; i < count && status == GLIA_OK; i++)
+        part->order[i] = glia__dataset_row(dataset, order[i]);
+    if (status == GLIA_OK)
+        status = glia_dataset_set_transform(part, dataset->info.scale, dataset->mean, dataset->std, err);
+    if (status == GLIA_OK)
+        *out = part;
+    else
+        glia_dataset_free(part);
+    return status;
+}
+
+glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale, const float *mean,
+                                       const float *std, glia_error *err) {
+    int64_t channels = dataset->info.input_shape.rank ? dataset->info.input_shape.dim[0] : 1;
+    size_t bytes = (size_t)channels * sizeof(float);
+    if (!dataset->channels && (mean || std)) {
+        dataset->mean = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
+        dataset->std = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
+        dataset->channels = channels;
+        if (!dataset->mean || !dataset->std) return out_of_memory(err);
+    }
+    for (int64_t c = 0; c < dataset->channels; c++) dataset->std[c] = 1;
+    if (dataset->mean) memset(dataset->mean, 0, bytes);
+    if (mean) memcpy(dataset->mean, mean, bytes);
+    if (std) memcpy(dataset->std, std, bytes);
+    dataset->info.scale = scale;
+    dataset->info.mean = mean || std ? dataset->mean : NULL;
+    dataset->info.std = mean || std ? dataset->std : NULL;
+    return GLIA_OK;
+}
+
+/* --- gathering ---------------------------------------------------------------------------------------------- */
+
+/* Pictures are u8: a table of 256 numbers would be no faster than this loop of vectors. */
+static void convert(const glia_tensor *x, int64_t first, int64_t count, float scale, float *to) {
+    if (x->dtype == GLIA_U8) {
+        const uint8_t *from = (const uint8_t *)x->data + first;
+        for (int64_t i = 0; i < count; i++) to[i] = (float)from[i] * scale;
+    } else if (x->dtype == GLIA_F32) {
+        const float *from = (const float *)x->data + first;
+        for (int64_t i = 0; i < count; i++) to[i] = from[i] * scale;
+    } else {
+        for (int64_t i = 0; i < count; i++) to[i] = (float)glia_tensor_get(x, first + i) * scale;
+    }
+}
+
+static void normalize(const glia_dataset *d, float *x) {
+    int64_t inner = d->input_elems / d->channels;
+    for (int64_t c = 0; c < d->channels; c++) {
+        float mean = d->info.mean[c], factor = 1 / d->info.std[c];
+        for (int64_t i = 0; i < inner; i++) x[c * inner + i] = (x[c * inner + i] - mean) * factor;
+    }
+}
+
+glia_status glia_dataset_gather(const glia_dataset *d, const int64_t *order, int64_t count, float *inputs,
+                                void *targets, glia_error *err) {
+    const glia_table *table = &d->shared->table;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = order ? order[i] : i;
+        if (at < 0 || at >= d->info.count)
+            return glia_error_set(err, GLIA_INVALID_ARGUMENT, "example %lld is out of range 0 … %lld",
+                                  (long long)at, (long long)d->info.count - 1);
+        int64_t row = glia__dataset_row(d, at);
+        convert(&table->inputs, row * d->input_elems, d->input_elems, (float)d->info.scale,
+                inputs + i * d->input_elems);
+        if (d->info.mean) normalize(d, inputs + i * d->input_elems);
+        if (!targets || !table->targets.data) continue;
+        if (d->info.target == GLIA_TARGET_CLASS)
+            ((int64_t *)targets)[i] = ((const int64_t *)table->targets.data)[row];
+        else
+            memcpy((float *)targets + i * d->target_elems,
+                   (const float *)table->targets.data + row * d->target_elems,
+                   (size_t)d->target_elems * sizeof(float));
+    }
+    return GLIA_OK;
+}

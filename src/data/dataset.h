@@ -1,0 +1,31 @@
+/* dataset.h (internal): a shared table, and the order in which one data set sees it. */
+#ifndef GLIA_DATA_DATASET_H
+#define GLIA_DATA_DATASET_H
+
+#include "data/reader.h"
+
+/* Shared by all parts of one source. */
+typedef struct glia_shared_table {
+    glia_table table;
+    int references;
+    const glia_allocator *allocator;
+} glia_shared_table;
+
+struct glia_dataset {
+    glia_shared_table *shared;
+    glia_dataset_info info;
+    int64_t *order; /* rows of the table; NULL: all of them in order */
+    float *mean, *std;
+    int64_t channels; /* of mean and std */
+    int64_t input_elems, target_elems;
+    const glia_allocator *allocator;
+};
+
+/* Takes over the table (freed on failure too). */
+glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char *name,
+                              const glia_dataset_options *options, glia_error *err);
+static inline int64_t glia__dataset_row(const glia_dataset *dataset, int64_t i) {
+    return dataset->order ? dataset->order[i] : i;
+}
+
+#endif

@@ -1,0 +1,178 @@
+/* loader.c: batches of a data set. A thread gathers the next batch while the last one is used. */
+
+#include <pthread.h>
+
+#include "data/dataset.h"
+#include "glia/random.h"
+
+/* One of two buffers: one is the caller's, the other the thread's. */
+typedef struct slot {
+    float *inputs;
+    void *targets;
+    int64_t first, count;
+    glia_status status;
+    glia_error err;
+    bool ready;
+} slot;
+
+struct glia_loader {
+    const glia_dataset *dataset;
+    glia_loader_options options;
+    int64_t n, batch_size;
+    int64_t *order;
+    slot slots[2];
+    int64_t next;                 /* first example of the batch to gather next */
+    int turn;                     /* slot that the caller gets next */
+    bool threaded, quit, busy[2]; /* busy: the thread is to fill the slot */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+};
+
+static void fill(glia_loader *l, slot *s) {
+    s->err = (glia_error){0};
+    s->status =
+        glia_dataset_gather(l->dataset, l->order + s->first, s->count, s->inputs, s->targets, &s->err);
+}
+
+static void *work(void *ctx) {
+    glia_loader *l = ctx;
+    pthread_mutex_lock(&l->mutex);
+    for (int turn = 0; !l->quit;) {
+        if (!l->busy[turn] && l->busy[!turn]) turn = !turn;
+        if (!l->busy[turn]) {
+            pthread_cond_wait(&l->changed, &l->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&l->mutex);
+        fill(l, &l->slots[turn]);
+        pthread_mutex_lock(&l->mutex);
+        l->busy[turn] = false;
+        l->slots[turn].ready = true;
+        turn = !turn;
+        pthread_cond_broadcast(&l->changed);
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+/* Gives a slot its range and, with a thread, starts it. Called with the mutex held. */
+static void request(glia_loader *l, int which) {
+    slot *s = &l->slots[which];
+    s->first = l->next;
+    s->count = GLIA_MIN(l->batch_size, l->n - l->next);
+    s->ready = s->count == 0;
+    s->status = GLIA_OK;
+    l->next += s->count;
+    if (!s->count) return;
+    l->busy[which] = true;
+    pthread_cond_broadcast(&l->changed);
+}
+
+static void wait_idle(glia_loader *l) {
+    while (l->threaded && (l->busy[0] || l->busy[1])) pthread_cond_wait(&l->changed, &l->mutex);
+}
+
+static size_t input_bytes(const glia_loader *l) {
+    return (size_t)(l->batch_size * l->dataset->input_elems) * sizeof(float);
+}
+static size_t target_bytes(const glia_loader *l) {
+    bool classes = l->dataset->info.target == GLIA_TARGET_CLASS;
+    return (size_t)l->batch_size *
+           (classes ? sizeof(int64_t) : (size_t)l->dataset->target_elems * sizeof(float));
+}
+
+static bool allocate(glia_loader *l) {
+    const glia_allocator *a = l->options.allocator;
+    l->order = glia__alloc(a, (size_t)l->n * sizeof *l->order);
+    if (!l->order) return false;
+    for (int i = 0; i < 2; i++) {
+        l->slots[i].inputs = glia__alloc_aligned(a, input_bytes(l), 64);
+        if (!l->slots[i].inputs) return false;
+        if (l->dataset->info.target == GLIA_TARGET_NONE) continue;
+        l->slots[i].targets = glia__alloc_aligned(a, target_bytes(l), 64);
+        if (!l->slots[i].targets) return false;
+    }
+    return true;
+}
+
+glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia_loader_options options,
+                            glia_error *err) {
+    *out = NULL;
+    glia_loader *l = glia__calloc(options.allocator, 1, sizeof *l);
+    if (!l) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a loader");
+    l->dataset = dataset;
+    l->options = options;
+    l->n = dataset->info.count;
+    l->batch_size = GLIA_MIN(options.batch_size > 0 ? options.batch_size : 32, GLIA_MAX(l->n, 1));
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    if (!allocate(l)) {
+        glia_loader_free(l);
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a batch of %lld examples",
+                              (long long)l->batch_size);
+    }
+    /* Without a thread (none to be had) batches are gathered when asked for. */
+    l->threaded = options.prefetch != GLIA_NO && pthread_create(&l->thread, NULL, work, l) == 0;
+    *out = l;
+    return GLIA_OK;
+}
+
+glia_status glia_loader_start(glia_loader *l, int64_t epoch, glia_error *err) {
+    (void)err;
+    pthread_mutex_lock(&l->mutex);
+    wait_idle(l);
+    if (l->options.shuffle == GLIA_YES && !l->options.order)
+        glia_random_permutation((glia_random){l->options.seed, glia_random_stream("epoch") + (uint64_t)epoch},
+                                l->order, l->n);
+    else
+        for (int64_t i = 0; i < l->n; i++) l->order[i] = l->options.order ? l->options.order[i] : i;
+    l->next = 0;
+    l->turn = 0;
+    request(l, 0);
+    pthread_mutex_unlock(&l->mutex);
+    return GLIA_OK;
+}
+
+glia_status glia_loader_next(glia_loader *l, glia_batch *batch, glia_error *err) {
+    pthread_mutex_lock(&l->mutex);
+    slot *s = &l->slots[l->turn];
+    if (l->threaded) {
+        while (l->busy[l->turn]) pthread_cond_wait(&l->changed, &l->mutex);
+    } else if (s->count && !s->ready) {
+        fill(l, s);
+        l->busy[l->turn] = false;
+    }
+    *batch = (glia_batch){
+        .count = s->count, .order = l->order + s->first, .inputs = s->inputs, .targets = s->targets};
+    glia_status status = s->status;
+    if (status != GLIA_OK && err && err->status == GLIA_OK) *err = s->err;
+    l->turn = !l->turn;
+    request(l, l->turn); /* the buffer before last is free now */
+    pthread_mutex_unlock(&l->mutex);
+    return status;
+}
+
+int64_t glia_loader_batches(const glia_loader *l) {
+    return (l->n + l->batch_size - 1) / l->batch_size;
+}
+
+void glia_loader_free(glia_loader *l) {
+    if (!l) return;
+    if (l->threaded) {
+        pthread_mutex_lock(&l->mutex);
+        l->quit = true;
+        pthread_cond_broadcast(&l->changed);
+        pthread_mutex_unlock(&l->mutex);
+        pthread_join(l->thread, NULL);
+    }
+    const glia_allocator *a = l->options.allocator;
+    for (int i = 0; i < 2; i++) {
+        glia__free(a, l->slots[i].inputs, input_bytes(l));
+        glia__free(a, l->slots[i].targets, target_bytes(l));
+    }
+    glia__free(a, l->order, (size_t)l->n * sizeof *l->order);
+    pthread_mutex_destroy(&l->mutex);
+    pthread_cond_destroy(&l->changed);
+    glia__free(a, l, sizeof *l);
+}
