@@ -1,0 +1,169 @@
+/* named.c: public data sets by name: where their files are found, and how they become a table. */
+
+#include "data/named.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "glia/io.h"
+
+static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+static const char *const garments[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                       "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
+
+/* Checksums of the published files. */
+static const glia_named_set sets[] = {
+    {.about = {"mnist", "handwritten digits, 60,000 + 10,000 pictures of 28×28, 10 classes", "CC BY-SA 3.0",
+               "train test"},
+     .files =
+         {{"train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"},
+          {"train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"},
+          {"t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"},
+          {"t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"}},
+     .mirrors = {"https://ossci-datasets.s3.amazonaws.com/mnist/",
+                 "https://storage.googleapis.com/cvdf-datasets/mnist/"},
+     .class_names = digits,
+     .classes = 10,
+     .substitute = "fashion_mnist"},
+    {.about = {"fashion_mnist", "pictures of garments, 60,000 + 10,000 of 28×28, 10 classes", "MIT",
+               "train test"},
+     .files = {{"train-images-idx3-ubyte.gz", NULL},
+               {"train-labels-idx1-ubyte.gz", NULL},
+               {"t10k-images-idx3-ubyte.gz", NULL},
+               {"t10k-labels-idx1-ubyte.gz", NULL}},
+     .mirrors = {NULL},
+     .debian = "/usr/share/dataset-fashion-mnist",
+     .class_names = garments,
+     .classes = 10},
+};
+
+const glia_named_set *glia__named_find(const char *name) {
+    for (size_t i = 0; i < GLIA_COUNT(sets); i++)
+        if (strcmp(sets[i].about.name, name) == 0) return &sets[i];
+    return NULL;
+}
+
+const glia_dataset_named *glia_dataset_list(size_t *count) {
+    static glia_dataset_named list[GLIA_COUNT(sets)];
+    for (size_t i = 0; i < GLIA_COUNT(sets); i++) list[i] = sets[i].about;
+    *count = GLIA_COUNT(sets);
+    return list;
+}
+
+/* --- finding --------------------------------------------------------------------------------------------- */
+
+static bool holds_files(const glia_named_set *set, const char *folder) {
+    char path[1200];
+    for (const glia_named_file *f = set->files; f->name; f++) {
+        snprintf(path, sizeof path, "%s/%s", folder, f->name);
+        if (access(path, R_OK) != 0) return false;
+    }
+    return true;
+}
+
+static bool cache_folder(const glia_named_set *set, char *out, size_t capacity) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && *cache)
+        snprintf(out, capacity, "%s/glia/%s", cache, set->about.name);
+    else if (home && *home)
+        snprintf(out, capacity, "%s/.cache/glia/%s", home, set->about.name);
+    else
+        return false;
+    return true;
+}
+
+/* Looks where no network is needed: the folder of data sets, the cache, a Debian package. */
+static bool find_local(const glia_named_set *set, const glia_dataset_options *options, char *where,
+                       size_t capacity) {
+    const char *folder = options->data_dir ? options->data_dir : getenv("GLIA_DATA");
+    if (folder && *folder) {
+        snprintf(where, capacity, "%s/%s", folder, set->about.name);
+        if (holds_files(set, where)) return true;
+    }
+    if (cache_folder(set, where, capacity) && holds_files(set, where)) return true;
+    if (!set->debian) return false;
+    snprintf(where, capacity, "%s", set->debian);
+    return holds_files(set, where);
+}
+
+glia_status glia__named_fetch(const glia_named_set *set, const glia_dataset_options *options, char *where,
+                              size_t capacity, const glia_named_set **found, glia_error *err) {
+    *found = set;
+    if (find_local(set, options, where, capacity)) return GLIA_OK;
+    glia_error failed = {0};
+    glia_status status = GLIA_NOT_FOUND;
+    if (options->download == GLIA_NO || !cache_folder(set, where, capacity))
+        status = glia_error_set(&failed, GLIA_NOT_FOUND, "%s is not in $GLIA_DATA nor in the cache",
+                                set->about.name);
+    else
+        status = glia__download(set, where, options->logger, &failed);
+    if (status == GLIA_OK) return GLIA_OK;
+    const glia_named_set *other = set->substitute ? glia__named_find(set->substitute) : NULL;
+    if (other && find_local(other, options, where, capacity)) {
+        glia__log(options->logger, GLIA_LOG_WARNING,
+                  "%s could not be had (%s); using %s instead, which has the same format and size",
+                  set->about.name, failed.message, other->about.name);
+        *found = other;
+        return GLIA_OK;
+    }
+    return glia_error_set(err, status, "%s; set GLIA_DATA to a folder that holds %s/%s", failed.message,
+                          set->about.name, set->files[0].name);
+}
+
+glia_status glia_dataset_fetch(const char *name, glia_dataset_options options, char *where, size_t capacity,
+                               glia_error *err) {
+    const glia_named_set *set = glia__named_find(name), *found;
+    if (set) return glia__named_fetch(set, &options, where, capacity, &found, err);
+    const char *names[GLIA_COUNT(sets)];
+    for (size_t i = 0; i < GLIA_COUNT(sets); i++) names[i] = sets[i].about.name;
+    const char *nearest = glia__nearest_word(name, names, GLIA_COUNT(sets));
+    return glia_error_set(err, GLIA_NOT_FOUND, "unknown data set '%s' (did you mean %s?)", name,
+                          nearest ? nearest : "mnist");
+}
+
+/* --- reading --------------------------------------------------------------------------------------------- */
+
+/* Gives the table the set's own class names. */
+static glia_status name_classes(glia_table *table, const glia_named_set *set, glia_error *err) {
+    table->classes = set->classes;
+    table->class_names = glia__arena_alloc(&table->arena, (size_t)set->classes * sizeof(char *));
+    for (int64_t i = 0; table->class_names && i < set->classes; i++)
+        table->class_names[i] = glia__arena_strdup(&table->arena, set->class_names[i]);
+    if (table->class_names && table->class_names[set->classes - 1]) return GLIA_OK;
+    return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+}
+
+extern const glia_reader glia__reader_idx;
+
+static glia_status read_named(const char *name, glia_table *out, const char *part,
+                              const glia_dataset_options *options, glia_error *err) {
+    char where[1024], source[2300];
+    const glia_named_set *set = glia__named_find(name);
+    if (!*part) part = "train";
+    bool train = strcmp(part, "train") == 0;
+    if (!train && strcmp(part, "test") != 0)
+        return glia_error_set(err, GLIA_NOT_FOUND, "%s has no part '%s' (known: train, test)", name, part);
+    GLIA_TRY(glia__named_fetch(set, options, where, sizeof where, &set, err));
+    snprintf(source, sizeof source, "%s/%s,%s/%s", where, set->files[train ? 0 : 2].name, where,
+             set->files[train ? 1 : 3].name);
+    GLIA_TRY(glia__reader_idx.read(out, source, options, err));
+    return name_classes(out, set, err);
+}
+
+static glia_status read_mnist(glia_table *out, const char *part, const glia_dataset_options *options,
+                              glia_error *err) {
+    return read_named("mnist", out, part, options, err);
+}
+GLIA_READER(mnist) = {
+    .name = "mnist", .doc = "handwritten digits", .example = "mnist:train", .read = read_mnist};
+
+static glia_status read_fashion(glia_table *out, const char *part, const glia_dataset_options *options,
+                                glia_error *err) {
+    return read_named("fashion_mnist", out, part, options, err);
+}
+GLIA_READER(fashion_mnist) = {.name = "fashion_mnist",
+                              .doc = "pictures of garments",
+                              .example = "fashion_mnist:train",
+                              .read = read_fashion};
