@@ -34,7 +34,7 @@ static const glia_named_set sets[] = {
                {"t10k-images-idx3-ubyte.gz", NULL},
                {"t10k-labels-idx1-ubyte.gz", NULL}},
      .mirrors = {NULL},
-     .debian = "/usr/share/dataset-fashion-mnist",
+     .debian = "/usr/share/datasets/fashion-mnist",
      .class_names = garments,
      .classes = 10},
 };
