@@ -69,6 +69,19 @@ TEST(defaults) {
     CHECK_INT(p.kernel[0] * 10 + p.kernel[1], 50); /* given, if not wholly */
 }
 
+TEST(fill_illegal) {
+    options o = {.bias = GLIA_NO};
+    glia__fields_fill_illegal(fields, &o);
+    CHECK_NEAR(o.rate, 0, 0); /* zero is a rate, and a choice */
+    CHECK_INT(o.padding, 0);
+    CHECK_INT(o.kernel[0], 3); /* no kernel is zero */
+    CHECK_STR(o.name, "");
+    CHECK_INT(o.bias, GLIA_NO);
+    o.bias = GLIA_DEFAULT;
+    glia__fields_fill_illegal(fields, &o);
+    CHECK_INT(o.bias, GLIA_YES);
+}
+
 TEST(parse_all) {
     options o;
     glia_error err = {0};
@@ -266,6 +279,6 @@ TEST(no_fields) {
     CHECK_INT(strlen(hint), 15);
 }
 
-TEST_MAIN(TEST_ENTRY(defaults), TEST_ENTRY(parse_all), TEST_ENTRY(refused),
+TEST_MAIN(TEST_ENTRY(defaults), TEST_ENTRY(fill_illegal), TEST_ENTRY(parse_all), TEST_ENTRY(refused),
           TEST_ENTRY(failed_parse_changes_nothing), TEST_ENTRY(check), TEST_ENTRY(print),
           TEST_ENTRY(print_reads_back), TEST_ENTRY(equal), TEST_ENTRY(memory), TEST_ENTRY(no_fields))
