@@ -77,7 +77,7 @@ const char glia__report_style[] =
     "vertical-align:-.125rem;"
     "margin-right:.25rem}.keys+.keys{margin-left:.75rem}"
     ".mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:1rem}"
-    ".mistakes img,.mistakes .empty{width:100%;aspect-ratio:1;object-fit:contain;image-rendering:pixelated;"
+    ".mistakes img{width:100%;aspect-ratio:1;object-fit:contain;image-rendering:pixelated;"
     "background:var(--faint);border-radius:.375rem;display:block}"
     ".mistakes figcaption{margin-top:.375rem;line-height:1.4}"
     ".mistakes figcaption span{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}"
