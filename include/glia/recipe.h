@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* A parsed model file: data, model, loss, optimizer, metrics, train. */
+/* A parsed model file: data, model, loss, optimizer, metrics, train. docs/model-file.md lists every key. */
 typedef struct glia_recipe glia_recipe;
 
 /* Reads and checks the whole file. `overrides` are "train.epochs=3" words, applied before checking. Errors
@@ -17,8 +17,9 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_recipe_load(glia_recipe **out, const c
                                                       const char *const *overrides, size_t count,
                                                       const glia_allocator *allocator, glia_error *err);
 GLIA_API void glia_recipe_free(glia_recipe *recipe);
-GLIA_API const char *glia_recipe_name(const glia_recipe *recipe); /* file name without its ending */
-/* The file with every default written out; valid while the recipe lives. */
+/* The file's name without its ending, or its key `name`. */
+GLIA_API const char *glia_recipe_name(const glia_recipe *recipe);
+/* The file with every default written out, which reads back the same; valid while the recipe lives. */
 GLIA_API const char *glia_recipe_resolved(const glia_recipe *recipe);
 /* Opens the data: *validation NULL when the file asks for none, *test NULL when the source has none. NULL
  * pointers: that part is not wanted. The caller frees them. */
@@ -33,22 +34,49 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_recipe_model(const glia_recipe *recipe
 /* Loss, optimiser and training settings. Strings belong to the recipe. */
 GLIA_API glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe);
 
-/* A finished or running training on disk: RUN/config.yaml, last.safetensors, best.safetensors, metrics.jsonl,
- * log.txt, report.html. Opens its recipe and builds its model with the best weights (the last when there are
- * no best). Input shape, classes, class names and the input transform are those of training. */
+/* --- training to a run directory ------------------------------------------------------------------------ */
+
+/* RUN/config.yaml (the resolved file and what was known about the data), last.safetensors, best.safetensors,
+ * metrics.jsonl, log.txt, report.html. Files are replaced atomically. */
+typedef struct glia_run_options {
+    int reserved_;
+    const char *dir;                   /* default runs/NAME-SEED */
+    bool resume;                       /* continue the run in `dir`; refuses a run of another model */
+    bool force;                        /* replace a run that is there; default: refuse */
+    bool progress;                     /* a progress bar or a line an epoch on stderr */
+    const volatile sig_atomic_t *stop; /* becomes non-zero (a signal handler): save and stop */
+    const glia_logger *logger;         /* also receives what goes to log.txt */
+    glia_error *error;
+} glia_run_options;
+
+typedef struct glia_run_result {
+    char dir[1024];
+    int64_t epochs;        /* finished, of all sessions */
+    int64_t best_epoch;    /* 0: no validation */
+    const char *evaluated; /* "test" or "validation": what `report` is about; NULL: nothing to evaluate on */
+    glia_report report;    /* of the best weights (the last, without validation) */
+} glia_run_result;
+
+/* Opens the data, trains, evaluates the best weights and writes the report. Gives GLIA_INTERRUPTED after a
+ * stop, with the state saved for `resume`. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_recipe_train(glia_recipe *recipe, glia_run_options options,
+                                                       glia_run_result *result);
+
+/* A run on disk, opened to evaluate or predict: its model with the best weights (the last when there are no
+ * best). Input shape, classes, class names and the input transform are those of training. No data is read. */
 typedef struct glia_run {
     glia_recipe *recipe;
     glia_model *model;
-    glia_shape input_shape;
-    int64_t classes;
+    glia_shape input_shape; /* of one example */
+    glia_target_kind target;
+    int64_t classes;                /* 0 for regression */
     const char *const *class_names; /* or NULL */
-    double scale;
-    const float *mean, *std; /* per channel, or NULL */
-    struct glia_run_private *private_;
+    double scale;                   /* input = (raw · scale − mean[channel]) / std[channel] */
+    const float *mean, *std;        /* per channel, or NULL */
 } glia_run;
 GLIA_API GLIA_MUST_CHECK glia_status glia_run_open(glia_run *run, const char *path,
                                                    const glia_allocator *allocator, glia_error *err);
-GLIA_API void glia_run_close(glia_run *run);
+GLIA_API void glia_run_close(glia_run *run); /* {0} allowed */
 
 #ifdef __cplusplus
 }

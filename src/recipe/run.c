@@ -1,0 +1,258 @@
+/* run.c: run directories: which may be written, which continued, and how one is opened again. */
+#include "recipe/run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/log.h"
+
+static const char *const run_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
+                                        "report.html",      "log.txt",          "config.yaml"};
+
+const char *glia__run_file(const char *dir, const char *name, char *out, size_t capacity) {
+    snprintf(out, capacity, "%s/%s", dir, name);
+    return out;
+}
+
+static bool exists(const char *dir, const char *name) {
+    char path[1200];
+    return access(glia__run_file(dir, name, path, sizeof path), F_OK) == 0;
+}
+
+static bool is_empty_folder(const char *path) {
+    DIR *d = opendir(path);
+    if (!d) return false;
+    int count = 0;
+    for (struct dirent *e; count == 0 && (e = readdir(d));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) count++;
+    closedir(d);
+    return count == 0;
+}
+
+/* --- is it the same training? -----------------------------------------------------------------------------
+ */
+
+/* What must agree for a resumed training to be the same one; how long it goes on may change. */
+static void print_identity(const glia_recipe *recipe, glia_text *out) {
+    static const char *const keys[] = {"data", "model", "loss"};
+    glia_text all;
+    glia__text_init(&all, recipe->arena.allocator);
+    glia__recipe_print(recipe, &all);
+    bool on = false;
+    for (const char *line = all.data; *line;) {
+        size_t length = strcspn(line, "\n");
+        if (line[0] != ' ') {
+            on = false;
+            for (size_t i = 0; i < GLIA_COUNT(keys); i++) {
+                size_t key = strlen(keys[i]);
+                on |= strncmp(line, keys[i], key) == 0 && line[key] == ':';
+            }
+        }
+        if (on) glia__text_printf(out, "%.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    glia__text_printf(out, "optimizer: %s\nbatch_size: %lld\nseed: %lld\n", recipe->optimizer->name,
+                      (long long)recipe->train.batch_size, (long long)recipe->train.seed);
+    out->failed |= all.failed;
+    glia__text_free(&all);
+}
+
+/* The first line in which two texts differ; both NULL when equal. Lines without indentation and "- ". */
+static void first_difference(char *a, char *b, const char **in_a, const char **in_b) {
+    *in_a = *in_b = NULL;
+    while (*a || *b) {
+        size_t na = strcspn(a, "\n"), nb = strcspn(b, "\n");
+        if (na != nb || memcmp(a, b, na) != 0) {
+            a[na] = b[nb] = 0;
+            *in_a = a + strspn(a, " -");
+            *in_b = b + strspn(b, " -");
+            return;
+        }
+        a += na + (a[na] == '\n');
+        b += nb + (b[nb] == '\n');
+    }
+}
+
+static glia_status check_same(const char *dir, const glia_recipe *recipe, glia_error *err) {
+    char path[1200];
+    const char *there, *here;
+    glia_recipe *old = NULL;
+    GLIA_TRY(glia_recipe_load(&old, glia__run_file(dir, "config.yaml", path, sizeof path), NULL, 0,
+                              recipe->arena.allocator, err));
+    glia_text a, b;
+    glia__text_init(&a, recipe->arena.allocator);
+    glia__text_init(&b, recipe->arena.allocator);
+    print_identity(old, &a);
+    print_identity(recipe, &b);
+    glia_status status = GLIA_OK;
+    if (a.failed || b.failed) {
+        status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    } else {
+        first_difference(a.data, b.data, &there, &here);
+        if (there)
+            status =
+                glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                               "%.200s holds another training: '%.80s' there, '%.80s' here; it cannot be "
+                               "continued with this model file (--out DIR writes elsewhere)",
+                               dir, there, here);
+    }
+    glia__text_free(&a);
+    glia__text_free(&b);
+    glia_recipe_free(old);
+    return status;
+}
+
+/* --- opening for training ---------------------------------------------------------------------------------
+ */
+
+static glia_status decide(glia_run_dir *dir, const glia_recipe *recipe, const glia_run_options *options,
+                          glia_error *err) {
+    struct stat st;
+    const char *path = dir->path;
+    bool there = stat(path, &st) == 0;
+    dir->resuming = false;
+    if (there && !S_ISDIR(st.st_mode))
+        return glia_error_set(err, GLIA_IO, "%.300s is a file; expected a folder for the run", path);
+    bool run = there && exists(path, "config.yaml"), weights = run && exists(path, "last.safetensors");
+    if (options->resume) {
+        if (!run)
+            return glia_error_set(err, GLIA_NOT_FOUND, "nothing to resume: %.300s is no run directory", path);
+        GLIA_TRY(check_same(path, recipe, err));
+        dir->resuming = weights; /* stopped in its first epoch: begin again */
+        return GLIA_OK;
+    }
+    if (!there || is_empty_folder(path) || (run && !weights)) return GLIA_OK;
+    if (!run)
+        return glia_error_set(
+            err, GLIA_IO, "%.300s is not empty and no run directory; choose another with --out DIR", path);
+    if (!options->force)
+        return glia_error_set(err, GLIA_IO,
+                              "%.300s already holds a training; --resume continues it, --force replaces it, "
+                              "--out DIR writes elsewhere",
+                              path);
+    return GLIA_OK;
+}
+
+/* A replaced run must leave nothing that could be taken for the new one's. */
+static void remove_old(const char *dir) {
+    char path[1200];
+    for (size_t i = 0; i < GLIA_COUNT(run_files); i++)
+        if (strcmp(run_files[i], "log.txt") != 0)
+            unlink(glia__run_file(dir, run_files[i], path, sizeof path));
+}
+
+static void tee_line(void *ctx, glia_log_level level, const char *text) {
+    static const char *const marks[] = {"debug: ", "", "warning: ", "error: "};
+    glia_run_dir *dir = ctx;
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm tm;
+    if (dir->logger && level >= dir->logger->level) dir->logger->line(dir->logger->ctx, level, text);
+    if (!dir->log) return;
+    strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
+    fprintf(dir->log, "%s  %s%s\n", stamp, marks[level], text);
+    fflush(dir->log); /* a full disk loses log lines, not the training */
+}
+
+/* The lock falls with the process: a killed training leaves none behind. */
+static glia_status open_log(glia_run_dir *dir, glia_error *err) {
+    char path[1200];
+    dir->log = fopen(glia__run_file(dir->path, "log.txt", path, sizeof path), "a");
+    if (!dir->log) return glia_error_set(err, GLIA_IO, "cannot write %.300s: %s", path, strerror(errno));
+    if (flock(fileno(dir->log), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        fclose(dir->log);
+        dir->log = NULL;
+        return glia_error_set(err, GLIA_IO, "another training is running in %.300s", dir->path);
+    }
+    return GLIA_OK;
+}
+
+glia_status glia__run_dir_open(glia_run_dir *dir, const glia_recipe *recipe, const glia_run_options *options,
+                               glia_error *err) {
+    *dir = (glia_run_dir){.logger = options->logger};
+    int length = options->dir ? snprintf(dir->path, sizeof dir->path, "%s", options->dir)
+                              : snprintf(dir->path, sizeof dir->path, "runs/%s-%lld", recipe->name,
+                                         (long long)recipe->train.seed);
+    if (length < 1 || (size_t)length >= sizeof dir->path)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the run directory's name is %s",
+                              length < 1 ? "empty" : "too long");
+    while (length > 1 && dir->path[length - 1] == '/') dir->path[--length] = 0;
+    GLIA_TRY(decide(dir, recipe, options, err));
+    GLIA_TRY(glia__make_folders(dir->path, err));
+    GLIA_TRY(open_log(dir, err));
+    dir->tee = (glia_logger){.line = tee_line, .ctx = dir, .level = GLIA_LOG_INFO};
+    if (options->logger && options->logger->level < dir->tee.level) dir->tee.level = options->logger->level;
+    return GLIA_OK;
+}
+
+glia_status glia__run_dir_save(const glia_run_dir *dir, const glia_recipe *recipe, glia_error *err) {
+    char path[1200];
+    if (!dir->resuming) remove_old(dir->path);
+    return glia__file_write(glia__run_file(dir->path, "config.yaml", path, sizeof path), recipe->resolved,
+                            strlen(recipe->resolved), err);
+}
+
+void glia__run_dir_close(glia_run_dir *dir) {
+    if (dir->log) fclose(dir->log);
+    dir->log = NULL;
+}
+
+/* --- opening for use --------------------------------------------------------------------------------------
+ */
+
+static glia_status load_weights(glia_run *run, const char *path, glia_error *err) {
+    char file[1200];
+    static const char *const names[] = {"best.safetensors", "last.safetensors"};
+    for (size_t i = 0; i < GLIA_COUNT(names); i++)
+        if (exists(path, names[i]))
+            return glia_model_load_weights(run->model, glia__run_file(path, names[i], file, sizeof file),
+                                           err);
+    return glia_error_set(err, GLIA_NOT_FOUND,
+                          "%.300s has no weights: its training did not finish one epoch (glia train %.100s "
+                          "--resume)",
+                          path, path);
+}
+
+glia_status glia_run_open(glia_run *run, const char *path, const glia_allocator *allocator, glia_error *err) {
+    char file[1200];
+    *run = (glia_run){0};
+    if (!exists(path, "config.yaml"))
+        return glia_error_set(err, GLIA_NOT_FOUND,
+                              "%.300s is no run directory (it has no config.yaml); glia train makes one",
+                              path);
+    GLIA_TRY(glia_recipe_load(&run->recipe, glia__run_file(path, "config.yaml", file, sizeof file), NULL, 0,
+                              allocator, err));
+    const glia_recipe_trained *t = &run->recipe->trained;
+    glia_status status = GLIA_OK;
+    if (!t->input_shape.rank)
+        status = glia_error_set(err, GLIA_BAD_FORMAT,
+                                "%.300s: no section 'trained'; expected a file that glia "
+                                "train wrote",
+                                file);
+    if (status == GLIA_OK)
+        status = glia_recipe_model(run->recipe, t->input_shape, t->classes, &run->model, NULL, err);
+    if (status == GLIA_OK) status = load_weights(run, path, err);
+    if (status != GLIA_OK) {
+        glia_run_close(run);
+        return status;
+    }
+    run->input_shape = t->input_shape;
+    run->target = (glia_target_kind)t->target;
+    run->classes = t->classes;
+    run->class_names = t->n_class_names == t->classes ? t->class_names : NULL;
+    run->scale = t->scale;
+    run->mean = t->n_mean == t->input_shape.dim[0] ? t->mean : NULL;
+    run->std = t->n_std == t->input_shape.dim[0] ? t->std : NULL;
+    return GLIA_OK;
+}
+
+void glia_run_close(glia_run *run) {
+    glia_model_free(run->model);
+    glia_recipe_free(run->recipe);
+    *run = (glia_run){0};
+}

@@ -1,0 +1,28 @@
+/* run.h (internal): a run directory on disk. */
+#ifndef GLIA_RECIPE_RUN_H
+#define GLIA_RECIPE_RUN_H
+
+#include <stdio.h>
+
+#include "recipe/recipe.h"
+
+typedef struct glia_run_dir {
+    char path[1024];
+    bool resuming;
+    FILE *log;                 /* log.txt, locked while the training runs */
+    const glia_logger *logger; /* of the caller */
+    glia_logger tee;           /* to both; valid while the struct stays where it is */
+} glia_run_dir;
+
+/* Chooses the folder and decides whether it may be used: new or empty, or replaced (force), or continued
+ * (resume, only when its config.yaml says the same model and data). Makes the folder and opens the log. */
+GLIA_MUST_CHECK glia_status glia__run_dir_open(glia_run_dir *dir, const glia_recipe *recipe,
+                                               const glia_run_options *options, glia_error *err);
+/* Writes config.yaml; removes the files of a run that is replaced. */
+GLIA_MUST_CHECK glia_status glia__run_dir_save(const glia_run_dir *dir, const glia_recipe *recipe,
+                                               glia_error *err);
+void glia__run_dir_close(glia_run_dir *dir);
+/* "path/name" to out. */
+const char *glia__run_file(const char *dir, const char *name, char *out, size_t capacity);
+
+#endif

@@ -1,0 +1,150 @@
+/* train.c: the whole of `glia train`: data, model, fit with checkpoints, evaluation of the best weights,
+ * report. */
+#include <math.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "recipe/run.h"
+
+typedef struct training {
+    glia_recipe *recipe;
+    const glia_run_options *options;
+    glia_run_result *result;
+    glia_run_dir dir;
+    glia_dataset *train, *validation, *test;
+    glia_model *model;
+} training;
+
+/* "55,000" */
+static const char *count_text(int64_t count, char *out, size_t capacity) {
+    char digits[32];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)count);
+    size_t used = 0;
+    for (int i = 0; i < length && used + 2 < capacity; i++) {
+        if (i && (length - i) % 3 == 0) out[used++] = ',';
+        out[used++] = digits[i];
+    }
+    out[used] = 0;
+    return out;
+}
+
+static void announce_data(training *t) {
+    const glia_dataset_info *info = glia_dataset_get_info(t->train);
+    char train[40], part[40], shape[96], line[400];
+    size_t used = (size_t)snprintf(line, sizeof line, "%.120s: %s train", info->name,
+                                   count_text(info->count, train, sizeof train));
+    const struct {
+        const glia_dataset *data;
+        const char *name;
+    } others[] = {{t->validation, "validation"}, {t->test, "test"}};
+    for (size_t i = 0; i < GLIA_COUNT(others); i++)
+        if (others[i].data)
+            used += (size_t)snprintf(
+                line + used, sizeof line - used, " · %s %s",
+                count_text(glia_dataset_get_info(others[i].data)->count, part, sizeof part), others[i].name);
+    used += (size_t)snprintf(line + used, sizeof line - used, ", %s",
+                             glia_shape_text(&info->input_shape, shape, sizeof shape));
+    if (info->classes)
+        snprintf(line + used, sizeof line - used, ", %lld classes", (long long)info->classes);
+    else if (info->target == GLIA_TARGET_VALUES)
+        snprintf(line + used, sizeof line - used, ", to predict: numbers (%s)",
+                 glia_shape_text(&info->target_shape, shape, sizeof shape));
+    glia__log(&t->dir.tee, GLIA_LOG_INFO, "%s", line);
+}
+
+static void announce_model(training *t) {
+    double flops = 0;
+    char count[40];
+    for (size_t i = 0; i < glia_model_layers(t->model); i++) flops += glia_model_layer(t->model, i).flops;
+    glia__log(&t->dir.tee, GLIA_LOG_INFO, "model: %zu layers, %s parameters, %.3g MFLOP an example forward",
+              glia_model_layers(t->model), count_text(glia_model_param_count(t->model), count, sizeof count),
+              flops / 1e6);
+}
+
+/* An epoch's line for log.txt; the person at the terminal has the progress bar. */
+static int log_epoch(void *ctx, const glia_epoch *e) {
+    training *t = ctx;
+    char line[300];
+    size_t used = (size_t)snprintf(line, sizeof line, "epoch %lld/%lld  loss %.4f", (long long)e->epoch,
+                                   (long long)e->epochs, e->loss);
+    if (!isnan(e->accuracy))
+        used += (size_t)snprintf(line + used, sizeof line - used, "  acc %.4f", e->accuracy);
+    if (e->validated) {
+        used += (size_t)snprintf(line + used, sizeof line - used, "  val loss %.4f", e->validation.loss);
+        if (!isnan(e->validation.accuracy))
+            used +=
+                (size_t)snprintf(line + used, sizeof line - used, "  val acc %.4f", e->validation.accuracy);
+    }
+    snprintf(line + used, sizeof line - used, "  %.1f s%s", e->seconds, e->best ? "  best" : "");
+    t->result->epochs = e->epoch;
+    if (e->best) t->result->best_epoch = e->epoch;
+    glia_logger file_only = t->dir.tee;
+    const glia_logger *caller = t->dir.logger;
+    t->dir.logger = NULL;
+    glia__log(&file_only, GLIA_LOG_INFO, "%s", line);
+    t->dir.logger = caller;
+    return 0;
+}
+
+static glia_status fit(training *t, glia_error *err) {
+    glia_fit_options o = glia_recipe_fit_options(t->recipe);
+    o.validation = t->validation;
+    o.run_dir = t->dir.path;
+    o.resume = t->dir.resuming ? GLIA_YES : GLIA_NO;
+    o.progress = t->options->progress;
+    o.stop = t->options->stop;
+    o.on_epoch = log_epoch;
+    o.ctx = t;
+    o.logger = &t->dir.tee;
+    o.error = err;
+    return glia_fit_with(t->model, t->train, o);
+}
+
+static glia_status evaluate(training *t, glia_error *err) {
+    char path[1200];
+    const glia_dataset *data = t->test ? t->test : t->validation;
+    glia__run_file(t->dir.path, "best.safetensors", path, sizeof path);
+    if (access(path, R_OK) == 0) GLIA_TRY(glia_model_load_weights(t->model, path, err));
+    if (!data) return GLIA_OK;
+    glia_error inner = {0};
+    glia_fit_options fit_options = glia_recipe_fit_options(t->recipe);
+    t->result->evaluated = t->test ? "test" : "validation";
+    t->result->report = glia_evaluate(t->model, data, .loss = fit_options.loss,
+                                      .threads = fit_options.threads, .error = &inner);
+    if (inner.status == GLIA_OK) return GLIA_OK;
+    if (err && err->status == GLIA_OK) *err = inner;
+    return inner.status;
+}
+
+static glia_status run(training *t, glia_error *err) {
+    GLIA_TRY(glia__run_dir_open(&t->dir, t->recipe, t->options, err));
+    snprintf(t->result->dir, sizeof t->result->dir, "%s", t->dir.path);
+    GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, &t->dir.tee, err));
+    const glia_dataset_info *info = glia_dataset_get_info(t->train);
+    announce_data(t);
+    GLIA_TRY(glia__recipe_learn(t->recipe, info, err));
+    GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
+    announce_model(t);
+    GLIA_TRY(glia__run_dir_save(&t->dir, t->recipe, err));
+    GLIA_TRY(fit(t, err));
+    return evaluate(t, err);
+}
+
+glia_status glia_recipe_train(glia_recipe *recipe, glia_run_options options, glia_run_result *result) {
+    glia_error inner = {0};
+    training t = {.recipe = recipe, .options = &options, .result = result};
+    *result = (glia_run_result){.evaluated = NULL};
+    glia_status status = run(&t, &inner);
+    if (status != GLIA_OK && status != GLIA_INTERRUPTED && t.dir.log) {
+        char text[900];
+        t.dir.logger = NULL; /* the caller gets the error itself */
+        glia__log(&t.dir.tee, GLIA_LOG_ERROR, "%s", glia_error_text(&inner, text, sizeof text));
+    }
+    if (status != GLIA_OK && options.error && options.error->status == GLIA_OK) *options.error = inner;
+    glia__run_dir_close(&t.dir);
+    glia_model_free(t.model);
+    glia_dataset_free(t.train);
+    glia_dataset_free(t.validation);
+    glia_dataset_free(t.test);
+    return status;
+}
