@@ -374,6 +374,33 @@ static glia_status check_part(const glia_dataset *train, const glia_dataset *par
     return GLIA_OK;
 }
 
+/* Class 3 must be the same class in every part: names, where there are any, must agree. */
+static glia_status check_names(const glia_dataset *part, const char *const *names, int64_t classes,
+                               glia_error *err) {
+    const glia_dataset_info *info = part ? glia_dataset_get_info(part) : NULL;
+    if (!info || !info->class_names || !names) return GLIA_OK;
+    for (int64_t i = 0; i < info->classes; i++)
+        if (i >= classes || strcmp(info->class_names[i], names[i]) != 0)
+            return glia_error_set(
+                err, GLIA_BAD_DATA,
+                "%.100s: class %lld is '%.60s', but in the training data '%.60s'; every part needs "
+                "the same classes",
+                info->name, (long long)i, info->class_names[i], i < classes ? names[i] : "none");
+    return GLIA_OK;
+}
+
+static glia_status check_parts(const glia_recipe *recipe, const parts *p, glia_error *err) {
+    const glia_recipe_trained *t = &recipe->trained;
+    const glia_dataset_info *info = glia_dataset_get_info(p->train);
+    const char *const *names = t->n_class_names ? t->class_names : info->class_names;
+    int64_t classes = t->n_class_names ? t->n_class_names : info->classes;
+    GLIA_TRY(check_part(p->train, p->validation, "validation", err));
+    GLIA_TRY(check_part(p->train, p->test, "test", err));
+    if (t->n_class_names) GLIA_TRY(check_names(p->train, names, classes, err));
+    GLIA_TRY(check_names(p->validation, names, classes, err));
+    return check_names(p->test, names, classes, err);
+}
+
 glia_status glia_recipe_data(const glia_recipe *recipe, glia_dataset **train, glia_dataset **validation,
                              glia_dataset **test, const glia_logger *logger, glia_error *err) {
     parts p = {0};
@@ -382,8 +409,7 @@ glia_status glia_recipe_data(const glia_recipe *recipe, glia_dataset **train, gl
     if (test) *test = NULL;
     glia_status status = open_parts(recipe, &p, test != NULL, logger, err);
     if (status != GLIA_OK) place_error(recipe, NULL, "source", err);
-    if (status == GLIA_OK) status = check_part(p.train, p.validation, "validation", err);
-    if (status == GLIA_OK) status = check_part(p.train, p.test, "test", err);
+    if (status == GLIA_OK) status = check_parts(recipe, &p, err);
     if (status == GLIA_OK) status = set_transforms(recipe, &p, err);
     if (status == GLIA_OK && train) *train = p.train, p.train = NULL;
     if (status == GLIA_OK && validation) *validation = p.validation, p.validation = NULL;

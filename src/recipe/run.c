@@ -219,14 +219,19 @@ static glia_status load_weights(glia_run *run, const char *path, glia_error *err
 }
 
 glia_status glia_run_open(glia_run *run, const char *path, const glia_allocator *allocator, glia_error *err) {
+    return glia__run_open_with(run, path, NULL, 0, allocator, err);
+}
+
+glia_status glia__run_open_with(glia_run *run, const char *path, const char *const *overrides, size_t count,
+                                const glia_allocator *allocator, glia_error *err) {
     char file[1200];
     *run = (glia_run){0};
     if (!exists(path, "config.yaml"))
         return glia_error_set(err, GLIA_NOT_FOUND,
                               "%.300s is no run directory (it has no config.yaml); glia train makes one",
                               path);
-    GLIA_TRY(glia_recipe_load(&run->recipe, glia__run_file(path, "config.yaml", file, sizeof file), NULL, 0,
-                              allocator, err));
+    GLIA_TRY(glia_recipe_load(&run->recipe, glia__run_file(path, "config.yaml", file, sizeof file), overrides,
+                              count, allocator, err));
     const glia_recipe_trained *t = &run->recipe->trained;
     glia_status status = GLIA_OK;
     if (!t->input_shape.rank)

@@ -22,6 +22,10 @@ GLIA_MUST_CHECK glia_status glia__run_dir_open(glia_run_dir *dir, const glia_rec
 GLIA_MUST_CHECK glia_status glia__run_dir_save(const glia_run_dir *dir, const glia_recipe *recipe,
                                                glia_error *err);
 void glia__run_dir_close(glia_run_dir *dir);
+/* glia_run_open with overrides of its config.yaml. */
+GLIA_MUST_CHECK glia_status glia__run_open_with(glia_run *run, const char *path, const char *const *overrides,
+                                                size_t count, const glia_allocator *allocator,
+                                                glia_error *err);
 /* "path/name" to out. */
 const char *glia__run_file(const char *dir, const char *name, char *out, size_t capacity);
 

@@ -1,0 +1,72 @@
+/* cli.h: what the subcommands of `glia` share. Results go to stdout, everything else to stderr. */
+#ifndef GLIA_CLI_H
+#define GLIA_CLI_H
+
+#include "core/field.h"
+#include "glia/glia.h"
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* Every flag of every command; a command's table says which it takes. */
+typedef struct cli_options {
+    glia_bool help, json, quiet;
+    int64_t seed, threads; /* -1: not given */
+    const char *out, *part, *data, *task, *input;
+    glia_bool resume, force, invert;
+    int64_t top, index, batch;
+} cli_options;
+
+typedef struct cli_command {
+    const char *name, *arguments; /* "MODEL.yaml [key=value ...]" */
+    const char *summary;          /* one line */
+    const char *details;          /* more lines, or NULL */
+    const char *examples;         /* one a line */
+    const glia_field *flags;
+    int min_arguments, max_arguments; /* max -1: any number */
+    int (*run)(const cli_options *options, char **arguments, int count);
+} cli_command;
+
+/* Every command; ends with NULL. */
+extern const cli_command *const cli_commands[];
+extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_data, cli_init, cli_doctor,
+    cli_help;
+
+/* Flags that several commands take, to be listed in their tables. */
+#define CLI_FLAG(flag, type, value, words, ...)                                                            \
+    {                                                                                                      \
+        .name = #flag, .kind = GLIA_FIELD_##type, .offset = offsetof(cli_options, flag), .initial = value, \
+        .doc = words, __VA_ARGS__                                                                          \
+    }
+#define CLI_JSON    CLI_FLAG(json, BOOL, "no", "results as JSON", .count = 0)
+#define CLI_QUIET   CLI_FLAG(quiet, BOOL, "no", "no progress, no hints; errors and warnings only", .count = 0)
+#define CLI_THREADS CLI_FLAG(threads, INT, "-1", "workers; default every core", .min = 1, .max = 1024)
+#define CLI_SEED    CLI_FLAG(seed, INT, "-1", "seed of everything random", .min = 0, .max = 9e15)
+
+/* args.c: parses what follows the command. Returns CLI_OK, or CLI_USAGE having said why. The positional
+ * words move to the front of `words`; *count is set. */
+int cli_parse(const cli_command *command, cli_options *options, char **words, int *count);
+/* Prints a usage error and the way to the help; returns CLI_USAGE. */
+int cli_usage(const char *command, const char *format, ...) GLIA_PRINTF(2, 3);
+/* "--name VALUE" of a flag. */
+const char *cli_flag_text(const glia_field *flag, char *out, size_t capacity);
+
+/* print.c */
+/* Prints "file:line:column: error: message"; returns CLI_FAILED. */
+int cli_fail(const glia_error *err);
+/* Lines to stderr; quiet: warnings and errors only. Valid for ever. */
+const glia_logger *cli_logger(bool quiet);
+/* Ends `out`: prints it to stdout and frees it. Returns CLI_OK, or CLI_FAILED having said why. */
+int cli_print(glia_text *out);
+/* "54,410" */
+const char *cli_count(int64_t count, char *out, size_t capacity);
+/* "21 MB" */
+const char *cli_bytes(double bytes, char *out, size_t capacity);
+/* The figures of a report that the recipe or the kind of target asks for, as "accuracy 0.9842, macro F1 …".
+ */
+void cli_add_figures(glia_text *out, const glia_recipe *recipe, const glia_report *report);
+/* All finite figures as members of a JSON object (without braces). */
+void cli_add_report_json(glia_text *out, const glia_report *report);
+/* A class: its name, or its number. */
+const char *cli_class(const glia_run *run, int64_t index, char *out, size_t capacity);
+
+#endif

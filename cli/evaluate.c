@@ -1,0 +1,126 @@
+/* evaluate.c: `glia evaluate`. */
+#include <math.h>
+#include <stdio.h>
+
+#include "cli.h"
+#include "recipe/run.h"
+
+enum { MOST_CLASSES = 40 }; /* a longer table is for --json */
+
+static void add_class_table(const glia_run *run, const glia_report *r, glia_text *out) {
+    char name[64];
+    int64_t classes = GLIA_MIN(r->classes, (int64_t)GLIA_REPORT_CLASSES);
+    if (classes < 2) return;
+    glia__text_printf(out, "\n%-16s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "examples");
+    for (int64_t c = 0; c < GLIA_MIN(classes, MOST_CLASSES); c++)
+        glia__text_printf(out, "%-16s %9.4f %9.4f %9.4f %9lld\n", cli_class(run, c, name, sizeof name),
+                          r->of_class[c].precision, r->of_class[c].recall, r->of_class[c].f1,
+                          (long long)r->of_class[c].support);
+    if (r->classes > MOST_CLASSES)
+        glia__text_printf(out, "… and %lld more (--json shows %d)\n", (long long)(r->classes - MOST_CLASSES),
+                          GLIA_REPORT_CLASSES);
+}
+
+static void add_figure_table(const glia_report *r, glia_text *out) {
+    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
+        double value = glia__recipe_metric_value(m, r);
+        if (m->classification && !m->regression && !r->classes) continue;
+        if (!isnan(value)) glia__text_printf(out, "%-20s %.4f\n", m->label, value);
+    }
+}
+
+static void add_json(const glia_run *run, const char *name, const glia_report *r, glia_text *out) {
+    char class_name[64];
+    glia__text_add(out, "{\"data\":");
+    glia__text_add_json(out, name);
+    glia__text_add(out, ",");
+    cli_add_report_json(out, r);
+    int64_t classes = GLIA_MIN(r->classes, (int64_t)GLIA_REPORT_CLASSES);
+    for (int64_t c = 0; c < classes; c++) {
+        glia__text_add(out, c ? ",{\"name\":" : ",\"classes\":[{\"name\":");
+        glia__text_add_json(out, cli_class(run, c, class_name, sizeof class_name));
+        glia__text_printf(out, ",\"precision\":%.6f,\"recall\":%.6f,\"f1\":%.6f,\"support\":%lld}",
+                          r->of_class[c].precision, r->of_class[c].recall, r->of_class[c].f1,
+                          (long long)r->of_class[c].support);
+    }
+    glia__text_add(out, classes ? "],\"seconds\":" : ",\"seconds\":");
+    glia__text_add_number(out, r->seconds);
+    glia__text_add(out, "}\n");
+}
+
+static int evaluate(const cli_options *options, glia_run *run, const glia_dataset *data) {
+    glia_error err = {0};
+    const glia_dataset_info *info = glia_dataset_get_info(data);
+    glia_report r = glia_evaluate(run->model, data, .loss = glia_recipe_fit_options(run->recipe).loss,
+                                  .threads = (int)GLIA_MAX(options->threads, 0), .error = &err);
+    if (err.status != GLIA_OK) return cli_fail(&err);
+    glia_text out;
+    char count[40];
+    glia__text_init(&out, NULL);
+    if (options->json == GLIA_YES) {
+        add_json(run, info->name, &r, &out);
+    } else {
+        glia__text_printf(&out, "%s: %s examples, %.2f s\n", info->name,
+                          cli_count(r.examples, count, sizeof count), r.seconds);
+        add_figure_table(&r, &out);
+        add_class_table(run, &r, &out);
+    }
+    return cli_print(&out);
+}
+
+static int run_evaluate(const cli_options *options, char **arguments, int count) {
+    (void)count;
+    glia_error err = {0};
+    glia_run run;
+    char source[1100];
+    const char *override = source;
+    bool other = options->data && options->data[0], wants_train = strcmp(options->part, "train") == 0;
+    bool wants_validation = strcmp(options->part, "validation") == 0;
+    if (!wants_train && !wants_validation && strcmp(options->part, "test") != 0)
+        return cli_usage("evaluate", "--part: expected test, validation or train, found '%s'", options->part);
+    snprintf(source, sizeof source, "data.test=%s", other ? options->data : "");
+    if (glia__run_open_with(&run, arguments[0], &override, other, NULL, &err) != GLIA_OK)
+        return cli_fail(&err);
+
+    const glia_logger *logger = cli_logger(options->quiet == GLIA_YES);
+    glia_dataset *train = NULL, *validation = NULL, *test = NULL;
+    glia_status status = glia_recipe_data(run.recipe, wants_train ? &train : NULL, &validation,
+                                          wants_train || wants_validation ? NULL : &test, logger, &err);
+    glia_dataset *data = wants_train ? train : wants_validation ? validation : test;
+    if (status == GLIA_OK && !data && !wants_validation && validation) {
+        fprintf(stderr, "no test part: these are figures of the validation part\n");
+        data = validation;
+    }
+    if (status == GLIA_OK && !data)
+        status = glia_error_set(&err, GLIA_NOT_FOUND,
+                                "the run has no %s part; give --data SOURCE, e.g. --data csv:new.csv",
+                                options->part);
+    int code = status == GLIA_OK ? evaluate(options, &run, data) : cli_fail(&err);
+    glia_dataset_free(train);
+    glia_dataset_free(validation);
+    glia_dataset_free(test);
+    glia_run_close(&run);
+    return code;
+}
+
+const cli_command cli_evaluate = {
+    .name = "evaluate",
+    .arguments = "RUN",
+    .summary = "Measure a trained run on its test part, or on other data",
+    .details =
+        "Opens the data as in training (same split, same transform) and prints loss, accuracy, precision, "
+        "recall and F1,\nor the errors of a regression.",
+    .examples = "glia evaluate runs/mnist_cnn-7\n"
+                "glia evaluate runs/mnist_cnn-7 --part validation --json\n"
+                "glia evaluate runs/iris-0 --data csv:new_flowers.csv",
+    .flags = (const glia_field[]){CLI_FLAG(part, STRING, "test", "test, validation or train", .count = 0),
+                                  CLI_FLAG(data, STRING, "", "another source instead of the test part",
+                                           .count = 0),
+                                  CLI_THREADS,
+                                  CLI_JSON,
+                                  CLI_QUIET,
+                                  {.name = NULL}},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run_evaluate,
+};

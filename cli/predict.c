@@ -1,0 +1,176 @@
+/* predict.c: `glia predict`. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+/* What is being predicted. */
+typedef struct request {
+    const cli_options *options;
+    const glia_run *run;
+    const char *file;
+    int64_t index, count; /* example of the file */
+    const float *outputs; /* of this example */
+    int64_t width;
+} request;
+
+/* The `top` most probable classes, best first, to `order`; returns how many. */
+static int best_classes(const float *p, int64_t classes, int64_t top, int64_t *order) {
+    int count = 0;
+    for (int64_t c = 0; c < classes; c++) {
+        int at = count < top ? count++ : count;
+        while (at > 0 && p[order[at - 1]] < p[c]) {
+            if (at < top) order[at] = order[at - 1];
+            at--;
+        }
+        if (at < top) order[at] = c;
+    }
+    return count;
+}
+
+enum { MOST_TOP = 100 };
+
+static void add_name(const request *r, glia_text *out) {
+    if (r->count > 1)
+        glia__text_printf(out, "%s[%lld]", r->file, (long long)r->index);
+    else
+        glia__text_add(out, r->file);
+}
+
+/* digit.png  7  0.998   (1 0.001, 9 0.001) */
+static void add_classes(const request *r, const float *p, int64_t classes, glia_text *out) {
+    int64_t order[MOST_TOP] = {0};
+    char name[128];
+    int count = best_classes(p, classes, GLIA_MIN(r->options->top, classes), order);
+    add_name(r, out);
+    glia__text_printf(out, "  %s  %.3f", cli_class(r->run, order[0], name, sizeof name), (double)p[order[0]]);
+    for (int i = 1; i < count; i++)
+        glia__text_printf(out, "%s%s %.3f%s", i == 1 ? "   (" : ", ",
+                          cli_class(r->run, order[i], name, sizeof name), (double)p[order[i]],
+                          i + 1 == count ? ")" : "");
+    glia__text_add(out, "\n");
+}
+
+static void add_classes_json(const request *r, const float *p, int64_t classes, glia_text *out) {
+    int64_t order[MOST_TOP] = {0};
+    char name[128];
+    int count = best_classes(p, classes, GLIA_MIN(r->options->top, classes), order);
+    for (int i = 0; i < count; i++) {
+        glia__text_printf(out, "%s{\"class\":%lld,\"name\":", i ? "," : ",\"top\":[", (long long)order[i]);
+        glia__text_add_json(out, cli_class(r->run, order[i], name, sizeof name));
+        glia__text_add(out, ",\"probability\":");
+        glia__text_add_number(out, (double)p[order[i]]);
+        glia__text_add(out, "}");
+    }
+    glia__text_add(out, "]");
+}
+
+static void add_values(const request *r, glia_text *out) {
+    add_name(r, out);
+    for (int64_t i = 0; i < r->width; i++) glia__text_printf(out, "  %.6g", (double)r->outputs[i]);
+    glia__text_add(out, "\n");
+}
+
+static void add_prediction(const request *r, glia_text *out) {
+    bool json = r->options->json == GLIA_YES;
+    float two[2] = {1 - r->outputs[0], r->outputs[0]}; /* one unit for two classes: P(class 1) */
+    const float *p = r->width == 1 ? two : r->outputs;
+    int64_t classes = r->width == 1 ? 2 : r->width;
+    if (json) {
+        glia__text_add(out, "{\"file\":");
+        glia__text_add_json(out, r->file);
+        glia__text_printf(out, ",\"index\":%lld", (long long)r->index);
+    }
+    if (r->run->classes && json)
+        add_classes_json(r, p, classes, out);
+    else if (r->run->classes)
+        add_classes(r, p, classes, out);
+    else if (!json)
+        add_values(r, out);
+    for (int64_t i = 0; json && !r->run->classes && i < r->width; i++) {
+        glia__text_add(out, i ? "," : ",\"values\":[");
+        glia__text_add_number(out, (double)r->outputs[i]);
+    }
+    if (json) glia__text_add(out, r->run->classes ? "}\n" : "]}\n");
+}
+
+/* Rows first … first+count-1 of `inputs`. */
+static glia_status predict_rows(request *r, const glia_tensor *inputs, int64_t first, int64_t count,
+                                glia_text *out, glia_error *err) {
+    glia_tensor rows, outputs;
+    glia_shape shape = glia_value_shape(glia_model_output(r->run->model));
+    shape.dim[0] = count;
+    GLIA_TRY(glia_tensor_rows(&rows, inputs, first, count, err));
+    GLIA_TRY(glia_tensor_new(&outputs, GLIA_F32, shape, NULL, err));
+    r->width = glia_shape_elems(&shape) / count;
+    glia_status status = glia_predict(r->run->model, &rows, r->run->classes > 0, &outputs, err);
+    for (int64_t i = 0; i < count && status == GLIA_OK; i++) {
+        r->index = first + i;
+        r->outputs = (const float *)outputs.data + i * r->width;
+        add_prediction(r, out);
+    }
+    glia_tensor_free(&outputs);
+    return status;
+}
+
+static int predict_file(const cli_options *options, const glia_run *run, const char *file) {
+    enum { ROWS = 256 };
+    glia_error err = {0};
+    glia_tensor inputs;
+    const glia_logger *logger = cli_logger(options->quiet == GLIA_YES);
+    if (glia_run_read(run, file, options->invert == GLIA_YES, &inputs, logger, &err) != GLIA_OK)
+        return cli_fail(&err);
+    request r = {.options = options, .run = run, .file = file, .count = inputs.shape.dim[0]};
+    int status = CLI_OK;
+    for (int64_t first = 0; first < r.count && status == CLI_OK; first += ROWS) {
+        glia_text out;
+        glia__text_init(&out, NULL);
+        glia_status s = predict_rows(&r, &inputs, first, GLIA_MIN(ROWS, r.count - first), &out, &err);
+        if (s != GLIA_OK) {
+            glia__text_free(&out);
+            status = cli_fail(&err);
+        } else {
+            status = cli_print(&out);
+        }
+    }
+    glia_tensor_free(&inputs);
+    return status;
+}
+
+static int run_predict(const cli_options *options, char **arguments, int count) {
+    glia_error err = {0};
+    glia_run run;
+    if (glia_run_open(&run, arguments[0], NULL, &err) != GLIA_OK) return cli_fail(&err);
+    int status = CLI_OK;
+    for (int i = 1; i < count; i++) {
+        int one = predict_file(options, &run, arguments[i]); /* a bad file does not stop the others */
+        if (one != CLI_OK) status = one;
+    }
+    glia_run_close(&run);
+    return status;
+}
+
+const cli_command cli_predict = {
+    .name = "predict",
+    .arguments = "RUN FILE...",
+    .summary = "Predict examples from pictures, arrays or tables with a trained run",
+    .details =
+        "FILE is a picture (.png), arrays (.npy, or IDX with or without .gz) or a table (.csv, with or "
+        "without the\ntarget column). Pictures become grey or colour as the model wants and are resampled "
+        "to its size. One line an\nexample: file, class, probability, and the next classes.",
+    .examples = "glia predict runs/mnist_cnn-7 digit.png\n"
+                "glia predict runs/iris-0 flowers.csv --top 1 --json",
+    .flags =
+        (const glia_field[]){CLI_FLAG(top, INT, "3", "how many classes to show", .min = 1, .max = MOST_TOP),
+                             CLI_FLAG(invert, BOOL, "no",
+                                      "swap dark and light: for dark ink on white paper, where training had "
+                                      "light on dark (MNIST)",
+                                      .count = 0),
+                             CLI_JSON,
+                             CLI_QUIET,
+                             {.name = NULL}},
+    .min_arguments = 2,
+    .max_arguments = -1,
+    .run = run_predict,
+};

@@ -1,0 +1,162 @@
+/* summary.c: `glia summary`. */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+#include "recipe/recipe.h"
+
+typedef struct totals {
+    double flops;
+    glia_program_info one, batch;
+} totals;
+
+/* What running (not training) the model takes, from the planner. */
+static glia_status plan(glia_model *model, int64_t batch, glia_program_info *info, glia_error *err) {
+    glia_program *program;
+    glia_value *output = glia_model_output(model);
+    GLIA_TRY(glia_program_new(&program, glia_model_graph(model), &output, 1,
+                              (glia_program_options){.dims = {batch}}, err));
+    *info = glia_program_get_info(program);
+    glia_program_free(program);
+    return GLIA_OK;
+}
+
+static const char *example_shape(glia_shape shape, char *out, size_t capacity) {
+    glia_shape one = {.rank = GLIA_MAX(shape.rank - 1, 0)};
+    for (int i = 0; i < one.rank; i++) one.dim[i] = shape.dim[i + 1];
+    return glia_shape_text(&one, out, capacity);
+}
+
+/* printf counts bytes; × takes two and one column. */
+static int width(const char *text, int columns) {
+    for (const char *c = text; *c; c++) columns += ((unsigned char)*c & 0xc0) == 0x80;
+    return columns;
+}
+
+static void add_table(glia_model *model, const totals *t, int64_t batch, glia_text *out) {
+    char shape[96], count[40], a[40], b[40];
+    glia__text_printf(out, "%-16s %-16s %-16s %12s %12s\n", "layer", "kind", "output", "parameters", "MFLOP");
+    example_shape(glia_value_shape(glia_model_input(model, 0)), shape, sizeof shape);
+    glia__text_printf(out, "%-16s %-16s %s\n", "input", "", shape);
+    for (size_t i = 0; i < glia_model_layers(model); i++) {
+        glia_layer_info layer = glia_model_layer(model, i);
+        example_shape(layer.output_shape, shape, sizeof shape);
+        glia__text_printf(out, "%-16s %-16s %-*s %12s %12.4g\n", layer.name, layer.kind, width(shape, 16),
+                          shape, cli_count(layer.params, count, sizeof count), layer.flops / 1e6);
+    }
+    glia__text_printf(out, "\n%s parameters (%s) · %.4g MFLOP an example forward\n",
+                      cli_count(glia_model_param_count(model), count, sizeof count),
+                      cli_bytes((double)glia_model_param_count(model) * 4, a, sizeof a), t->flops / 1e6);
+    glia__text_printf(out, "memory to run: %s for one example, %s for a batch of %lld\n",
+                      cli_bytes((double)t->one.block_bytes, a, sizeof a),
+                      cli_bytes((double)t->batch.block_bytes, b, sizeof b), (long long)batch);
+}
+
+static void add_json(glia_model *model, const totals *t, int64_t batch, glia_text *out) {
+    glia__text_add(out, "{\"layers\":[");
+    for (size_t i = 0; i < glia_model_layers(model); i++) {
+        glia_layer_info layer = glia_model_layer(model, i);
+        glia__text_add(out, i ? ",{\"name\":" : "{\"name\":");
+        glia__text_add_json(out, layer.name);
+        glia__text_add(out, ",\"kind\":");
+        glia__text_add_json(out, layer.kind);
+        glia__text_add(out, ",\"output\":[");
+        for (int d = 1; d < layer.output_shape.rank; d++)
+            glia__text_printf(out, "%s%lld", d > 1 ? "," : "", (long long)layer.output_shape.dim[d]);
+        glia__text_printf(out, "],\"parameters\":%lld,\"flops\":%.0f}", (long long)layer.params, layer.flops);
+    }
+    glia__text_printf(
+        out, "],\"parameters\":%lld,\"flops\":%.0f,\"memory\":%zu,\"batch\":%lld,\"memory_of_batch\":%zu}\n",
+        (long long)glia_model_param_count(model), t->flops, t->one.block_bytes, (long long)batch,
+        t->batch.block_bytes);
+}
+
+static int print_summary(const cli_options *options, const glia_recipe *recipe, glia_model *model) {
+    glia_error err = {0};
+    totals t = {.flops = 0};
+    int64_t batch = options->batch ? options->batch : glia_recipe_fit_options(recipe).batch_size;
+    if (plan(model, 1, &t.one, &err) != GLIA_OK || plan(model, batch, &t.batch, &err) != GLIA_OK)
+        return cli_fail(&err);
+    for (size_t i = 0; i < glia_model_layers(model); i++) t.flops += glia_model_layer(model, i).flops;
+    glia_text out;
+    glia__text_init(&out, NULL);
+    if (options->json == GLIA_YES)
+        add_json(model, &t, batch, &out);
+    else
+        add_table(model, &t, batch, &out);
+    return cli_print(&out);
+}
+
+/* "1x28x28" or "1,28,28" */
+static bool parse_shape(const char *text, glia_shape *out) {
+    static const glia_field field = {.name = "input", .kind = GLIA_FIELD_DIMS, .min = 1, .max = 1 << 30};
+    char list[128];
+    snprintf(list, sizeof list, "%s", text);
+    for (char *c = list; *c; c++)
+        if (*c == 'x') *c = ',';
+    return glia__field_parse(&field, out, list, NULL, NULL) == GLIA_OK && out->rank > 0;
+}
+
+/* From --input, from the run, or from the data. */
+static glia_status find_shape(const cli_options *options, const glia_recipe *recipe, glia_shape *shape,
+                              int64_t *classes, glia_error *err) {
+    glia_dataset *train = NULL;
+    *classes = recipe->trained.classes;
+    if (options->input[0]) {
+        *classes = 0;
+        if (parse_shape(options->input, shape)) return GLIA_OK;
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "--input: expected a shape like 1x28x28, found '%.60s'", options->input);
+    }
+    *shape = recipe->trained.input_shape;
+    if (shape->rank) return GLIA_OK;
+    GLIA_TRY(glia_recipe_data(recipe, &train, NULL, NULL, cli_logger(options->quiet == GLIA_YES), err));
+    *shape = glia_dataset_get_info(train)->input_shape;
+    *classes = glia_dataset_get_info(train)->classes;
+    glia_dataset_free(train);
+    return GLIA_OK;
+}
+
+static int run_summary(const cli_options *options, char **arguments, int count) {
+    glia_error err = {0};
+    glia_recipe *recipe;
+    glia_model *model;
+    glia_shape shape;
+    int64_t classes;
+    struct stat st;
+    char file[1200];
+    snprintf(file, sizeof file, "%s", arguments[0]);
+    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+        snprintf(file, sizeof file, "%s/config.yaml", arguments[0]);
+    if (glia_recipe_load(&recipe, file, (const char *const *)arguments + 1, (size_t)count - 1, NULL, &err) !=
+        GLIA_OK)
+        return cli_fail(&err);
+    glia_status status = find_shape(options, recipe, &shape, &classes, &err);
+    if (status == GLIA_OK)
+        status =
+            glia_recipe_model(recipe, shape, classes, &model, cli_logger(options->quiet == GLIA_YES), &err);
+    int code = status == GLIA_OK ? print_summary(options, recipe, model) : cli_fail(&err);
+    if (status == GLIA_OK) glia_model_free(model);
+    glia_recipe_free(recipe);
+    return code;
+}
+
+const cli_command cli_summary = {
+    .name = "summary",
+    .arguments = "MODEL.yaml|RUN [key.sub=value ...]",
+    .summary = "Show the layers of a network, their shapes, parameters, work and memory",
+    .details = "The shape of the input comes from the run, from the data, or from --input.",
+    .examples = "glia summary runs/mnist_cnn-7\n"
+                "glia summary examples/mnist_cnn.yaml --input 1x28x28 model.conv2d.filters=64",
+    .flags =
+        (const glia_field[]){
+            CLI_FLAG(input, STRING, "", "shape of one example, e.g. 1x28x28; reads no data", .count = 0),
+            CLI_FLAG(batch, INT, "0", "examples at once, for the memory; 0: as in training", .min = 0,
+                     .max = 1 << 24),
+            CLI_JSON,
+            CLI_QUIET,
+            {.name = NULL}},
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .run = run_summary,
+};

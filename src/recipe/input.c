@@ -1,0 +1,198 @@
+/* input.c: files that people want predictions for, as a run's model expects them. */
+#include <math.h>
+#include <stdio.h>
+
+#include "core/log.h"
+#include "glia/io.h"
+#include "recipe/recipe.h"
+
+static bool ends_with(const char *path, const char *ending) {
+    size_t a = strlen(path), b = strlen(ending);
+    return a >= b && strcmp(path + a - b, ending) == 0;
+}
+
+static glia_shape batch_shape(const glia_run *run, int64_t count) {
+    glia_shape shape = {.rank = run->input_shape.rank + 1, .dim = {count}};
+    for (int i = 0; i < run->input_shape.rank; i++) shape.dim[i + 1] = run->input_shape.dim[i];
+    return shape;
+}
+
+/* --- pictures ---------------------------------------------------------------------------------------------
+ */
+
+/* One line of `n` values with distance `stride` to `m` values: a triangle as wide as the larger of the two
+ * pixels, that is linear interpolation when it grows and a weighted mean of the area when it shrinks. */
+static void resample_line(const float *in, int64_t n, float *out, int64_t m, int64_t stride) {
+    double ratio = (double)n / (double)m, radius = GLIA_MAX(ratio, 1.0);
+    for (int64_t j = 0; j < m; j++) {
+        double center = ((double)j + 0.5) * ratio - 0.5, sum = 0, weights = 0;
+        int64_t first = GLIA_MAX((int64_t)ceil(center - radius), 0);
+        int64_t last = GLIA_MIN((int64_t)floor(center + radius), n - 1);
+        for (int64_t i = first; i <= last; i++) {
+            double w = 1 - fabs((double)i - center) / radius;
+            sum += w * (double)in[i * stride];
+            weights += w;
+        }
+        out[j * stride] = (float)(weights > 0 ? sum / weights : (double)in[GLIA_MIN(j, n - 1) * stride]);
+    }
+}
+
+/* u8 [C, H, W] to f32 [C, h, w]: columns first, then rows, in a buffer of [max(H, h), max(W, w)]. */
+static glia_status resample(const glia_tensor *image, float *out, int64_t h, int64_t w,
+                            const glia_allocator *allocator, glia_error *err) {
+    int64_t rows = image->shape.dim[1], columns = image->shape.dim[2], width = GLIA_MAX(columns, w);
+    size_t bytes = (size_t)(GLIA_MAX(rows, h) * width) * sizeof(float);
+    float *a = glia__alloc(allocator, bytes), *b = glia__alloc(allocator, bytes);
+    if (!a || !b) {
+        glia__free(allocator, a, bytes);
+        glia__free(allocator, b, bytes);
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    }
+    const uint8_t *pixels = image->data;
+    for (int64_t c = 0; c < image->shape.dim[0]; c++, pixels += rows * columns, out += h * w) {
+        for (int64_t y = 0; y < rows; y++)
+            for (int64_t x = 0; x < columns; x++) a[y * width + x] = (float)pixels[y * columns + x];
+        for (int64_t x = 0; x < columns; x++) resample_line(a + x, rows, b + x, h, width);
+        for (int64_t y = 0; y < h; y++) resample_line(b + y * width, columns, a + y * width, w, 1);
+        for (int64_t y = 0; y < h; y++) memcpy(out + y * w, a + y * width, (size_t)w * sizeof(float));
+    }
+    glia__free(allocator, a, bytes);
+    glia__free(allocator, b, bytes);
+    return GLIA_OK;
+}
+
+static glia_status read_picture(const glia_run *run, const char *path, glia_tensor *out,
+                                const glia_logger *logger, glia_error *err) {
+    const glia_allocator *allocator = run->recipe->arena.allocator;
+    const glia_shape *want = &run->input_shape;
+    glia_tensor image;
+    char text[96];
+    if (want->rank != 3 || (want->dim[0] != 1 && want->dim[0] != 3))
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "%.200s is a picture, but the model expects examples of %s", path,
+                              glia_shape_text(want, text, sizeof text));
+    GLIA_TRY(glia_png_read(&image, path, (int)want->dim[0], allocator, err));
+    glia_status status = glia_tensor_new(out, GLIA_F32, batch_shape(run, 1), allocator, err);
+    if (status == GLIA_OK) status = resample(&image, out->data, want->dim[1], want->dim[2], allocator, err);
+    if (status == GLIA_OK && !glia_shape_equal(&image.shape, want))
+        glia__log(logger, GLIA_LOG_INFO, "%s: %lld×%lld pixels, resampled to %lld×%lld", path,
+                  (long long)image.shape.dim[1], (long long)image.shape.dim[2], (long long)want->dim[1],
+                  (long long)want->dim[2]);
+    if (status != GLIA_OK) glia_tensor_free(out);
+    glia_tensor_free(&image);
+    return status;
+}
+
+/* --- arrays -----------------------------------------------------------------------------------------------
+ */
+
+/* How many examples an array holds: [count, …] with as many numbers an example as the model's input, or one
+ * example alone; -1 when it does not fit. */
+static int64_t examples_in(const glia_run *run, const glia_tensor *array) {
+    int64_t elems = glia_shape_elems(&array->shape), one = glia_shape_elems(&run->input_shape);
+    if (glia_shape_equal(&array->shape, &run->input_shape)) return 1;
+    if (array->shape.rank > 1 && array->shape.dim[0] > 0 && elems == array->shape.dim[0] * one)
+        return array->shape.dim[0];
+    return elems == one ? 1 : -1;
+}
+
+static glia_status read_array(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
+    const glia_allocator *allocator = run->recipe->arena.allocator;
+    glia_tensor array;
+    char found[96], wanted[96];
+    GLIA_TRY(ends_with(path, ".npy") ? glia_npy_read(&array, path, allocator, err)
+                                     : glia_idx_read(&array, path, 0, allocator, err));
+    int64_t count = examples_in(run, &array);
+    glia_status status = GLIA_OK;
+    if (count < 0) {
+        glia_shape batch = batch_shape(run, GLIA_DIM_BATCH);
+        status = glia_error_set(err, GLIA_BAD_SHAPE, "%.200s holds %s; the model expects %s (N examples)",
+                                path, glia_shape_text(&array.shape, found, sizeof found),
+                                glia_shape_text(&batch, wanted, sizeof wanted));
+    }
+    if (status == GLIA_OK) status = glia_tensor_new(out, GLIA_F32, batch_shape(run, count), allocator, err);
+    float *numbers = out->data;
+    for (int64_t i = 0, n = status == GLIA_OK ? glia_shape_elems(&array.shape) : 0; i < n; i++)
+        numbers[i] = (float)glia_tensor_get(&array, i);
+    glia_tensor_free(&array);
+    return status;
+}
+
+/* --- tables -----------------------------------------------------------------------------------------------
+ */
+
+static glia_status open_table(const glia_run *run, const char *path, const char *label, glia_dataset **out,
+                              glia_error *err) {
+    glia_text source;
+    glia__text_init(&source, run->recipe->arena.allocator);
+    glia__text_printf(&source, "csv:%s", path);
+    glia_status status = GLIA_OUT_OF_MEMORY;
+    if (source.failed)
+        glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    else
+        status = glia_dataset_open_with(
+            out, source.data,
+            (glia_dataset_options){.label = label,
+                                   .target = run->target == GLIA_TARGET_VALUES ? "values" : "class",
+                                   .missing = run->recipe->data.missing ? "mean" : "error",
+                                   .scale = 1,
+                                   .allocator = run->recipe->arena.allocator},
+            err);
+    glia__text_free(&source);
+    return status;
+}
+
+/* With the target column as in training, or without it. */
+static glia_status read_table(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
+    glia_dataset *table = NULL;
+    const glia_dataset_info *info = NULL;
+    if (open_table(run, path, run->recipe->data.label, &table, NULL) == GLIA_OK)
+        info = glia_dataset_get_info(table);
+    if (!info || !glia_shape_equal(&info->input_shape, &run->input_shape)) {
+        glia_dataset_free(table);
+        GLIA_TRY(open_table(run, path, "none", &table, err));
+        info = glia_dataset_get_info(table);
+    }
+    glia_status status = GLIA_OK;
+    if (!glia_shape_equal(&info->input_shape, &run->input_shape))
+        status = glia_error_set(err, GLIA_BAD_SHAPE,
+                                "%.200s has %lld columns; the model expects %lld, or one more for the target",
+                                path, (long long)glia_shape_elems(&info->input_shape),
+                                (long long)glia_shape_elems(&run->input_shape));
+    if (status == GLIA_OK)
+        status =
+            glia_tensor_new(out, GLIA_F32, batch_shape(run, info->count), run->recipe->arena.allocator, err);
+    if (status == GLIA_OK) {
+        status = glia_dataset_gather(table, NULL, info->count, out->data, NULL, err);
+        if (status != GLIA_OK) glia_tensor_free(out);
+    }
+    glia_dataset_free(table);
+    return status;
+}
+
+/* input = (raw · scale − mean[channel]) / std[channel] */
+static void transform(const glia_run *run, bool invert, glia_tensor *inputs) {
+    int64_t channels = run->input_shape.dim[0], inner = glia_shape_elems(&run->input_shape) / channels;
+    float *x = inputs->data;
+    for (int64_t i = 0; i < inputs->shape.dim[0]; i++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t k = 0; k < inner; k++, x++) {
+                double value = (invert ? 255 - (double)*x : (double)*x) * run->scale;
+                if (run->mean) value -= (double)run->mean[c];
+                if (run->std) value /= (double)run->std[c];
+                *x = (float)value;
+            }
+}
+
+glia_status glia_run_read(const glia_run *run, const char *path, bool invert, glia_tensor *out,
+                          const glia_logger *logger, glia_error *err) {
+    *out = (glia_tensor){.data = NULL};
+    if (ends_with(path, ".png"))
+        GLIA_TRY(read_picture(run, path, out, logger, err));
+    else if (ends_with(path, ".csv"))
+        GLIA_TRY(read_table(run, path, out, err));
+    else
+        GLIA_TRY(read_array(run, path, out, err));
+    transform(run, invert, out);
+    return GLIA_OK;
+}
