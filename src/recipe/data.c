@@ -37,13 +37,18 @@ static bool is_reader(const char *text, size_t length) {
     return false;
 }
 
-/* A file beside the model file wins over one in the current folder. */
-static void add_beside(const glia_recipe *recipe, const char *path, glia_text *out) {
+/* Beside the model file, in the current folder, in the folder of data sets: the first that is there. */
+static void add_found(const glia_recipe *recipe, const char *path, glia_text *out) {
+    const char *data = getenv("GLIA_DATA");
+    const char *const folders[] = {recipe->folder, ".", data && data[0] ? data : "."};
     size_t before = out->length;
-    if (path[0] != '/' && strcmp(recipe->folder, ".") != 0) glia__text_printf(out, "%s/", recipe->folder);
-    glia__text_add(out, path);
-    if (out->failed || out->length == before + strlen(path) || access(out->data + before, R_OK) == 0) return;
-    out->length = before;
+    for (size_t i = 0; i < GLIA_COUNT(folders) && path[0] != '/'; i++) {
+        if (strcmp(folders[i], ".") != 0) glia__text_printf(out, "%s/", folders[i]);
+        glia__text_add(out, path);
+        if (out->failed || access(out->data + before, R_OK) == 0) return;
+        out->length = before;
+        out->data[before] = 0;
+    }
     glia__text_add(out, path);
 }
 
@@ -151,7 +156,7 @@ glia_status glia__recipe_read_source(glia_recipe *recipe, const glia_yaml *node,
     if (status == GLIA_OK && text.failed) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     if (status == GLIA_OK) status = check_source(node, text.data, err);
     if (status == GLIA_OK) {
-        add_source(recipe, text.data, add_beside, &resolved);
+        add_source(recipe, text.data, add_found, &resolved);
         copy = resolved.failed ? NULL : glia__arena_strdup(&recipe->arena, resolved.data);
         if (!copy) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     }

@@ -146,6 +146,15 @@ static void remove_old(const char *dir) {
             unlink(glia__run_file(dir, run_files[i], path, sizeof path));
 }
 
+/* What a killed training left half-written. */
+static void remove_temporaries(const char *dir) {
+    char path[1400];
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (strstr(e->d_name, ".tmp-")) unlink(glia__run_file(dir, e->d_name, path, sizeof path));
+    if (d) closedir(d);
+}
+
 static void tee_line(void *ctx, glia_log_level level, const char *text) {
     static const char *const marks[] = {"debug: ", "", "warning: ", "error: "};
     glia_run_dir *dir = ctx;
@@ -185,6 +194,7 @@ glia_status glia__run_dir_open(glia_run_dir *dir, const glia_recipe *recipe, con
     GLIA_TRY(decide(dir, recipe, options, err));
     GLIA_TRY(glia__make_folders(dir->path, err));
     GLIA_TRY(open_log(dir, err));
+    remove_temporaries(dir->path);
     dir->tee = (glia_logger){.line = tee_line, .ctx = dir, .level = GLIA_LOG_INFO};
     if (options->logger && options->logger->level < dir->tee.level) dir->tee.level = options->logger->level;
     return GLIA_OK;

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "recipe/run.h"
+#include "recipe/page.h"
 
 typedef struct training {
     glia_recipe *recipe;
@@ -13,6 +13,9 @@ typedef struct training {
     glia_run_dir dir;
     glia_dataset *train, *validation, *test;
     glia_model *model;
+    glia_history history;
+    glia_mistakes mistakes;
+    glia_metrics *metrics;
 } training;
 
 /* "55,000" */
@@ -76,6 +79,7 @@ static int log_epoch(void *ctx, const glia_epoch *e) {
                 (size_t)snprintf(line + used, sizeof line - used, "  val acc %.4f", e->validation.accuracy);
     }
     snprintf(line + used, sizeof line - used, "  %.1f s%s", e->seconds, e->best ? "  best" : "");
+    glia__history_add(&t->history, e);
     t->result->epochs = e->epoch;
     if (e->best) t->result->best_epoch = e->epoch;
     glia_logger file_only = t->dir.tee;
@@ -100,6 +104,21 @@ static glia_status fit(training *t, glia_error *err) {
     return glia_fit_with(t->model, t->train, o);
 }
 
+/* Room for the scatter plot of a regression with one number; none for others. */
+static void prepare_points(glia_mistakes *m, const glia_dataset_info *info, const glia_allocator *allocator) {
+    enum { MOST = 5000 };
+    m->classes = info->classes;
+    if (info->target != GLIA_TARGET_VALUES || glia_shape_elems(&info->target_shape) != 1) return;
+    m->capacity = GLIA_MIN(info->count, MOST);
+    m->measured = glia__calloc(allocator, (size_t)m->capacity, sizeof(float));
+    m->predicted = glia__calloc(allocator, (size_t)m->capacity, sizeof(float));
+    if (m->measured && m->predicted) return;
+    glia__free(allocator, m->measured, (size_t)m->capacity * sizeof(float));
+    glia__free(allocator, m->predicted, (size_t)m->capacity * sizeof(float));
+    m->measured = m->predicted = NULL;
+    m->capacity = 0;
+}
+
 static glia_status evaluate(training *t, glia_error *err) {
     char path[1200];
     const glia_dataset *data = t->test ? t->test : t->validation;
@@ -108,12 +127,26 @@ static glia_status evaluate(training *t, glia_error *err) {
     if (!data) return GLIA_OK;
     glia_error inner = {0};
     glia_fit_options fit_options = glia_recipe_fit_options(t->recipe);
+    prepare_points(&t->mistakes, glia_dataset_get_info(data), t->recipe->arena.allocator);
     t->result->evaluated = t->test ? "test" : "validation";
     t->result->report = glia_evaluate(t->model, data, .loss = fit_options.loss,
-                                      .threads = fit_options.threads, .error = &inner);
+                                      .threads = fit_options.threads, .on_batch = glia__mistakes_collect,
+                                      .ctx = &t->mistakes, .metrics = &t->metrics, .error = &inner);
     if (inner.status == GLIA_OK) return GLIA_OK;
     if (err && err->status == GLIA_OK) *err = inner;
     return inner.status;
+}
+
+static glia_status report(training *t, glia_error *err) {
+    return glia__page_write(&(glia_page_source){.recipe = t->recipe,
+                                                .model = t->model,
+                                                .result = t->result,
+                                                .train = t->train,
+                                                .evaluated = t->test ? t->test : t->validation,
+                                                .history = &t->history,
+                                                .mistakes = &t->mistakes,
+                                                .metrics = t->metrics},
+                            err);
 }
 
 static glia_status run(training *t, glia_error *err) {
@@ -126,13 +159,17 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
     announce_model(t);
     GLIA_TRY(glia__run_dir_save(&t->dir, t->recipe, err));
+    if (t->dir.resuming) glia__history_load(&t->history, t->dir.path);
     GLIA_TRY(fit(t, err));
-    return evaluate(t, err);
+    GLIA_TRY(evaluate(t, err));
+    return report(t, err);
 }
 
 glia_status glia_recipe_train(glia_recipe *recipe, glia_run_options options, glia_run_result *result) {
     glia_error inner = {0};
-    training t = {.recipe = recipe, .options = &options, .result = result};
+    const glia_allocator *allocator = recipe->arena.allocator;
+    training t = {
+        .recipe = recipe, .options = &options, .result = result, .history = {.allocator = allocator}};
     *result = (glia_run_result){.evaluated = NULL};
     glia_status status = run(&t, &inner);
     if (status != GLIA_OK && status != GLIA_INTERRUPTED && t.dir.log) {
@@ -142,6 +179,10 @@ glia_status glia_recipe_train(glia_recipe *recipe, glia_run_options options, gli
     }
     if (status != GLIA_OK && options.error && options.error->status == GLIA_OK) *options.error = inner;
     glia__run_dir_close(&t.dir);
+    glia__history_free(&t.history);
+    glia__free(allocator, t.mistakes.measured, (size_t)t.mistakes.capacity * sizeof(float));
+    glia__free(allocator, t.mistakes.predicted, (size_t)t.mistakes.capacity * sizeof(float));
+    glia_metrics_free(t.metrics);
     glia_model_free(t.model);
     glia_dataset_free(t.train);
     glia_dataset_free(t.validation);

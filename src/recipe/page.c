@@ -1,0 +1,288 @@
+/* page.c: gathers what a report shows: curves, figures, the worst mistakes. */
+#include "recipe/page.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/file.h"
+#include "glia/version.h"
+#include "report/report.h"
+
+/* --- history ----------------------------------------------------------------------------------------------
+ */
+
+/* Room for `epoch`; false when out of memory: the report then has no curves, the training goes on. */
+static bool reserve(glia_history *h, int64_t epoch) {
+    if (epoch > h->capacity) {
+        int64_t capacity = GLIA_MAX(2 * h->capacity, GLIA_MAX(epoch, 64));
+        for (int i = 0; i < GLIA_HISTORY_CURVES; i++) {
+            double *grown =
+                glia__grow(h->allocator, h->curve[i], (size_t)h->capacity, (size_t)capacity, sizeof *grown);
+            if (!grown) {
+                glia__history_free(h);
+                return false;
+            }
+            h->curve[i] = grown;
+            for (int64_t k = h->capacity; k < capacity; k++) grown[k] = NAN;
+        }
+        h->capacity = capacity;
+    }
+    h->epochs = GLIA_MAX(h->epochs, epoch);
+    return true;
+}
+
+static void set_epoch(glia_history *h, int64_t epoch, const double figures[GLIA_HISTORY_CURVES]) {
+    if (epoch < 1 || epoch > 10000000 || !reserve(h, epoch)) return;
+    for (int i = 0; i < GLIA_HISTORY_CURVES; i++) h->curve[i][epoch - 1] = figures[i];
+}
+
+void glia__history_add(glia_history *h, const glia_epoch *e) {
+    set_epoch(h, e->epoch,
+              (const double[]){e->loss, e->validated ? e->validation.loss : NAN, e->accuracy,
+                               e->validated ? e->validation.accuracy : NAN});
+    h->seconds += e->seconds;
+}
+
+/* The number after "key": in a line that we wrote; NaN when there is none. */
+static double number_after(const char *line, const char *key) {
+    char quoted[40];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(line, quoted);
+    char *end;
+    if (!at) return NAN;
+    at += strlen(quoted);
+    double value = strtod(at, &end);
+    return end == at ? NAN : value;
+}
+
+void glia__history_load(glia_history *h, const char *dir) {
+    char path[1200], *text;
+    size_t bytes;
+    if (glia__file_read(glia__run_file(dir, "metrics.jsonl", path, sizeof path), 1 << 30, h->allocator, &text,
+                        &bytes, NULL) != GLIA_OK)
+        return;
+    for (char *line = text, *end; *line; line = end) {
+        end = line + strcspn(line, "\n");
+        if (*end) *end++ = 0;
+        double epoch = number_after(line, "epoch");
+        if (!(epoch >= 1)) continue;
+        set_epoch(h, (int64_t)epoch,
+                  (const double[]){number_after(line, "loss"), number_after(line, "val_loss"),
+                                   number_after(line, "accuracy"), number_after(line, "val_accuracy")});
+    }
+    glia__free(h->allocator, text, bytes + 1);
+}
+
+void glia__history_free(glia_history *h) {
+    for (int i = 0; i < GLIA_HISTORY_CURVES; i++) {
+        glia__free(h->allocator, h->curve[i], (size_t)h->capacity * sizeof(double));
+        h->curve[i] = NULL;
+    }
+    h->capacity = h->epochs = 0;
+}
+
+/* --- mistakes ---------------------------------------------------------------------------------------------
+ */
+
+/* Probability of class `best`; the row may hold logits or already probabilities. */
+static double probability_of(const float *row, int64_t classes, int64_t best) {
+    double sum = 0, exps = 0;
+    bool unit = true;
+    for (int64_t c = 0; c < classes; c++) {
+        sum += (double)row[c];
+        exps += exp((double)(row[c] - row[best]));
+        unit &= row[c] >= 0 && row[c] <= 1;
+    }
+    return unit && fabs(sum - 1) < 1e-3 ? (double)row[best] : 1 / exps;
+}
+
+static void remember(glia_mistakes *m, int64_t example, int64_t label, int64_t predicted,
+                     double probability) {
+    int at = m->count < GLIA_MISTAKES ? m->count++ : GLIA_MISTAKES;
+    while (at > 0 && m->worst[at - 1].probability < probability) {
+        if (at < GLIA_MISTAKES) m->worst[at] = m->worst[at - 1];
+        at--;
+    }
+    if (at == GLIA_MISTAKES) return;
+    m->worst[at].example = example;
+    m->worst[at].label = label;
+    m->worst[at].predicted = predicted;
+    m->worst[at].probability = probability;
+}
+
+void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *predictions) {
+    glia_mistakes *m = ctx;
+    for (int64_t i = 0; i < batch->count && !m->classes && m->measured && m->points < m->capacity; i++) {
+        m->measured[m->points] = ((const float *)batch->targets)[i];
+        m->predicted[m->points++] = predictions[i];
+    }
+    for (int64_t i = 0; i < batch->count && m->classes > 1; i++) {
+        const float *row = predictions + i * m->classes;
+        int64_t label = ((const int64_t *)batch->targets)[i], best = 0;
+        for (int64_t c = 1; c < m->classes; c++)
+            if (row[c] > row[best]) best = c;
+        if (best != label) remember(m, batch->order[i], label, best, probability_of(row, m->classes, best));
+    }
+}
+
+/* A picture of transformed input: brightest value white, darkest black. */
+static glia_status to_picture(const glia_dataset *data, int64_t example, glia_tensor *out,
+                              const glia_allocator *allocator, glia_error *err) {
+    const glia_shape *shape = &glia_dataset_get_info(data)->input_shape;
+    int64_t elems = glia_shape_elems(shape);
+    float *x = glia__alloc(allocator, (size_t)elems * sizeof *x);
+    if (!x) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia_status status = glia_dataset_gather(data, &example, 1, x, NULL, err);
+    if (status == GLIA_OK) status = glia_tensor_new(out, GLIA_U8, *shape, allocator, err);
+    float low = INFINITY, high = -INFINITY;
+    for (int64_t i = 0; i < elems && status == GLIA_OK; i++) {
+        low = fminf(low, x[i]);
+        high = fmaxf(high, x[i]);
+    }
+    for (int64_t i = 0; i < elems && status == GLIA_OK; i++)
+        ((uint8_t *)out->data)[i] = (uint8_t)(high > low ? (x[i] - low) / (high - low) * 255 + 0.5f : 0);
+    glia__free(allocator, x, (size_t)elems * sizeof *x);
+    return status;
+}
+
+/* --- the page ---------------------------------------------------------------------------------------------
+ */
+
+typedef struct page {
+    const glia_page_source *s;
+    glia_arena arena;
+    glia_report_fact figures[8], facts[16];
+    size_t n_figures, n_facts;
+    glia_report_curve curves[GLIA_HISTORY_CURVES];
+    size_t n_curves;
+    glia_report_mistake mistakes[GLIA_MISTAKES];
+    size_t n_mistakes;
+    glia_layer_info *layers;
+    size_t n_layers;
+} page;
+
+static void add_figures(page *p) {
+    static const char *const usual[] = {"accuracy", "f1", "mae", "rmse", "r2"};
+    const glia_recipe *recipe = p->s->recipe;
+    for (const glia_recipe_metric *m = glia__recipe_metrics; p->s->result->evaluated && m->name; m++) {
+        double value = glia__recipe_metric_value(m, &p->s->result->report);
+        bool wanted = false;
+        for (int i = 0; i < recipe->n_metrics; i++) wanted |= recipe->metrics[i] == m;
+        for (size_t i = 0; !recipe->n_metrics && i < GLIA_COUNT(usual); i++)
+            wanted |= strcmp(usual[i], m->name) == 0;
+        if (!wanted || isnan(value) || p->n_figures == GLIA_COUNT(p->figures)) continue;
+        p->figures[p->n_figures++] =
+            (glia_report_fact){glia__arena_printf(&p->arena, "%s %s", p->s->result->evaluated, m->label),
+                               glia__arena_printf(&p->arena, "%.4f", value)};
+    }
+}
+
+static void add_facts(page *p) {
+    const glia_page_source *s = p->s;
+    const glia_dataset_info *info = glia_dataset_get_info(s->train);
+    glia_arena *a = &p->arena;
+    glia_text optimizer;
+    glia__text_init(&optimizer, a->allocator);
+    glia__text_printf(&optimizer, "%s ", s->recipe->optimizer->name);
+    glia__fields_print(s->recipe->optimizer->fields, &s->recipe->optimizer_options, true, &optimizer);
+    char shape[96];
+    const glia_report_fact facts[] = {
+        {"data", info->name},
+        {"examples", glia__arena_printf(a, "%lld to train on, each %s", (long long)info->count,
+                                        glia_shape_text(&info->input_shape, shape, sizeof shape))},
+        {"parameters", glia__arena_printf(a, "%lld", (long long)glia_model_param_count(s->model))},
+        {"loss", s->recipe->loss},
+        {"optimizer", glia__arena_strdup(a, optimizer.data)},
+        {"batch size", glia__arena_printf(a, "%lld", (long long)s->recipe->train.batch_size)},
+        {"epochs", glia__arena_printf(a, "%lld", (long long)s->history->epochs)},
+        {"best epoch",
+         s->result->best_epoch ? glia__arena_printf(a, "%lld", (long long)s->result->best_epoch) : NULL},
+        {"seed", glia__arena_printf(a, "%lld", (long long)s->recipe->train.seed)},
+        {"training time", glia__arena_printf(a, "%.1f s", s->history->seconds)},
+        {"version", glia__arena_printf(a, "Glia %s", glia_version())},
+    };
+    memcpy(p->facts, facts, sizeof facts);
+    p->n_facts = GLIA_COUNT(facts);
+    glia__text_free(&optimizer);
+}
+
+static void add_curves(page *p) {
+    static const struct {
+        const char *chart, *name;
+    } lines[GLIA_HISTORY_CURVES] = {
+        {"Loss", "training"}, {"Loss", "validation"}, {"Accuracy", "training"}, {"Accuracy", "validation"}};
+    const glia_history *h = p->s->history;
+    for (int i = 0; i < GLIA_HISTORY_CURVES; i++) {
+        bool any = false;
+        for (int64_t e = 0; e < h->epochs; e++) any |= !isnan(h->curve[i][e]);
+        if (any) p->curves[p->n_curves++] = (glia_report_curve){lines[i].chart, lines[i].name, h->curve[i]};
+    }
+}
+
+static glia_status add_mistakes(page *p, glia_error *err) {
+    const glia_mistakes *m = p->s->mistakes;
+    const glia_shape *shape = &glia_dataset_get_info(p->s->train)->input_shape;
+    bool pictures = shape->rank == 3 && (shape->dim[0] == 1 || shape->dim[0] == 3);
+    for (int i = 0; i < m->count && p->s->evaluated; i++) {
+        glia_report_mistake *r = &p->mistakes[p->n_mistakes];
+        *r = (glia_report_mistake){.label = m->worst[i].label,
+                                   .predicted = m->worst[i].predicted,
+                                   .probability = m->worst[i].probability};
+        if (pictures)
+            GLIA_TRY(to_picture(p->s->evaluated, m->worst[i].example, &r->image, p->arena.allocator, err));
+        p->n_mistakes++;
+    }
+    return GLIA_OK;
+}
+
+static glia_status add_layers(page *p, glia_error *err) {
+    p->n_layers = glia_model_layers(p->s->model);
+    p->layers = glia__arena_alloc(&p->arena, p->n_layers * sizeof *p->layers);
+    if (!p->layers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (size_t i = 0; i < p->n_layers; i++) p->layers[i] = glia_model_layer(p->s->model, i);
+    return GLIA_OK;
+}
+
+static glia_status write_page(const page *p, glia_error *err) {
+    const glia_page_source *s = p->s;
+    const glia_recipe_trained *t = &s->recipe->trained;
+    char path[1200];
+    const char *slash = strrchr(s->result->dir, '/');
+    glia_report_page r = {
+        .title = slash ? slash + 1 : s->result->dir,
+        .figures = p->figures,
+        .figure_count = p->n_figures,
+        .facts = p->facts,
+        .fact_count = p->n_facts,
+        .epochs = (size_t)s->history->epochs,
+        .best_epoch = (size_t)s->result->best_epoch,
+        .curves = p->curves,
+        .curve_count = p->n_curves,
+        .confusion = s->metrics ? glia_metrics_confusion(s->metrics) : NULL,
+        .classes = t->classes,
+        .class_names = t->n_class_names ? t->class_names : NULL,
+        .measured = s->mistakes->measured,
+        .predicted = s->mistakes->predicted,
+        .points = (size_t)s->mistakes->points,
+        .mistakes = p->mistakes,
+        .mistake_count = p->n_mistakes,
+        .layers = p->layers,
+        .layer_count = p->n_layers,
+        .allocator = p->arena.allocator,
+    };
+    return glia__report_write(glia__run_file(s->result->dir, "report.html", path, sizeof path), &r, err);
+}
+
+glia_status glia__page_write(const glia_page_source *source, glia_error *err) {
+    page p = {.s = source};
+    glia__arena_init(&p.arena, source->recipe->arena.allocator);
+    add_figures(&p);
+    add_facts(&p);
+    add_curves(&p);
+    glia_status status = add_layers(&p, err);
+    if (status == GLIA_OK) status = add_mistakes(&p, err);
+    if (status == GLIA_OK) status = write_page(&p, err);
+    for (size_t i = 0; i < GLIA_MISTAKES; i++) glia_tensor_free(&p.mistakes[i].image);
+    glia__arena_free(&p.arena);
+    return status;
+}

@@ -1,0 +1,51 @@
+/* page.h (internal): what a training remembers for its report, and the report. */
+#ifndef GLIA_RECIPE_PAGE_H
+#define GLIA_RECIPE_PAGE_H
+
+#include "recipe/run.h"
+
+enum { GLIA_HISTORY_CURVES = 4, GLIA_MISTAKES = 48 };
+
+/* Figures of every epoch from 1 to `epochs`; NaN where there was none. */
+typedef struct glia_history {
+    const glia_allocator *allocator;
+    double *curve[GLIA_HISTORY_CURVES]; /* loss, val_loss, accuracy, val_accuracy: [capacity] */
+    int64_t epochs, capacity;
+    double seconds;
+} glia_history;
+
+void glia__history_add(glia_history *history, const glia_epoch *epoch);
+/* Takes what RUN/metrics.jsonl says about earlier epochs, for a resumed run. */
+void glia__history_load(glia_history *history, const char *dir);
+void glia__history_free(glia_history *history);
+
+/* The wrong predictions that the model was surest of, filled while it is evaluated. */
+typedef struct glia_mistakes {
+    int64_t classes;
+    int count;
+    struct {
+        int64_t example, label, predicted;
+        double probability;
+    } worst[GLIA_MISTAKES];      /* worst first */
+    float *measured, *predicted; /* regression: [capacity], NULL for classes */
+    int64_t points, capacity;
+} glia_mistakes;
+
+/* glia_evaluate's on_batch; `ctx` is a glia_mistakes. */
+void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *predictions);
+
+/* Everything the page is made of; all borrowed. */
+typedef struct glia_page_source {
+    const glia_recipe *recipe;
+    glia_model *model;
+    const glia_run_result *result;
+    const glia_dataset *train, *evaluated; /* evaluated may be NULL */
+    const glia_history *history;
+    const glia_mistakes *mistakes;
+    const glia_metrics *metrics; /* or NULL */
+} glia_page_source;
+
+/* Writes RUN/report.html. */
+GLIA_MUST_CHECK glia_status glia__page_write(const glia_page_source *source, glia_error *err);
+
+#endif
