@@ -162,9 +162,8 @@ void glia__recipe_document(glia_text *out) {
         "model.conv2d.filters=16`. An item of the list of layers is named by its position from 1, its kind, "
         "or "
         "its `name`.\n\n"
-        "A path of a file that is not absolute is looked for beside the model file first, then in the "
-        "current "
-        "folder.\n\n## Keys\n\n");
+        "A path of a file that is not absolute is looked for beside the model file, then in the "
+        "current folder, then in the folder of data sets (`GLIA_DATA`).\n\n## Keys\n\n");
     glia__text_add(out, table_head);
     document_keys("", glia__recipe_root, out);
     glia__text_add(out,
