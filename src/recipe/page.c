@@ -36,13 +36,6 @@ static void set_epoch(glia_history *h, int64_t epoch, const double figures[GLIA_
     for (int i = 0; i < GLIA_HISTORY_CURVES; i++) h->curve[i][epoch - 1] = figures[i];
 }
 
-void glia__history_add(glia_history *h, const glia_epoch *e) {
-    set_epoch(h, e->epoch,
-              (const double[]){e->loss, e->validated ? e->validation.loss : NAN, e->accuracy,
-                               e->validated ? e->validation.accuracy : NAN});
-    h->seconds += e->seconds;
-}
-
 /* The number after "key": in a line that we wrote; NaN when there is none. */
 static double number_after(const char *line, const char *key) {
     char quoted[40];
@@ -69,6 +62,9 @@ void glia__history_load(glia_history *h, const char *dir) {
         set_epoch(h, (int64_t)epoch,
                   (const double[]){number_after(line, "loss"), number_after(line, "val_loss"),
                                    number_after(line, "accuracy"), number_after(line, "val_accuracy")});
+        double seconds = number_after(line, "seconds");
+        if (seconds > 0) h->seconds += seconds;
+        if (strstr(line, "\"best\":true")) h->best_epoch = (int64_t)epoch;
     }
     glia__free(h->allocator, text, bytes + 1);
 }

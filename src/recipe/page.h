@@ -11,11 +11,11 @@ typedef struct glia_history {
     const glia_allocator *allocator;
     double *curve[GLIA_HISTORY_CURVES]; /* loss, val_loss, accuracy, val_accuracy: [capacity] */
     int64_t epochs, capacity;
-    double seconds;
+    int64_t best_epoch; /* 0: none */
+    double seconds;     /* of all epochs */
 } glia_history;
 
-void glia__history_add(glia_history *history, const glia_epoch *epoch);
-/* Takes what RUN/metrics.jsonl says about earlier epochs, for a resumed run. */
+/* Reads RUN/metrics.jsonl: all epochs, of all sessions. What cannot be read is left out. */
 void glia__history_load(glia_history *history, const char *dir);
 void glia__history_free(glia_history *history);
 

@@ -79,9 +79,6 @@ static int log_epoch(void *ctx, const glia_epoch *e) {
                 (size_t)snprintf(line + used, sizeof line - used, "  val acc %.4f", e->validation.accuracy);
     }
     snprintf(line + used, sizeof line - used, "  %.1f s%s", e->seconds, e->best ? "  best" : "");
-    glia__history_add(&t->history, e);
-    t->result->epochs = e->epoch;
-    if (e->best) t->result->best_epoch = e->epoch;
     glia_logger file_only = t->dir.tee;
     const glia_logger *caller = t->dir.logger;
     t->dir.logger = NULL;
@@ -159,8 +156,11 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
     announce_model(t);
     GLIA_TRY(glia__run_dir_save(&t->dir, t->recipe, err));
-    if (t->dir.resuming) glia__history_load(&t->history, t->dir.path);
-    GLIA_TRY(fit(t, err));
+    glia_status status = fit(t, err);
+    glia__history_load(&t->history, t->dir.path);
+    t->result->epochs = t->history.epochs;
+    t->result->best_epoch = t->history.best_epoch;
+    GLIA_TRY(status);
     GLIA_TRY(evaluate(t, err));
     return report(t, err);
 }
