@@ -72,8 +72,9 @@ static bool is_flag(const char *word) {
 int cli_parse(const cli_command *command, cli_options *options, char **words, int *count) {
     int kept = 0;
     bool flags_end = false;
-    *options = (cli_options){.seed = -1, .threads = -1};
+    *options = (cli_options){.help = GLIA_DEFAULT};
     glia__fields_init(command->flags, options);
+    options->seed = options->threads = -1;
     for (int i = 0; i < *count; i++) {
         const char *value;
         if (flags_end || !is_flag(words[i])) {

@@ -39,8 +39,8 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
     }
 #define CLI_JSON    CLI_FLAG(json, BOOL, "no", "results as JSON", .count = 0)
 #define CLI_QUIET   CLI_FLAG(quiet, BOOL, "no", "no progress, no hints; errors and warnings only", .count = 0)
-#define CLI_THREADS CLI_FLAG(threads, INT, "-1", "workers; default every core", .min = 1, .max = 1024)
-#define CLI_SEED    CLI_FLAG(seed, INT, "-1", "seed of everything random", .min = 0, .max = 9e15)
+#define CLI_THREADS CLI_FLAG(threads, INT, NULL, "workers; default every core", .min = 1, .max = 1024)
+#define CLI_SEED    CLI_FLAG(seed, INT, NULL, "seed of everything random", .min = 0, .max = 9e15)
 
 /* args.c: parses what follows the command. Returns CLI_OK, or CLI_USAGE having said why. The positional
  * words move to the front of `words`; *count is set. */

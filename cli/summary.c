@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "recipe/recipe.h"
+#include "train/loss.h"
 
 typedef struct totals {
     double flops;
@@ -72,11 +73,14 @@ static void add_json(glia_model *model, const totals *t, int64_t batch, glia_tex
 }
 
 static int print_summary(const cli_options *options, const glia_recipe *recipe, glia_model *model) {
+    char warning[400];
     glia_error err = {0};
     totals t = {.flops = 0};
     int64_t batch = options->batch ? options->batch : glia_recipe_fit_options(recipe).batch_size;
     if (plan(model, 1, &t.one, &err) != GLIA_OK || plan(model, batch, &t.batch, &err) != GLIA_OK)
         return cli_fail(&err);
+    if (glia__loss_warning(model, glia_recipe_fit_options(recipe).loss, warning, sizeof warning))
+        fprintf(stderr, "warning: %s\n", warning);
     for (size_t i = 0; i < glia_model_layers(model); i++) t.flops += glia_model_layer(model, i).flops;
     glia_text out;
     glia__text_init(&out, NULL);

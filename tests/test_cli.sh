@@ -3,6 +3,7 @@
 # makes its own small data.
 set -u
 : "${GLIA:?the program to test}" "${GLIA_SOURCE_DIR:?}"
+[ -x "$GLIA" ] || { echo "$GLIA is no program"; exit 1; }
 unset GLIA_DATA
 work=$(mktemp -d)
 mounted=
@@ -122,7 +123,7 @@ expect 1 "unknown setting of conv2d 'filtres' (did you mean filters?)" "$GLIA" t
 edit 'epochs:' 'epoch:'
 expect 1 "broken.yaml:11:9: error: unknown key 'epoch' (did you mean epochs?)" "$GLIA" train broken.yaml
 edit 'filters: 4' 'filters: many'
-expect 1 "broken.yaml:5:22: error: filters: expected an integer from 1 to" "$GLIA" train broken.yaml
+expect 1 "broken.yaml:5:23: error: filters: expected an integer from 1 to" "$GLIA" train broken.yaml
 edit 'filters: 4' 'filters: 0'
 expect 1 "found '0'" "$GLIA" train broken.yaml
 edit 'dense: 3' 'dense: 1000000000000'

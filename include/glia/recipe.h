@@ -27,7 +27,7 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_recipe_data(const glia_recipe *recipe,
                                                       glia_dataset **validation, glia_dataset **test,
                                                       const glia_logger *logger, glia_error *err);
 /* Builds the model for examples of `input_shape`; `classes` (0: unknown) is used only to check the last
- * layer. The caller frees it. Warnings (softmax before a loss on logits) go to `logger`. */
+ * layer. The caller frees it. Warnings (a layer that nothing uses) go to `logger`. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_recipe_model(const glia_recipe *recipe, glia_shape input_shape,
                                                        int64_t classes, glia_model **out,
                                                        const glia_logger *logger, glia_error *err);

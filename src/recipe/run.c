@@ -181,8 +181,8 @@ static glia_status open_log(glia_run_dir *dir, glia_error *err) {
     return GLIA_OK;
 }
 
-glia_status glia__run_dir_open(glia_run_dir *dir, const glia_recipe *recipe, const glia_run_options *options,
-                               glia_error *err) {
+glia_status glia__run_dir_choose(glia_run_dir *dir, const glia_recipe *recipe,
+                                 const glia_run_options *options, glia_error *err) {
     *dir = (glia_run_dir){.logger = options->logger};
     int length = options->dir ? snprintf(dir->path, sizeof dir->path, "%s", options->dir)
                               : snprintf(dir->path, sizeof dir->path, "runs/%s-%lld", recipe->name,
@@ -191,17 +191,16 @@ glia_status glia__run_dir_open(glia_run_dir *dir, const glia_recipe *recipe, con
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the run directory's name is %s",
                               length < 1 ? "empty" : "too long");
     while (length > 1 && dir->path[length - 1] == '/') dir->path[--length] = 0;
-    GLIA_TRY(decide(dir, recipe, options, err));
+    dir->tee = (glia_logger){.line = tee_line, .ctx = dir, .level = GLIA_LOG_INFO};
+    if (options->logger && options->logger->level < dir->tee.level) dir->tee.level = options->logger->level;
+    return decide(dir, recipe, options, err);
+}
+
+glia_status glia__run_dir_create(glia_run_dir *dir, const glia_recipe *recipe, glia_error *err) {
+    char path[1200];
     GLIA_TRY(glia__make_folders(dir->path, err));
     GLIA_TRY(open_log(dir, err));
     remove_temporaries(dir->path);
-    dir->tee = (glia_logger){.line = tee_line, .ctx = dir, .level = GLIA_LOG_INFO};
-    if (options->logger && options->logger->level < dir->tee.level) dir->tee.level = options->logger->level;
-    return GLIA_OK;
-}
-
-glia_status glia__run_dir_save(const glia_run_dir *dir, const glia_recipe *recipe, glia_error *err) {
-    char path[1200];
     if (!dir->resuming) remove_old(dir->path);
     return glia__file_write(glia__run_file(dir->path, "config.yaml", path, sizeof path), recipe->resolved,
                             strlen(recipe->resolved), err);

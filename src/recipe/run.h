@@ -15,12 +15,13 @@ typedef struct glia_run_dir {
 } glia_run_dir;
 
 /* Chooses the folder and decides whether it may be used: new or empty, or replaced (force), or continued
- * (resume, only when its config.yaml says the same model and data). Makes the folder and opens the log. */
-GLIA_MUST_CHECK glia_status glia__run_dir_open(glia_run_dir *dir, const glia_recipe *recipe,
-                                               const glia_run_options *options, glia_error *err);
-/* Writes config.yaml; removes the files of a run that is replaced. */
-GLIA_MUST_CHECK glia_status glia__run_dir_save(const glia_run_dir *dir, const glia_recipe *recipe,
-                                               glia_error *err);
+ * (resume, only when its config.yaml says the same model and data). Writes nothing. */
+GLIA_MUST_CHECK glia_status glia__run_dir_choose(glia_run_dir *dir, const glia_recipe *recipe,
+                                                 const glia_run_options *options, glia_error *err);
+/* Makes the folder, takes its lock, removes the files of a run that is replaced, opens the log, writes
+ * config.yaml. */
+GLIA_MUST_CHECK glia_status glia__run_dir_create(glia_run_dir *dir, const glia_recipe *recipe,
+                                                 glia_error *err);
 void glia__run_dir_close(glia_run_dir *dir);
 /* glia_run_open with overrides of its config.yaml. */
 GLIA_MUST_CHECK glia_status glia__run_open_with(glia_run *run, const char *path, const char *const *overrides,

@@ -147,15 +147,16 @@ static glia_status report(training *t, glia_error *err) {
 }
 
 static glia_status run(training *t, glia_error *err) {
-    GLIA_TRY(glia__run_dir_open(&t->dir, t->recipe, t->options, err));
+    GLIA_TRY(glia__run_dir_choose(&t->dir, t->recipe, t->options, err));
     snprintf(t->result->dir, sizeof t->result->dir, "%s", t->dir.path);
-    GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, &t->dir.tee, err));
+    GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, t->options->logger, err));
     const glia_dataset_info *info = glia_dataset_get_info(t->train);
-    announce_data(t);
     GLIA_TRY(glia__recipe_learn(t->recipe, info, err));
-    GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
+    GLIA_TRY(
+        glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, t->options->logger, err));
+    GLIA_TRY(glia__run_dir_create(&t->dir, t->recipe, err));
+    announce_data(t);
     announce_model(t);
-    GLIA_TRY(glia__run_dir_save(&t->dir, t->recipe, err));
     glia_status status = fit(t, err);
     glia__history_load(&t->history, t->dir.path);
     t->result->epochs = t->history.epochs;
