@@ -1,0 +1,29 @@
+/* csv.h: a table of text cells read from a CSV file (RFC 4180: quotes, CRLF, with or without a header). */
+#ifndef GLIA_DATA_CSV_H
+#define GLIA_DATA_CSV_H
+
+#include "core/mem.h"
+#include "glia/status.h"
+
+typedef struct glia_csv {
+    const char *path; /* borrowed */
+    char **cells;     /* [rows][columns], unquoted, trimmed */
+    int64_t *lines;   /* 1-based line where each row begins */
+    int64_t rows, columns;
+    char **header; /* names of the columns, or NULL */
+    char *text;
+    size_t text_bytes, capacity, line_capacity; /* of text, cells and lines */
+    const glia_allocator *allocator;
+} glia_csv;
+
+/* Reads at most `limit` rows (0: all). The first row is a header when none of its cells is a number while the second
+ * row has one. Every row must have as many cells as the first. */
+glia_status glia__csv_read(glia_csv *out, const char *path, int64_t limit, const glia_allocator *allocator,
+                           glia_error *err);
+void glia__csv_free(glia_csv *csv);
+/* "" and "?" say that a value is missing. */
+static inline bool glia__csv_missing(const char *cell) {
+    return !*cell || strcmp(cell, "?") == 0;
+}
+
+#endif

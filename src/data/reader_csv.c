@@ -1,0 +1,207 @@
+/* reader_csv.c: a data set from a table: numbers as features, one column as the target. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "data/csv.h"
+#include "data/reader.h"
+
+typedef struct table_columns {
+    int64_t label;       /* column, or -1 */
+    int64_t first, rows; /* of the csv's rows: after the header */
+} table_columns;
+
+static const char *column_name(const glia_csv *csv, int64_t column, char *out, size_t capacity) {
+    if (csv->header)
+        snprintf(out, capacity, "column %lld '%s'", (long long)column + 1, csv->header[column]);
+    else
+        snprintf(out, capacity, "column %lld", (long long)column + 1);
+    return out;
+}
+
+static glia_status cell_error(const glia_csv *csv, int64_t row, int64_t column, const char *what,
+                              glia_error *err) {
+    char name[160];
+    glia_status status =
+        glia_error_set(err, GLIA_BAD_DATA, "%s: %s", column_name(csv, column, name, sizeof name), what);
+    glia_error_at(err, csv->path, csv->lines[row], 0);
+    return status;
+}
+
+/* By name, 1-based number, "last" or "none". */
+static glia_status find_label(const glia_csv *csv, const char *wanted, int64_t *out, glia_error *err) {
+    int64_t number;
+    if (!wanted || strcmp(wanted, "last") == 0) {
+        *out = csv->columns - 1;
+    } else if (strcmp(wanted, "none") == 0) {
+        *out = -1;
+    } else if (glia__parse_int(wanted, &number) && number >= 1 && number <= csv->columns) {
+        *out = number - 1;
+    } else {
+        for (int64_t c = 0; csv->header && c < csv->columns; c++)
+            if (strcmp(csv->header[c], wanted) == 0) {
+                *out = c;
+                return GLIA_OK;
+            }
+        const char *nearest =
+            csv->header ? glia__nearest_word(wanted, (const char *const *)csv->header, (size_t)csv->columns)
+                        : NULL;
+        char hint[128];
+        snprintf(hint, sizeof hint,
+                 nearest ? "did you mean '%s'?" : "expected its name, a number from 1 to %s, last or none",
+                 nearest ? nearest : "the number of columns");
+        return glia_error_set(err, GLIA_NOT_FOUND, "%s: there is no column '%s' (%s)", csv->path, wanted,
+                              hint);
+    }
+    return GLIA_OK;
+}
+
+static const char *cell_at(const glia_csv *csv, const table_columns *t, int64_t row, int64_t column) {
+    return csv->cells[(t->first + row) * csv->columns + column];
+}
+
+static glia_status read_number(const glia_csv *csv, const table_columns *t, int64_t row, int64_t column,
+                               bool impute, float *out, glia_error *err) {
+    const char *cell = cell_at(csv, t, row, column);
+    double value;
+    char what[200];
+    if (glia__csv_missing(cell)) {
+        *out = NAN;
+        if (impute) return GLIA_OK;
+        return cell_error(csv, t->first + row, column, "the value is missing (`missing: mean` fills it in)",
+                          err);
+    }
+    if (glia__parse_double(cell, &value)) {
+        *out = (float)value;
+        return GLIA_OK;
+    }
+    snprintf(what, sizeof what, "expected a number, found '%.60s'", cell);
+    return cell_error(csv, t->first + row, column, what, err);
+}
+
+static void impute_means(float *x, int64_t rows, int64_t columns) {
+    for (int64_t c = 0; c < columns; c++) {
+        double sum = 0, count = 0;
+        for (int64_t r = 0; r < rows; r++)
+            if (!isnan(x[r * columns + c])) {
+                sum += (double)x[r * columns + c];
+                count++;
+            }
+        for (int64_t r = 0; r < rows; r++)
+            if (isnan(x[r * columns + c])) x[r * columns + c] = count > 0 ? (float)(sum / count) : 0;
+    }
+}
+
+static glia_status read_features(glia_table *out, const glia_csv *csv, const table_columns *t,
+                                 const glia_dataset_options *options, glia_error *err) {
+    int64_t columns = csv->columns - (t->label >= 0), at = 0;
+    bool impute = options->missing && strcmp(options->missing, "mean") == 0;
+    if (columns < 1)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: one column only; expected features beside the target",
+                              csv->path);
+    GLIA_TRY(glia_tensor_new(&out->inputs, GLIA_F32, GLIA_SHAPE(t->rows, columns), options->allocator, err));
+    if (csv->header) {
+        out->feature_names = glia__arena_alloc(&out->arena, (size_t)columns * sizeof(char *));
+        if (!out->feature_names)
+            return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+    }
+    for (int64_t c = 0; c < csv->columns; c++) {
+        if (c == t->label) continue;
+        float *x = (float *)out->inputs.data + at;
+        for (int64_t r = 0; r < t->rows; r++)
+            GLIA_TRY(read_number(csv, t, r, c, impute, &x[r * columns], err));
+        if (csv->header && !(out->feature_names[at] = glia__arena_strdup(&out->arena, csv->header[c])))
+            return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+        at++;
+    }
+    if (impute) impute_means(out->inputs.data, t->rows, columns);
+    return GLIA_OK;
+}
+
+/* Numbers by value, words by their letters, numbers first. */
+static int compare_labels(const void *a, const void *b) {
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    double p, q;
+    bool px = glia__parse_double(x, &p), qy = glia__parse_double(y, &q);
+    if (px && qy && p != q) return p < q ? -1 : 1;
+    if (px != qy) return px ? -1 : 1;
+    return strcmp(x, y);
+}
+
+/* Classes are the distinct labels, sorted. */
+static glia_status read_classes(glia_table *out, const glia_csv *csv, const table_columns *t,
+                                const glia_dataset_options *options, glia_error *err) {
+    enum { MOST_CLASSES = 100000 };
+    size_t bytes = (size_t)t->rows * sizeof(char *);
+    const char **labels = glia__alloc(options->allocator, bytes);
+    glia_status status =
+        labels ? glia_tensor_new(&out->targets, GLIA_I64, GLIA_SHAPE(t->rows), options->allocator, err)
+               : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+    for (int64_t r = 0; r < t->rows && status == GLIA_OK; r++) {
+        labels[r] = cell_at(csv, t, r, t->label);
+        if (glia__csv_missing(labels[r]))
+            status = cell_error(csv, t->first + r, t->label, "the label is missing", err);
+    }
+    int64_t classes = 0;
+    if (status == GLIA_OK) {
+        qsort(labels, (size_t)t->rows, sizeof *labels, compare_labels);
+        for (int64_t r = 0; r < t->rows; r++)
+            if (!r || strcmp(labels[r], labels[classes - 1]) != 0) labels[classes++] = labels[r];
+        if (classes > MOST_CLASSES)
+            status = glia_error_set(err, GLIA_BAD_DATA,
+                                    "%s: %lld different labels; is the target a number? (`target: values`)",
+                                    csv->path, (long long)classes);
+    }
+    if (status == GLIA_OK) {
+        out->classes = classes;
+        out->class_names = glia__arena_alloc(&out->arena, (size_t)classes * sizeof(char *));
+        for (int64_t k = 0; k < classes && out->class_names; k++)
+            out->class_names[k] = glia__arena_strdup(&out->arena, labels[k]);
+        if (!out->class_names || !out->class_names[classes - 1])
+            status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+    }
+    for (int64_t r = 0; r < t->rows && status == GLIA_OK; r++) {
+        const char *label = cell_at(csv, t, r, t->label);
+        const char **found = bsearch(&label, labels, (size_t)classes, sizeof *labels, compare_labels);
+        ((int64_t *)out->targets.data)[r] = found - labels;
+    }
+    glia__free(options->allocator, labels, bytes);
+    return status;
+}
+
+static glia_status read_values(glia_table *out, const glia_csv *csv, const table_columns *t,
+                               const glia_dataset_options *options, glia_error *err) {
+    GLIA_TRY(glia_tensor_new(&out->targets, GLIA_F32, GLIA_SHAPE(t->rows), options->allocator, err));
+    for (int64_t r = 0; r < t->rows; r++)
+        GLIA_TRY(read_number(csv, t, r, t->label, false, (float *)out->targets.data + r, err));
+    return GLIA_OK;
+}
+
+static glia_status read_table(glia_table *out, const glia_csv *csv, const glia_dataset_options *options,
+                              glia_error *err) {
+    table_columns t = {.first = csv->header != NULL};
+    t.rows = csv->rows - t.first;
+    if (options->limit > 0) t.rows = GLIA_MIN(t.rows, options->limit);
+    if (t.rows < 1) return glia_error_set(err, GLIA_BAD_DATA, "%s: the table is empty", csv->path);
+    GLIA_TRY(find_label(csv, options->label, &t.label, err));
+    GLIA_TRY(read_features(out, csv, &t, options, err));
+    if (t.label < 0) return GLIA_OK;
+    bool values = options->target && strcmp(options->target, "values") == 0;
+    return values ? read_values(out, csv, &t, options, err) : read_classes(out, csv, &t, options, err);
+}
+
+static glia_status read_csv(glia_table *out, const char *source, const glia_dataset_options *options,
+                            glia_error *err) {
+    glia_csv csv;
+    if (!*source) return glia_error_set(err, GLIA_INVALID_ARGUMENT, "expected csv:FILE, found no file");
+    GLIA_TRY(glia__csv_read(&csv, source, options->limit, options->allocator, err));
+    glia_status status = read_table(out, &csv, options, err);
+    glia__csv_free(&csv);
+    return status;
+}
+
+GLIA_READER(csv) = {.name = "csv",
+                    .doc = "a table of numbers with a target column, with or without a header",
+                    .example = "csv:iris.csv",
+                    .read = read_csv};
