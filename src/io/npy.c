@@ -114,8 +114,8 @@ static glia_status to_c_order(glia_tensor *t, const glia_allocator *allocator, g
 
 static glia_status read_stream(glia_tensor *out, glia_stream *stream, const char *path, char *header,
                                const glia_allocator *allocator, glia_error *err) {
-    size_t header_bytes;
-    glia_dtype dtype;
+    size_t header_bytes = 0;
+    glia_dtype dtype = GLIA_F32;
     glia_shape shape;
     void *data;
     GLIA_TRY(read_header(stream, path, header, &header_bytes, err));

@@ -157,7 +157,7 @@ static glia_status check_layers(const reading *r, const char *here) {
             bool more = la == lb && memcmp(a, b, la) == 0; /* one of them ends here */
             if (more) {
                 layer++;
-                a = a[la] ? a + la + 2 : "not there", b = b[lb] ? b + lb + 2 : "not there";
+                a = a[la] ? a + la + 2 : "missing", b = b[lb] ? b + lb + 2 : "missing";
                 la = strcspn(a, ";"), lb = strcspn(b, ";");
             }
             return glia_error_set(r->err, GLIA_BAD_SHAPE,

@@ -19,14 +19,15 @@ glia_status glia__check_data(const glia_model *model, const glia_dataset *data, 
     return glia__model_check_input(model, &info->input_shape, err);
 }
 
-glia_metrics *glia__metrics_for(const glia_model *model, const glia_target *target, int top_k) {
+glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, int top_k) {
     glia_shape shape = glia_value_shape(model->output);
     int64_t elems = 1;
     for (int i = 1; i < shape.rank; i++) elems *= shape.dim[i];
-    bool classes = target->kind == GLIA_TARGET_CLASS;
+    bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
+    bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
     glia_metrics *metrics =
         glia_metrics_new(classes ? elems : 0, classes ? 0 : elems, top_k, model->allocator);
-    if (metrics && glia__model_gives_probabilities(model)) glia__metrics_set_threshold(metrics, 0.5f);
+    if (metrics) glia__metrics_set_threshold(metrics, logits ? 0 : 0.5f);
     return metrics;
 }
 
@@ -81,7 +82,7 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
                               model->name);
     glia_target target = glia__target_of(glia_dataset_get_info(data));
     GLIA_TRY(glia__loss_head(&head, model, o->loss, &target, err));
-    *metrics = glia__metrics_for(model, &target, o->top_k);
+    *metrics = glia__metrics_for(model, head, o->top_k);
     if (!*metrics) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     glia_runner runner = {.model = model, .head = head, .threads = o->threads};
     glia_status status = glia__evaluate_data(&runner, data, batch_size, *metrics, o->on_batch, o->ctx, err);

@@ -9,8 +9,8 @@
  * it in messages: "training data". */
 GLIA_MUST_CHECK glia_status glia__check_data(const glia_model *model, const glia_dataset *data,
                                              const char *what, glia_error *err);
-/* Metrics that suit the model's output and these targets; NULL when out of memory. */
-glia_metrics *glia__metrics_for(const glia_model *model, const glia_target *target, int top_k);
+/* Metrics that suit the model's output, loss and targets; NULL when out of memory. */
+glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, int top_k);
 /* Adds every batch of `data` to `metrics`. `on_batch` may be NULL. */
 GLIA_MUST_CHECK glia_status glia__evaluate_data(glia_runner *runner, const glia_dataset *data,
                                                 int64_t batch_size, glia_metrics *metrics,

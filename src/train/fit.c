@@ -147,8 +147,8 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, err));
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
     f->batches = glia_loader_batches(f->loader);
-    f->running = glia__metrics_for(f->model, target, 0);
-    f->validation = glia__metrics_for(f->model, target, 0);
+    f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
+    f->validation = glia__metrics_for(f->model, f->trainer->runner.head, 0);
     f->good = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
     bool restores = f->o.early_stopping.patience > 0;
     if (restores) f->best = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
