@@ -180,7 +180,8 @@ static glia_status choose_kernel(glia_program *program, glia_planned_call *call,
                                .n_in = node->n_inputs,
                                .n_out = node->n_outputs,
                                .threads = program->options.threads,
-                               .training = program->options.training == GLIA_YES};
+                               .training = program->options.training == GLIA_YES,
+                               .allocator = program->allocator};
     if (program->options.reference != GLIA_YES)
         call->kernel = glia__kernel_choose(&query, program->trace ? stderr : NULL);
     if (call->kernel && call->kernel->init)

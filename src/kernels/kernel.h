@@ -15,6 +15,7 @@ typedef struct glia_kernel_query {
     int n_in, n_out;
     int threads; /* workers that the kernel may use inside one call */
     bool training;
+    const glia_allocator *allocator; /* of the program: what init allocates comes from here */
 } glia_kernel_query;
 
 typedef struct glia_kernel {
@@ -23,7 +24,8 @@ typedef struct glia_kernel {
     int priority;     /* higher is tried first; the comment beside it holds the figure that justifies it */
     bool own_threads; /* true: uses query->threads workers itself; false: the executor splits rows */
     bool (*supports)(const glia_kernel_query *query, const char **why_not);
-    /* Makes the state of one node of one program (NULL: stateless) and says how much workspace run needs. */
+    /* Makes the state of one node of one program (NULL: stateless) and says how much workspace one run needs
+     * (every worker's part of a split run has its own). *state and *workspace_bytes are zero before. */
     glia_status (*init)(const glia_kernel_query *query, void **state, size_t *workspace_bytes,
                         glia_error *err);
     /* Allocates nothing. May be called from one thread at a time for one state, unless own_threads is false.

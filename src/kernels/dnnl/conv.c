@@ -1,126 +1,137 @@
-/* conv.c: convolutions through oneDNN, in the layout that it likes best, reordered from and to plain arrays. */
-
+/* conv.c: oneDNN's convolutions: forward, and backward by data and by weights. */
 #include "glia/ops.h"
-#include "kernels/dnnl/dnnl_call.h"
+#include "kernels/dnnl/dnnl_api.h"
 #include "ops/window.h"
 
-/* Numbers and descriptors of one convolution. */
-typedef struct conv_desc {
-    dnnl_memory_desc_t x, w, b, y; /* layouts of oneDNN's choice */
-    dnnl_memory_desc_t plain_x, plain_w, plain_b, plain_y;
-    dnnl_dims_t strides, dilates, pad_begin, pad_end;
-} conv_desc;
-
+/* Zeros after the last element that a direction needs; begin + end make `out` come out right. */
 static int64_t pad_after(const glia_window *w) {
     int64_t reach = (w->size - 1) * w->dilation + 1;
     return GLIA_MAX(0, (w->out - 1) * w->stride + reach - w->in - w->pad);
 }
 
-static glia_status describe(conv_desc *d, const glia_type *x, const glia_type *w, const glia_type *y,
-                            const glia_conv2d_attrs *a, glia_error *err) {
-    const int64_t *xd = x->shape.dim, *wd = w->shape.dim;
-    int64_t g = a->groups, grouped[DNNL_MAX_NDIMS] = {g, wd[0] / g, wd[1], wd[2], wd[3]};
-    int w_rank = g > 1 ? 5 : 4;
-    const int64_t *w_dims = g > 1 ? grouped : wd;
-    glia_window windows[] = {
-        {.in = xd[2], .size = wd[2], .stride = a->strides[0], .dilation = a->dilation[0]},
-        {.in = xd[3], .size = wd[3], .stride = a->strides[1], .dilation = a->dilation[1]}};
-    for (int i = 0; i < 2; i++) {
-        GLIA_TRY(
-            glia__window_fit(&windows[i], a->padding, a->pads[i], a->pads[i + 2], "conv2d", "image", err));
-        d->strides[i] = windows[i].stride;
-        d->dilates[i] = windows[i].dilation - 1;
-        d->pad_begin[i] = windows[i].pad;
-        d->pad_end[i] = pad_after(&windows[i]);
+static glia_dnnl_array array_of(const glia_type *type) {
+    glia_dnnl_array array = {.rank = type->shape.rank, .any_layout = true};
+    for (int i = 0; i < array.rank; i++) array.dim[i] = type->shape.dim[i];
+    return array;
+}
+
+/* [O, C/groups, kh, kw] → [groups, O/groups, C/groups, kh, kw]: the same memory. */
+static glia_dnnl_array grouped(const glia_type *weights, int64_t groups) {
+    glia_dnnl_array array = array_of(weights);
+    if (groups == 1) return array;
+    array.rank = 5;
+    array.dim[0] = groups;
+    array.dim[1] = weights->shape.dim[0] / groups;
+    for (int i = 1; i < 4; i++) array.dim[i + 1] = weights->shape.dim[i];
+    return array;
+}
+
+/* The same for all three directions: x, w and y are the types of the forward convolution. */
+static bool convolution_spec(const glia_kernel_query *query, glia_dnnl_kind kind, const glia_type *x,
+                             const glia_type *w, const glia_type *bias, const glia_type *y,
+                             glia_dnnl_spec *spec, const char **why_not) {
+    const glia_conv2d_attrs *a = query->attrs;
+    if (!glia__dnnl_takes_types(query, why_not)) return false;
+    *spec = (glia_dnnl_spec){.kind = kind, .threads = query->threads};
+    for (int d = 0; d < 2; d++) {
+        glia_window window = {.in = x->shape.dim[2 + d],
+                              .size = w->shape.dim[2 + d],
+                              .stride = a->strides[d],
+                              .dilation = a->dilation[d]};
+        *why_not = "the window does not fit"; /* cannot be: inference fitted it */
+        if (glia__window_fit(&window, a->padding, a->pads[d], a->pads[d + 2], "conv2d", "image", NULL) !=
+            GLIA_OK)
+            return false;
+        spec->strides[d] = window.stride;
+        spec->dilation[d] = window.dilation;
+        spec->pads[d] = window.pad;
+        spec->pads[d + 2] = pad_after(&window);
     }
-    GLIA_TRY(glia__dnnl_plain(&d->plain_x, 4, xd, NULL, err));
-    GLIA_TRY(glia__dnnl_plain(&d->plain_w, w_rank, w_dims, NULL, err));
-    GLIA_TRY(glia__dnnl_plain(&d->plain_b, 1, wd, NULL, err));
-    GLIA_TRY(glia__dnnl_plain(&d->plain_y, 4, y->shape.dim, NULL, err));
-    GLIA_TRY(glia__dnnl_any(&d->x, 4, xd, err));
-    GLIA_TRY(glia__dnnl_any(&d->w, w_rank, w_dims, err));
-    GLIA_TRY(glia__dnnl_any(&d->b, 1, wd, err));
-    return glia__dnnl_any(&d->y, 4, y->shape.dim, err);
+    spec->arrays[GLIA_DNNL_SRC] = array_of(x);
+    spec->arrays[GLIA_DNNL_WEIGHTS] = grouped(w, a->groups);
+    spec->arrays[GLIA_DNNL_DST] = array_of(y);
+    if (bias && bias->shape.rank >= 0) spec->arrays[GLIA_DNNL_BIAS] = array_of(bias);
+    return true;
 }
 
-static glia_status forward_desc(dnnl_convolution_desc_t *out, const conv_desc *d, bool bias, bool training,
-                                glia_error *err) {
-    return glia__dnnl_check(dnnl_dilated_convolution_forward_desc_init(
-                                out, training ? dnnl_forward_training : dnnl_forward_inference,
-                                dnnl_convolution_direct, &d->x, &d->w, bias ? &d->b : NULL, &d->y, d->strides,
-                                d->dilates, d->pad_begin, d->pad_end),
-                            "describing a convolution", err);
+/* --- forward: x, w, bias → y ----------------------------------------------------------------------------- */
+
+static bool forward_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+    return convolution_spec(q, GLIA_DNNL_CONVOLUTION, &q->in[0], &q->in[1], q->n_in > 2 ? &q->in[2] : NULL,
+                            &q->out[0], spec, why_not);
 }
 
-static glia_status forward_init(const glia_kernel_query *q, void **state, size_t *workspace,
-                                glia_error *err) {
-    conv_desc d;
-    dnnl_convolution_desc_t forward;
-    bool bias = q->n_in > 2 && q->in[2].shape.rank > 0;
-    GLIA_TRY(describe(&d, &q->in[0], &q->in[1], &q->out[0], q->attrs, err));
-    GLIA_TRY(forward_desc(&forward, &d, bias, q->training, err));
-    glia_dnnl_argument arguments[] = {{DNNL_ARG_SRC, false, 0, d.plain_x},
-                                      {DNNL_ARG_WEIGHTS, false, 1, d.plain_w},
-                                      {DNNL_ARG_DST, true, 0, d.plain_y},
-                                      {DNNL_ARG_BIAS, false, 2, d.plain_b}};
-    return glia__dnnl_new(state, workspace, &forward, NULL, arguments, bias ? 4 : 3, q->threads, err);
+GLIA_DNNL_PLANNING(forward)
+
+static glia_status forward_run(void *state, const glia_call *c) {
+    void *data[GLIA_DNNL_ROLES] = {[GLIA_DNNL_SRC] = c->in[0].data,
+                                   [GLIA_DNNL_WEIGHTS] = c->in[1].data,
+                                   [GLIA_DNNL_BIAS] = c->n_in > 2 ? c->in[2].data : NULL,
+                                   [GLIA_DNNL_DST] = c->out[0].data};
+    return glia__dnnl_run(state, data, c->workspace, c->err);
 }
 
-static glia_status backward_data_init(const glia_kernel_query *q, void **state, size_t *workspace,
-                                      glia_error *err) {
-    conv_desc d;
-    dnnl_convolution_desc_t forward, backward;
-    GLIA_TRY(describe(&d, &q->out[0], &q->in[0], &q->in[1], q->attrs, err));
-    GLIA_TRY(forward_desc(&forward, &d, false, true, err));
-    GLIA_TRY(glia__dnnl_check(
-        dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &d.x, &d.w, &d.y,
-                                                         d.strides, d.dilates, d.pad_begin, d.pad_end),
-        "describing a convolution's data gradient", err));
-    glia_dnnl_argument arguments[] = {{DNNL_ARG_WEIGHTS, false, 0, d.plain_w},
-                                      {DNNL_ARG_DIFF_DST, false, 1, d.plain_y},
-                                      {DNNL_ARG_DIFF_SRC, true, 0, d.plain_x}};
-    return glia__dnnl_new(state, workspace, &backward, &forward, arguments, 3, q->threads, err);
+GLIA_KERNEL(dnnl_conv2d) = {
+    .name = "dnnl_conv2d",
+    .op = "conv2d",
+    .priority = 50,
+    .own_threads = true,
+    .supports = forward_supports,
+    .init = forward_init,
+    .run = forward_run,
+    .fini = glia__dnnl_free,
+};
+
+/* --- backward by data: w, dy, (x) → dx ------------------------------------------------------------------- */
+
+static bool backward_data_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+    return convolution_spec(q, GLIA_DNNL_CONVOLUTION_BACKWARD_DATA, &q->in[2], &q->in[0], NULL, &q->in[1],
+                            spec, why_not);
 }
 
-static glia_status backward_weights_init(const glia_kernel_query *q, void **state, size_t *workspace,
-                                         glia_error *err) {
-    conv_desc d;
-    dnnl_convolution_desc_t forward, backward;
-    GLIA_TRY(describe(&d, &q->in[0], &q->out[0], &q->in[1], q->attrs, err));
-    GLIA_TRY(forward_desc(&forward, &d, false, true, err));
-    GLIA_TRY(glia__dnnl_check(dnnl_dilated_convolution_backward_weights_desc_init(
-                                  &backward, dnnl_convolution_direct, &d.x, &d.w, NULL, &d.y, d.strides,
-                                  d.dilates, d.pad_begin, d.pad_end),
-                              "describing a convolution's weight gradient", err));
-    glia_dnnl_argument arguments[] = {{DNNL_ARG_SRC, false, 0, d.plain_x},
-                                      {DNNL_ARG_DIFF_DST, false, 1, d.plain_y},
-                                      {DNNL_ARG_DIFF_WEIGHTS, true, 0, d.plain_w}};
-    return glia__dnnl_new(state, workspace, &backward, &forward, arguments, 3, q->threads, err);
+GLIA_DNNL_PLANNING(backward_data)
+
+static glia_status backward_data_run(void *state, const glia_call *c) {
+    void *data[GLIA_DNNL_ROLES] = {[GLIA_DNNL_SRC] = c->out[0].data,
+                                   [GLIA_DNNL_WEIGHTS] = c->in[0].data,
+                                   [GLIA_DNNL_DST] = c->in[1].data};
+    return glia__dnnl_run(state, data, c->workspace, c->err);
 }
 
-GLIA_KERNEL(dnnl_conv2d) = {.name = "dnnl_conv2d",
-                            .op = "conv2d",
-                            .priority = 50,
-                            .own_threads = true,
-                            .supports = glia__dnnl_supports,
-                            .init = forward_init,
-                            .run = glia__dnnl_run,
-                            .fini = glia__dnnl_fini};
+GLIA_KERNEL(dnnl_conv2d_backward_data) = {
+    .name = "dnnl_conv2d_backward_data",
+    .op = "conv2d_backward_data",
+    .priority = 50,
+    .own_threads = true,
+    .supports = backward_data_supports,
+    .init = backward_data_init,
+    .run = backward_data_run,
+    .fini = glia__dnnl_free,
+};
 
-GLIA_KERNEL(dnnl_conv2d_backward_data) = {.name = "dnnl_conv2d_backward_data",
-                                          .op = "conv2d_backward_data",
-                                          .priority = 50,
-                                          .own_threads = true,
-                                          .supports = glia__dnnl_supports,
-                                          .init = backward_data_init,
-                                          .run = glia__dnnl_run,
-                                          .fini = glia__dnnl_fini};
+/* --- backward by weights: x, dy, (w) → dw ---------------------------------------------------------------- */
 
-GLIA_KERNEL(dnnl_conv2d_backward_weights) = {.name = "dnnl_conv2d_backward_weights",
-                                             .op = "conv2d_backward_weights",
-                                             .priority = 50,
-                                             .own_threads = true,
-                                             .supports = glia__dnnl_supports,
-                                             .init = backward_weights_init,
-                                             .run = glia__dnnl_run,
-                                             .fini = glia__dnnl_fini};
+static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+    return convolution_spec(q, GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS, &q->in[0], &q->in[2], NULL, &q->in[1],
+                            spec, why_not);
+}
+
+GLIA_DNNL_PLANNING(backward_weights)
+
+static glia_status backward_weights_run(void *state, const glia_call *c) {
+    void *data[GLIA_DNNL_ROLES] = {[GLIA_DNNL_SRC] = c->in[0].data,
+                                   [GLIA_DNNL_WEIGHTS] = c->out[0].data,
+                                   [GLIA_DNNL_DST] = c->in[1].data};
+    return glia__dnnl_run(state, data, c->workspace, c->err);
+}
+
+GLIA_KERNEL(dnnl_conv2d_backward_weights) = {
+    .name = "dnnl_conv2d_backward_weights",
+    .op = "conv2d_backward_weights",
+    .priority = 50,
+    .own_threads = true,
+    .supports = backward_weights_supports,
+    .init = backward_weights_init,
+    .run = backward_weights_run,
+    .fini = glia__dnnl_free,
+};

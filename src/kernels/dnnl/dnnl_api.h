@@ -1,0 +1,72 @@
+/* dnnl_api.h: the few primitives of oneDNN that Glia's kernels use, in Glia's words. dnnl_api.c is the only file that
+ * speaks to oneDNN, because its C API differs between major versions. f32 only. */
+#ifndef GLIA_DNNL_API_H
+#define GLIA_DNNL_API_H
+
+#include "kernels/kernel.h"
+
+typedef struct glia_dnnl glia_dnnl; /* one primitive with the reorders around it */
+
+typedef enum glia_dnnl_kind {
+    GLIA_DNNL_CONVOLUTION,                  /* src, weights, bias → dst */
+    GLIA_DNNL_CONVOLUTION_BACKWARD_DATA,    /* dst, weights → src */
+    GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS, /* dst, src → weights */
+    GLIA_DNNL_MATMUL,                       /* src, weights, bias → dst */
+    GLIA_DNNL_KINDS
+} glia_dnnl_kind;
+
+typedef enum glia_dnnl_role {
+    GLIA_DNNL_SRC,
+    GLIA_DNNL_WEIGHTS,
+    GLIA_DNNL_BIAS,
+    GLIA_DNNL_DST,
+    GLIA_DNNL_ROLES
+} glia_dnnl_role;
+
+enum { GLIA_DNNL_MAX_RANK = GLIA_MAX_RANK + 1 }; /* grouped weights have one more */
+
+/* An f32 array as it lies in the graph's memory: C order, but the last two dimensions may be seen transposed. */
+typedef struct glia_dnnl_array {
+    int rank; /* 0: absent */
+    int64_t dim[GLIA_DNNL_MAX_RANK];
+    bool transposed;
+    bool any_layout; /* the primitive may choose another layout; the array is then reordered to or from it */
+} glia_dnnl_array;
+
+typedef struct glia_dnnl_spec {
+    glia_dnnl_kind kind;
+    glia_dnnl_array arrays[GLIA_DNNL_ROLES];
+    int64_t strides[2], dilation[2], pads[4]; /* convolutions: height, width; top, left, bottom, right */
+    int threads;
+} glia_dnnl_spec;
+
+/* Whether oneDNN has more than its reference for this; else says why not. */
+bool glia__dnnl_offers(const glia_dnnl_spec *spec, const char **why_not);
+/* Makes the primitive; `workspace_bytes` is what run needs for reordered arrays and oneDNN's scratchpad. */
+glia_status glia__dnnl_new(glia_dnnl **out, const glia_dnnl_spec *spec, const glia_allocator *allocator,
+                           size_t *workspace_bytes, glia_error *err);
+/* Computes; `data` has the address of each array by role (NULL: absent). */
+glia_status glia__dnnl_run(glia_dnnl *primitive, void *const data[GLIA_DNNL_ROLES], void *workspace,
+                           glia_error *err);
+void glia__dnnl_free(void *primitive); /* NULL allowed */
+
+/* What all kernels of this folder decline: other dtypes than f32, arrays without elements. */
+bool glia__dnnl_takes_types(const glia_kernel_query *query, const char **why_not);
+
+/* Makes PREFIX_supports and PREFIX_init of a kernel from its PREFIX_spec, which turns a query to a spec or says why it
+ * cannot. */
+#define GLIA_DNNL_PLANNING(prefix)                                                                          \
+    static bool prefix##_supports(const glia_kernel_query *query, const char **why_not) {                   \
+        glia_dnnl_spec spec;                                                                                \
+        return prefix##_spec(query, &spec, why_not) && glia__dnnl_offers(&spec, why_not);                   \
+    }                                                                                                       \
+    static glia_status prefix##_init(const glia_kernel_query *query, void **state, size_t *workspace_bytes, \
+                                     glia_error *err) {                                                     \
+        glia_dnnl_spec spec;                                                                                \
+        const char *why_not = NULL;                                                                         \
+        if (!prefix##_spec(query, &spec, &why_not))                                                         \
+            return glia_error_set(err, GLIA_UNSUPPORTED, "%s: oneDNN: %s", query->op->name, why_not);       \
+        return glia__dnnl_new((glia_dnnl **)state, &spec, query->allocator, workspace_bytes, err);          \
+    }
+
+#endif
