@@ -68,6 +68,9 @@ static bool infer(glia_graph *graph, const glia_op *op, glia_value *const *input
     glia_error err = {0};
     glia_status status = glia__fields_check(op->attrs, attrs, &err);
     if (status == GLIA_OK) status = op->infer(in, count, attrs, out, &err);
+    for (int o = 0; o < (op->n_outputs ? op->n_outputs : 1) && status == GLIA_OK; o++)
+        if (glia__shape_is_absurd(&out[o].shape))
+            status = glia_error_set(&err, GLIA_BAD_SHAPE, "the result has too many elements");
     if (status == GLIA_OK) return true;
     bool prefixed = strncmp(err.message, op->name, strlen(op->name)) == 0;
     glia_graph_fail(graph, status, NULL, "%s%s%s", prefixed ? "" : op->name, prefixed ? "" : ": ",

@@ -85,6 +85,14 @@ bool glia__graph_add_node(glia_graph *graph, glia_node *node) {
     return true;
 }
 
+bool glia__shape_is_absurd(const glia_shape *shape) {
+    glia_shape known = *shape;
+    for (int i = 0; i < known.rank; i++)
+        if (known.dim[i] <= 0) known.dim[i] = 1;
+    int64_t elems = glia_shape_elems(&known);
+    return elems < 0 || elems > INT64_MAX / 1024;
+}
+
 static glia_value *add_source(glia_graph *graph, glia_value_kind kind, const char *name, glia_dtype dtype,
                               glia_shape shape) {
     if (!graph || graph->error.status != GLIA_OK) return NULL;
@@ -96,6 +104,8 @@ static glia_value *add_source(glia_graph *graph, glia_value_kind kind, const cha
             return glia_graph_fail(graph, GLIA_BAD_SHAPE, name,
                                    "dimension %d of '%s' is %lld; expected 0 or more", i, name,
                                    (long long)shape.dim[i]);
+    if (glia__shape_is_absurd(&shape))
+        return glia_graph_fail(graph, GLIA_BAD_SHAPE, name, "'%s' has too many elements", name);
     if (kind != GLIA_VALUE_CONST)
         for (size_t i = 0; i < graph->n_values; i++)
             if (!graph->values[i]->node && strcmp(graph->values[i]->name, name) == 0)

@@ -44,6 +44,8 @@ void glia__graph_mark(const glia_graph *graph, glia_value *const *outputs, int c
 /* Append to the graph's arrays and set ids; false when out of memory. */
 bool glia__graph_add_value(glia_graph *graph, glia_value *value);
 bool glia__graph_add_node(glia_graph *graph, glia_node *node);
+/* More elements than any memory holds, whatever its symbols become: products of dimensions would overflow. */
+bool glia__shape_is_absurd(const glia_shape *shape);
 /* The first graph found among `inputs`, or NULL. */
 glia_graph *glia__graph_of(glia_value *const *inputs, int count);
 
