@@ -3,7 +3,7 @@ PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 JOBS         ?= $(shell nproc)
 
-.PHONY: all help setup demo test lint format asan tsan nodeps fuzz bench install clean
+.PHONY: all help setup demo test lint format asan tsan ref nodeps fuzz bench install clean
 
 all: build/release/build.ninja ## build the library and the program (release)
 	@ninja -C build/release -j $(JOBS)
@@ -28,9 +28,12 @@ format: ## clang-format every source
 	@tools/setup.sh lint
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
-asan tsan nodeps: setup ## the tests under address+undefined or thread sanitizers, or without any optional library
+asan tsan ref: setup ## the tests under address+undefined or thread sanitizers, or without oneDNN
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
 	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS)
+
+nodeps: setup ## build without any optional library
+	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS
 	@tools/setup.sh fuzz

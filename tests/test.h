@@ -17,7 +17,7 @@
 
 static int test_failures, test_checks;
 
-#define TEST(name) static void test_##name(void)
+#define TEST(name) __attribute__((unused)) static void test_##name(void)
 #define CHECK(cond)                                                   \
     do {                                                              \
         test_checks++;                                                \
