@@ -3,11 +3,13 @@
 #include "test.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/file.h"
+#include "failing_allocator.h"
 #include "toy.h"
 
 enum { EPOCHS = 6, BATCH = 16, COUNT = 90, BATCHES = 6 };
@@ -246,6 +248,61 @@ TEST(unwritable) {
     glia_dataset_free(data.data);
 }
 
+/* No file may grow beyond `bytes`: what a full disk does to a writer. 0: no limit. */
+static void limit_files(rlim_t bytes) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes ? bytes : limit.rlim_max;
+    signal(SIGXFSZ, bytes ? SIG_IGN : SIG_DFL);
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static int fill_disk(void *ctx, const glia_epoch *epoch) {
+    (void)ctx;
+    if (epoch->epoch == 2) limit_files(400);
+    return 0;
+}
+
+/* The disk is full after the second epoch: the training ends with an error, and what was saved is whole. */
+TEST(full_disk) {
+    glia_error err = {0};
+    toy data;
+    toy_open(&data, COUNT, 1, false);
+    glia_model *m = toy_model(TOY_CLASSES, NULL), *whole = toy_model(TOY_CLASSES, NULL);
+    glia_status status =
+        glia_fit(m, data.data, .epochs = 4, .run_dir = "ck_full", .on_epoch = fill_disk, .error = &err);
+    limit_files(0);
+    CHECK_STR(glia_status_name(status), "IO");
+    CHECK(*err.message);
+    glia_error_clear(&err);
+    CHECK_OK(glia_fit(m, data.data, .epochs = 4, .run_dir = "ck_full", .resume = GLIA_YES, .error = &err),
+             &err);
+    CHECK_OK(glia_fit(whole, data.data, .epochs = 4, .error = &err), &err);
+    CHECK(toy_same_weights(m, whole));
+    remove_run("ck_full");
+    glia_model_free(m);
+    glia_model_free(whole);
+    glia_dataset_free(data.data);
+}
+
+TEST(out_of_memory) {
+    toy data;
+    toy_open(&data, 12, 1, false);
+    FOR_EACH_FAILURE(memory) {
+        glia_error err = {0};
+        glia_model *m = toy_model(TOY_CLASSES, &memory.allocator);
+        glia_status status = glia_model_status(m, &err);
+        for (int i = 0; i < 2 && status == GLIA_OK; i++)
+            status =
+                glia_fit(m, data.data, .epochs = 1 + i, .run_dir = "ck_memory", .threads = 1,
+                         .resume = i ? GLIA_YES : GLIA_NO, .early_stopping = {.patience = 9}, .error = &err);
+        CHECK_FAILED_ONCE(memory, status);
+        glia_model_free(m);
+    }
+    remove_run("ck_memory");
+    glia_dataset_free(data.data);
+}
+
 /* A new training in a used folder leaves nothing of the old one. */
 TEST(starting_anew) {
     glia_error err = {0};
@@ -283,5 +340,5 @@ TEST(not_finite_names_the_checkpoint) {
 }
 
 TEST_MAIN(TEST_ENTRY(run_directory), TEST_ENTRY(resume_is_bit_exact), TEST_ENTRY(kill_and_resume),
-          TEST_ENTRY(refused), TEST_ENTRY(unwritable), TEST_ENTRY(starting_anew),
-          TEST_ENTRY(not_finite_names_the_checkpoint))
+          TEST_ENTRY(refused), TEST_ENTRY(unwritable), TEST_ENTRY(full_disk), TEST_ENTRY(out_of_memory),
+          TEST_ENTRY(starting_anew), TEST_ENTRY(not_finite_names_the_checkpoint))

@@ -35,8 +35,8 @@ GLIA_API glia_value *glia_input_with(glia_model *model, const char *name, glia_i
 
 /* --- layers -------------------------------------------------------------------------------------------- */
 /* Weights are initialised by name: "glorot_uniform" (default), "glorot_normal", "he_uniform", "he_normal",
- * "lecun_uniform", "lecun_normal", "uniform", "normal", "zeros", "ones", or "constant:0.1", "uniform:0.05".
- */
+ * "lecun_uniform", "lecun_normal", "uniform", "normal", "truncated_normal", "zeros", "ones", or "constant:0.1",
+ * "uniform:0.05". The scaling normal ones are truncated at two deviations, as in Keras. */
 
 typedef struct glia_dense_options {
     int reserved_;
@@ -109,15 +109,16 @@ GLIA_API glia_value *glia_add(glia_value *a, glia_value *b);
 GLIA_API glia_value *glia_multiply(glia_value *a, glia_value *b);
 GLIA_API glia_value *glia_concat(glia_value *const *values, int count, int axis);
 
-/* Adds a layer by its name in a model file, with options as text ("filters=32 kernel=3"); the generic builder
- * under the model file. */
+/* Adds a layer by its name in a model file ("conv2d", or an activation: "relu"), with options as text ("filters=32
+ * kernel=3"; where a layer has a main option, "10" is enough for dense). `name` NULL: chosen. */
 GLIA_API glia_value *glia_layer(glia_model *model, const char *kind, const char *name,
                                 glia_value *const *inputs, int count, const char *options);
 
 /* --- parameters ------------------------------------------------------------------------------------------
  */
 
-/* A parameter of layer `scope` of the graph, with its initialiser; for layers written by hand. */
+/* A parameter, named with the graph's scope before `name` ("block.weight"), f32, with its initialiser; for layers
+ * written by hand. */
 GLIA_API glia_value *glia_model_param(glia_model *model, const char *name, glia_shape shape,
                                       const char *initializer, int64_t fan_in, int64_t fan_out);
 /* Allocates (one contiguous block) and initialises every parameter from `seed`. Called by fit when needed. A

@@ -84,7 +84,8 @@ GLIA_API void glia_metrics_free(glia_metrics *metrics);
 /* --- training by hand
  * ---------------------------------------------------------------------------------------- */
 
-/* A model, a loss and an optimiser, planned for batches: the loop visible. Free with glia_trainer_free. */
+/* A model, a loss and an optimiser, planned for batches: the loop visible. Each batch size is planned once. The model
+ * must outlive the trainer. Free with glia_trainer_free. */
 typedef struct glia_trainer glia_trainer;
 
 /* What callbacks get. */
@@ -113,16 +114,24 @@ typedef struct glia_fit_options {
     glia_bool shuffle;              /* default yes */
     uint64_t seed;                  /* of initialisation, shuffling and dropout; default 0 */
     int threads;                    /* default every core */
-    const glia_dataset *validation; /* evaluated after every `validate_every` epochs */
+    const glia_dataset *validation; /* evaluated after every `validate_every` epochs and the last */
     int64_t validate_every;         /* default 1 */
     struct {
-        int64_t patience;    /* stop after so many validations without improvement; default 0: never */
-        double min_delta;    /* how much counts as improvement */
-        const char *monitor; /* "val_loss" (default), "val_accuracy", "val_f1" */
-    } early_stopping;        /* also: the best weights are restored at the end */
-    const char *run_dir;     /* checkpoints (last.safetensors, best.safetensors), metrics.jsonl; NULL: none */
-    glia_bool resume;        /* continue from run_dir/last.safetensors; default no */
-    bool progress;           /* a progress bar (terminal) or a line an epoch on stderr */
+        int64_t patience; /* stop after so many validations without improvement; default 0: never */
+        double min_delta; /* how much counts as improvement */
+        /* What says which epoch is best: "val_loss" (default), "val_accuracy", "val_f1". Without validation
+         * data, the training figure of that name (no f1). */
+        const char *monitor;
+    } early_stopping; /* with patience, the model has the weights of the best epoch at the end */
+    /* Folder (made when absent) for last.safetensors (all that a resumed training needs, written before the first
+     * epoch, after every one, and on a stop), best.safetensors (weights) and metrics.jsonl (a line an epoch). What
+     * another training left there under these names is replaced. NULL: none. */
+    const char *run_dir;
+    /* Continue from run_dir/last.safetensors; default no. Interrupted and resumed gives the same bits as
+     * uninterrupted. Model, loss, optimiser, seed, batch size, shuffling and the number of examples must be as they
+     * were; the learning rate, epochs and validation may differ. */
+    glia_bool resume;
+    bool progress;                     /* a progress bar (terminal) or a line an epoch on stderr */
     const volatile sig_atomic_t *stop; /* becomes non-zero (a signal handler): save and stop */
     /* Called after every epoch with its figures; non-zero stops the training. */
     int (*on_epoch)(void *ctx, const glia_epoch *epoch);
@@ -140,7 +149,8 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_new(glia_trainer **out, glia_m
 GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_forward(glia_trainer *trainer, const float *inputs,
                                                           const void *targets, int64_t count, double *loss,
                                                           glia_error *err);
-/* Forward and backward: the gradients of the mean loss by every parameter. Planned as one program. */
+/* Forward and backward: the gradients of the mean loss by every parameter. Planned as one program. GLIA_NOT_FINITE,
+ * naming the step and the first bad node, when loss or gradient is NaN or infinite. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_backward(glia_trainer *trainer, const float *inputs,
                                                            const void *targets, int64_t count, double *loss,
                                                            glia_error *err);
@@ -153,7 +163,11 @@ GLIA_API void glia_trainer_free(glia_trainer *trainer);
 /* --- the loop
  * ------------------------------------------------------------------------------------------------ */
 
-/* Trains `model` on `train`. On any failure the model keeps its last good weights. */
+/* Trains `model` on `train`. Weights that are there already (loaded, or of an earlier fit) are trained on; else they
+ * are initialised from the seed. A step that makes NaN or infinity gives GLIA_NOT_FINITE: the message names step and
+ * node, and the model has the weights of the last complete epoch again. After other failures (a full disk, …) it has
+ * those of the last step. A loss that does not suit the last layer (softmax before logits) is a warning to the
+ * logger. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_fit_with(glia_model *model, const glia_dataset *train,
                                                    glia_fit_options options);
 #define glia_fit(model, train, ...) glia_fit_with(model, train, GLIA_OPTIONS(glia_fit_options, __VA_ARGS__))
