@@ -65,6 +65,7 @@ void glia__progress_batch(void *ctx, const glia_progress *p) {
     glia_progress_bar *bar = ctx;
     double time = now();
     if (!bar->terminal) return;
+    bar->batches = p->batches;
     if (p->epoch != bar->epoch) {
         bar->epoch = p->epoch;
         bar->start = time;
@@ -87,10 +88,12 @@ void glia__progress_batch(void *ctx, const glia_progress *p) {
 int glia__progress_epoch(void *ctx, const glia_epoch *e) {
     glia_progress_bar *bar = ctx;
     FILE *out = bar->out;
-    if (bar->terminal)
+    if (bar->terminal) {
         draw_bar(out, e->epoch, e->epochs, 1);
-    else
+        fprintf(out, " %lld/%lld", (long long)bar->batches, (long long)bar->batches);
+    } else {
         fprintf(out, "epoch %*lld/%lld", digits(e->epochs), (long long)e->epoch, (long long)e->epochs);
+    }
     draw_figures(out, e->examples_per_second, e->loss, e->accuracy);
     if (e->validated) {
         const glia_report *v = &e->validation;

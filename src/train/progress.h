@@ -12,7 +12,7 @@ typedef struct glia_progress_bar {
     bool drawn;    /* an unfinished line is on the screen */
     double last;   /* seconds: when it was last drawn */
     double start;  /* of the epoch */
-    int64_t epoch;
+    int64_t epoch, batches;
 } glia_progress_bar;
 
 /* For stderr, a terminal or not. */
