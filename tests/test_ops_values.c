@@ -5,6 +5,7 @@
 
 #include "glia/ops.h"
 #include "glia/program.h"
+#include "graph/op.h"
 
 /* --- helpers ---------------------------------------------------------------------------------------------- */
 
@@ -449,6 +450,48 @@ TEST(cast) {
     glia_graph_free(g);
 }
 
+/* What the C exporter is to print: C99 with <tgmath.h>, not what macros made of it. */
+TEST(expressions_are_plain) {
+    for (size_t i = 0; i < glia__ops_count; i++) {
+        const char *text = glia__ops[i]->c_expr;
+        if (text && (strstr(text, "__") || strstr(text, "_Generic")))
+            printf("%s: \"%s\"\n", glia__ops[i]->name, text), test_failures++;
+        test_checks++;
+    }
+    CHECK_STR(glia__op_find("silu_backward")->c_expr, "x / (1 + exp(-y)) * (1 + y / (1 + exp(y)))");
+}
+
+/* Floats against the C library's doubles, over the whole range: see mathf.h. */
+TEST(float_functions) {
+    static const struct {
+        const char *op;
+        double (*exact)(double);
+    } functions[] = {{"exp", exp}, {"expm1", expm1}, {"log1p", log1p}, {"tanh", tanh}};
+    enum { STEP = 65521, N = (int)(0x100000000 / STEP) };
+    float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    for (uint32_t i = 0; i < N; i++) memcpy(&x[i], &(uint32_t){i * STEP}, sizeof *x);
+    for (size_t f = 0; f < 4; f++) {
+        glia_view in = {x, GLIA_F32, D(N)}, out = {y, GLIA_F32, D(N)};
+        glia_call call = {.in = &in, .out = &out, .n_in = 1, .n_out = 1};
+        CHECK(glia__op_find(functions[f].op)->ref(&call) == GLIA_OK);
+        double worst = 0;
+        int differ = 0; /* in being NaN or infinite */
+        for (int i = 0; i < N; i++) {
+            const double exact = functions[f].exact((double)x[i]);
+            const float rounded = (float)exact;
+            differ += isnan(rounded) != isnan(y[i]) || isinf(rounded) != isinf(y[i]);
+            if (!isfinite(rounded) || !isfinite(y[i])) continue;
+            const double ulp = fmax(fabs(rounded) - nextafterf(fabsf(rounded), 0), 0x1p-149);
+            worst = fmax(worst, fabs((double)y[i] - exact) / ulp);
+        }
+        CHECK_INT(differ, 0);
+        CHECK(worst < 3);
+        if (!(worst < 3)) printf("  %s: %.2f units in the last place\n", functions[f].op, worst);
+    }
+    free(x);
+    free(y);
+}
+
 /* Mistakes of a caller are told with both shapes or dtypes; NULL goes through. */
 TEST(mistakes) {
     glia_error err = {0};
@@ -476,4 +519,4 @@ TEST_MAIN(TEST_ENTRY(unary), TEST_ENTRY(activations), TEST_ENTRY(activation_slop
           TEST_ENTRY(binary_gradients), TEST_ENTRY(symbolic_batch), TEST_ENTRY(comparisons_and_choice),
           TEST_ENTRY(reductions), TEST_ENTRY(reduction_gradients), TEST_ENTRY(sums_are_accurate),
           TEST_ENTRY(reductions_of_many_sizes), TEST_ENTRY(softmax), TEST_ENTRY(dropout), TEST_ENTRY(cast),
-          TEST_ENTRY(mistakes))
+          TEST_ENTRY(expressions_are_plain), TEST_ENTRY(float_functions), TEST_ENTRY(mistakes))

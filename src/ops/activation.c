@@ -48,8 +48,7 @@ GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
 /* An op whose gradient is op_backward(dy, kept) with the same attributes; `kept` is x or y. */
-#define ACTIVATION_OP(op, kept, expr, locals, ...)           \
-    GLIA_EXPR_REF1(op, expr, locals)                         \
+#define ACTIVATION_BLOCK(op, kept, text, ...)                \
     static void op##_grad(glia_gradient *g) {                \
         g->dx[0] = backward(#op "_backward", g, g->kept[0]); \
     }                                                        \
@@ -60,34 +59,41 @@ GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
                    .infer = glia__infer_same,                \
                    .grad = op##_grad,                        \
                    .ref = op##_ref,                          \
-                   .c_expr = #expr,                          \
+                   .c_expr = text,                           \
                    __VA_ARGS__}
+#define ACTIVATION_OP(op, kept, expr, locals, ...) \
+    GLIA_EXPR_REF1(op, expr, locals)               \
+    ACTIVATION_BLOCK(op, kept, #expr, __VA_ARGS__)
 
-#define BACKWARD_BLOCK(op, expr, locals, grad_rule, more_traits, ...) \
-    GLIA_EXPR_REF2(op, expr, locals)                                  \
-    GLIA_OP(op) = {.name = #op,                                       \
-                   .version = 1,                                      \
-                   .min_inputs = 2,                                   \
-                   .max_inputs = 2,                                   \
-                   .traits = BACKWARD | (more_traits),                \
-                   .infer = infer_backward,                           \
-                   .grad = grad_rule,                                 \
-                   .ref = op##_ref,                                   \
-                   .c_expr = #expr,                                   \
+#define BACKWARD_BLOCK(op, text, more_traits, ...)     \
+    GLIA_OP(op) = {.name = #op,                        \
+                   .version = 1,                       \
+                   .min_inputs = 2,                    \
+                   .max_inputs = 2,                    \
+                   .traits = BACKWARD | (more_traits), \
+                   .infer = infer_backward,            \
+                   .ref = op##_ref,                    \
+                   .c_expr = text,                     \
                    __VA_ARGS__}
-/* The gradient of a backward op: linear in dy, hence the same op again; `second` is the one of what was kept.
- */
+/* The gradient of a backward op: linear in dy, hence the same op again; `second` is the one of what was kept. */
 #define BACKWARD_OP(op, expr, second, locals, ...)                  \
+    GLIA_EXPR_REF2(op, expr, locals)                                \
     static void op##_grad(glia_gradient *g) {                       \
         glia_value *ddx = g->dy[0], *dy = g->x[0], *kept = g->x[1]; \
         (void)ddx, (void)dy, (void)kept;                            \
         if (g->needed[0]) g->dx[0] = backward(#op, g, kept);        \
         if (g->needed[1]) g->dx[1] = (second);                      \
     }                                                               \
-    BACKWARD_BLOCK(op, expr, locals, op##_grad, 0, __VA_ARGS__)
-/* One that is not differentiated again. */
-#define LAST_BACKWARD_OP(op, expr, locals, ...) \
-    BACKWARD_BLOCK(op, expr, locals, NULL, GLIA_TRAIT_NO_GRADIENT, __VA_ARGS__)
+    BACKWARD_BLOCK(op, #expr, 0, .grad = op##_grad, __VA_ARGS__)
+
+/* gelu and its backward op, which is not differentiated again: one loop for each answer to `approximate`. */
+#define IS_APPROXIMATE (((const glia_gelu_attrs *)c->attrs)->approximate != 0)
+#define ACTIVATION_GELU_OP(op, kept, expr, ...)                                             \
+    GLIA_EXPR_REF(op, , GLIA_EXPR_BOTH(approximate, IS_APPROXIMATE, GLIA_EXPR_LOOP1(expr))) \
+    ACTIVATION_BLOCK(op, kept, #expr, __VA_ARGS__)
+#define BACKWARD_GELU_OP(op, expr, ...)                                                     \
+    GLIA_EXPR_REF(op, , GLIA_EXPR_BOTH(approximate, IS_APPROXIMATE, GLIA_EXPR_LOOP2(expr))) \
+    BACKWARD_BLOCK(op, #expr, GLIA_TRAIT_NO_GRADIENT, __VA_ARGS__)
 
 #define BACKWARD (GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX)
 #define PLAIN    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION
@@ -255,21 +261,19 @@ BACKWARD_OP(silu_backward, x / (1 + exp(-y)) * (1 + y / (1 + exp(y))), silu_seco
 
 /* Exact: erfc keeps the small results of negative x.
  * 1.5957691 = 2√(2/π), since (1 + tanh u)/2 = 1/(1 + e^(−2u)). */
-ACTIVATION_OP(gelu, x,
+ACTIVATION_GELU_OP(gelu, x,
               approximate ? x / (1 + exp((T)-1.5957691216057308 * (x + (T)0.044715 * x * x * x)))
                           : x * erfc(x * (T)-0.7071067811865476) / 2,
-              const bool approximate = ((const glia_gelu_attrs *)c->attrs)->approximate != 0,
               .doc = "y = x·Φ(x), Φ(x) = (1 + erf(x/√2))/2, or x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2",
               .source = "Hendrycks, Gimpel 2016", .onnx = "Gelu", .onnx_since = 20, PLAIN, ATTRS(gelu),
               .cases = GLIA_CASES(SHAPES, {.inputs = "3x4:away", .attrs = "approximate=tanh"}, ERRORS));
-LAST_BACKWARD_OP(gelu_backward,
+BACKWARD_GELU_OP(gelu_backward,
                  approximate
                      ? x / (1 + exp((T)-1.5957691216057308 * (y + (T)0.044715 * y * y * y))) *
                            (1 +
                             y * (1 - 1 / (1 + exp((T)-1.5957691216057308 * (y + (T)0.044715 * y * y * y)))) *
                                 (T)1.5957691216057308 * (1 + (T)0.134145 * y * y))
                      : x * (erfc(y * (T)-0.7071067811865476) / 2 + y * (T)0.3989422804014327 * exp(-y * y / 2)),
-                 const bool approximate = ((const glia_gelu_attrs *)c->attrs)->approximate != 0,
                  .doc = "dx = dy·(Φ(x) + x·φ(x)), or the slope of the approximation", ATTRS(gelu),
                  .cases = GLIA_CASES({.inputs = "4x5 4x5"},
                                      {.inputs = "3x4 3x4", .attrs = "approximate=tanh"}, BACKWARD_ERROR));

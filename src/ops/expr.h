@@ -6,44 +6,48 @@
 #ifndef GLIA_OPS_EXPR_H
 #define GLIA_OPS_EXPR_H
 
-#include <tgmath.h>
-
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "ops/mathf.h"
 
 /* Declares attribute `field` of glia_<op>_attrs as a T. */
 #define GLIA_EXPR_ATTR(op, field) const T field = (T)((const glia_##op##_attrs *)c->attrs)->field
 
-/* y[i] = expression of x[i], for f32 and f64. `locals` declares attributes: const T slope = (T)a->slope. */
-#define GLIA_EXPR_REF1(name, expr, locals)              \
-    static glia_status name##_ref(const glia_call *c) { \
-        int64_t n = glia_shape_elems(&c->out[0].shape); \
-        GLIA_FOR_FLOAT(c->out[0].dtype, {               \
-            const T *in = c->in[0].data;                \
-            T *out = c->out[0].data;                    \
-            locals;                                     \
-            for (int64_t i = 0; i < n; i++) {           \
-                const T x = in[i];                      \
-                out[i] = (T)(expr);                     \
-            }                                           \
-        });                                             \
-        return GLIA_OK;                                 \
+/* The loops: y[i] = expression of x[i]; or of x[i] and y[i]. */
+#define GLIA_EXPR_LOOP1(expr)         \
+    for (int64_t i = 0; i < n; i++) { \
+        const T x = in[0][i];         \
+        out[i] = (T)(expr);           \
+    }
+#define GLIA_EXPR_LOOP2(expr)               \
+    for (int64_t i = 0; i < n; i++) {       \
+        const T x = in[0][i], y = in[1][i]; \
+        out[i] = (T)(expr);                 \
     }
 
-/* out[i] = expression of x[i] and y[i], equal shapes. */
-#define GLIA_EXPR_REF2(name, expr, locals)                        \
-    static glia_status name##_ref(const glia_call *c) {           \
-        int64_t n = glia_shape_elems(&c->out[0].shape);           \
-        GLIA_FOR_FLOAT(c->out[0].dtype, {                         \
-            const T *in_x = c->in[0].data, *in_y = c->in[1].data; \
-            T *out = c->out[0].data;                              \
-            locals;                                               \
-            for (int64_t i = 0; i < n; i++) {                     \
-                const T x = in_x[i], y = in_y[i];                 \
-                out[i] = (T)(expr);                               \
-            }                                                     \
-        });                                                       \
-        return GLIA_OK;                                           \
+/* Defines name_ref for f32 and f64. `locals` declares attributes. */
+#define GLIA_EXPR_REF(name, locals, loop)                                        \
+    static glia_status name##_ref(const glia_call *c) {                          \
+        const int64_t n = glia_shape_elems(&c->out[0].shape);                    \
+        GLIA_FOR_FLOAT(c->out[0].dtype, {                                        \
+            const T *in[] = {c->in[0].data, c->n_in > 1 ? c->in[1].data : NULL}; \
+            T *out = c->out[0].data;                                             \
+            locals;                                                              \
+            loop                                                                 \
+        });                                                                      \
+        return GLIA_OK;                                                          \
+    }
+#define GLIA_EXPR_REF1(name, expr, locals) GLIA_EXPR_REF(name, locals, GLIA_EXPR_LOOP1(expr))
+#define GLIA_EXPR_REF2(name, expr, locals) GLIA_EXPR_REF(name, locals, GLIA_EXPR_LOOP2(expr))
+
+/* A loop with a yes/no attribute: one for each answer, so that neither tests it at every element. */
+#define GLIA_EXPR_BOTH(flag, value, loop) \
+    if (value) {                          \
+        enum { flag = 1 };                \
+        loop                              \
+    } else {                              \
+        enum { flag = 0 };                \
+        loop                              \
     }
 
 #endif

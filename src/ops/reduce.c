@@ -106,14 +106,18 @@ REDUCERS(sum, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 0, 0, 0, 0, a + x, a + x)
 REDUCERS(prod, IN_DOUBLE, uint64_t, uint64_t, uint64_t, 1, 1, 1, 1, a *x, a *x)
 /* A NaN is taken up, and then kept since nothing compares with it. */
 REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN, 0,
-         (x > a) | (x != x) ? x : a, x > a ? x : a)
+         ((x > a) | (x != x)) ? x : a, x > a ? x : a)
 REDUCERS(min, AS_IS, int32_t, int64_t, uint8_t, INFINITY, INT32_MAX, INT64_MAX, UINT8_MAX,
-         (x < a) | (x != x) ? x : a, x < a ? x : a)
+         ((x < a) | (x != x)) ? x : a, x < a ? x : a)
 REDUCER(mean_f32, float, double, 0, a + x, a / (double)count)
 REDUCER(mean_f64, double, double, 0, a + x, a / (double)count)
 
 const glia_reducer *glia__reducer_sum(glia_dtype dtype) {
     return sum_reducer(dtype);
+}
+
+const glia_reducer *glia__reducer_max(glia_dtype dtype) {
+    return max_reducer(dtype);
 }
 
 const glia_reducer *glia__reducer_mean(glia_dtype dtype) {

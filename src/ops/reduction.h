@@ -39,8 +39,9 @@ glia_status glia__reduce_infer(const glia_type *in, int n_in, const void *attrs,
 uint32_t glia__reduce_rows(const glia_type *in, int n_in, const void *attrs);
 double glia__reduce_flops(const glia_type *in, const glia_type *out, const void *attrs);
 
-/* Sums of any number dtype; means of f32 and f64. */
+/* Sums (accumulators of floats are double) and largest of any number dtype; means of f32 and f64. */
 const glia_reducer *glia__reducer_sum(glia_dtype dtype);
+const glia_reducer *glia__reducer_max(glia_dtype dtype);
 const glia_reducer *glia__reducer_mean(glia_dtype dtype);
 
 /* Attributes of broadcast_like, sum_to_like and the backward ops of reductions (like.c, reduce_backward.c):

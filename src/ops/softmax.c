@@ -1,6 +1,7 @@
 /* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
 
 #include "ops/expr.h"
+#include "ops/reduction.h"
 
 #ifdef GLIA_OPS_HEADER
 /* e^(x − max) / Σ e^(x − max) along `axis` (negative: from the end; −1 is usual). f32 or f64, same shape. */
@@ -33,25 +34,48 @@ static lines split_at_axis(const glia_shape *shape, const void *attrs) {
 #define FOR_EACH_LINE(l)                                   \
     for (int64_t outer_ = 0; outer_ < (l).outer; outer_++) \
         for (int64_t at = outer_ * (l).n * (l).inner, end_ = at + (l).inner; at < end_; at++)
-#define LARGEST(top, x, l)                \
-    T top = (l).n > 0 ? x[0] : 0;         \
-    for (int64_t k = 1; k < (l).n; k++) { \
-        const T v_ = x[k * (l).inner];    \
-        top = v_ > top ? v_ : top;        \
+enum { CHUNK = 64 };
+/* Runs a statement on every index k of a line; neighbours are told apart, since only they make vector code. */
+#define EACH(l, statement)                                                        \
+    do {                                                                          \
+        if ((l).inner == 1)                                                       \
+            for (int64_t k = 0; k < (l).n; k++) statement;                        \
+        else                                                                      \
+            for (int64_t k = 0; k < (l).n * (l).inner; k += (l).inner) statement; \
+    } while (0)
+/* Reduces an expression of k over a line with the loops of sum or max (reduce.c), chunk by chunk. */
+#define REDUCE(acc_type, result, reducer, l, expr)                                        \
+    acc_type result;                                                                      \
+    (reducer)->start(&result, 1);                                                         \
+    for (int64_t from_ = 0; from_ < (l).n; from_ += CHUNK) {                              \
+        T chunk_[CHUNK];                                                                  \
+        const int64_t count_ = GLIA_MIN((l).n - from_, CHUNK), base_ = from_ * (l).inner; \
+        if ((l).inner == 1)                                                               \
+            for (int64_t j_ = 0; j_ < count_; j_++) {                                     \
+                const int64_t k = base_ + j_;                                             \
+                chunk_[j_] = (T)(expr);                                                   \
+            }                                                                             \
+        else                                                                              \
+            for (int64_t j_ = 0; j_ < count_; j_++) {                                     \
+                const int64_t k = base_ + j_ * (l).inner;                                 \
+                chunk_[j_] = (T)(expr);                                                   \
+            }                                                                             \
+        (reducer)->along(&result, chunk_, count_, 0);                                     \
     }
 
 /* Sums are in double, so that a large vocabulary costs no accuracy. A line of −inf only, or with +inf, gives NaN. */
 static glia_status softmax_ref(const glia_call *c) {
     const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    const glia_reducer *max = glia__reducer_max(c->out[0].dtype), *sum = glia__reducer_sum(c->out[0].dtype);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         FOR_EACH_LINE(l) {
             const T *x = (const T *)c->in[0].data + at;
             T *y = (T *)c->out[0].data + at;
-            double sum = 0;
-            LARGEST(top, x, l)
-            for (int64_t k = 0; k < l.n; k++) sum += y[k * l.inner] = exp(x[k * l.inner] - top);
-            const T scale = (T)(1 / sum);
-            for (int64_t k = 0; k < l.n; k++) y[k * l.inner] *= scale;
+            REDUCE(T, top, max, l, x[k])
+            EACH(l, y[k] = exp(x[k] - top));
+            REDUCE(double, total, sum, l, y[k])
+            const T scale = (T)(1 / total);
+            EACH(l, y[k] *= scale);
 }
 });
 return GLIA_OK;
@@ -59,15 +83,15 @@ return GLIA_OK;
 
 static glia_status log_softmax_ref(const glia_call *c) {
     const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    const glia_reducer *max = glia__reducer_max(c->out[0].dtype), *sum = glia__reducer_sum(c->out[0].dtype);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         FOR_EACH_LINE(l) {
             const T *x = (const T *)c->in[0].data + at;
             T *y = (T *)c->out[0].data + at;
-            double sum = 0;
-            LARGEST(top, x, l)
-            for (int64_t k = 0; k < l.n; k++) sum += exp(x[k * l.inner] - top);
-            const T shift = (T)log(sum);
-            for (int64_t k = 0; k < l.n; k++) y[k * l.inner] = x[k * l.inner] - top - shift;
+            REDUCE(T, top, max, l, x[k])
+            REDUCE(double, total, sum, l, exp(x[k] - top))
+            const T shift = (T)log(total);
+            EACH(l, y[k] = x[k] - top - shift);
 }
 });
 return GLIA_OK;
@@ -75,14 +99,14 @@ return GLIA_OK;
 
 static glia_status softmax_backward_ref(const glia_call *c) {
     const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    const glia_reducer *sum = glia__reducer_sum(c->out[0].dtype);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         FOR_EACH_LINE(l) {
             const T *dy = (const T *)c->in[0].data + at, *y = (const T *)c->in[1].data + at;
             T *dx = (T *)c->out[0].data + at;
-            double dot = 0;
-            for (int64_t k = 0; k < l.n; k++) dot += (double)dy[k * l.inner] * (double)y[k * l.inner];
-            for (int64_t k = 0; k < l.n; k++)
-                dx[k * l.inner] = y[k * l.inner] * (dy[k * l.inner] - (T)dot);
+            REDUCE(double, total, sum, l, dy[k] * y[k])
+            const T dot = (T)total;
+            EACH(l, dx[k] = y[k] * (dy[k] - dot));
 }
 });
 return GLIA_OK;
@@ -90,14 +114,14 @@ return GLIA_OK;
 
 static glia_status log_softmax_backward_ref(const glia_call *c) {
     const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    const glia_reducer *sum = glia__reducer_sum(c->out[0].dtype);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         FOR_EACH_LINE(l) {
             const T *dy = (const T *)c->in[0].data + at, *y = (const T *)c->in[1].data + at;
             T *dx = (T *)c->out[0].data + at;
-            double sum = 0;
-            for (int64_t k = 0; k < l.n; k++) sum += (double)dy[k * l.inner];
-            for (int64_t k = 0; k < l.n; k++)
-                dx[k * l.inner] = dy[k * l.inner] - exp(y[k * l.inner]) * (T)sum;
+            REDUCE(double, total, sum, l, dy[k])
+            const T share = (T)total;
+            EACH(l, dx[k] = dy[k] - exp(y[k]) * share);
 }
 });
 return GLIA_OK;
