@@ -108,9 +108,9 @@ glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->changed, NULL);
     if (!allocate(l)) {
+        long long rows = (long long)l->batch_size;
         glia_loader_free(l);
-        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a batch of %lld examples",
-                              (long long)l->batch_size);
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a batch of %lld examples", rows);
     }
     /* Without a thread (none to be had) batches are gathered when asked for. */
     l->threaded = options.prefetch != GLIA_NO && pthread_create(&l->thread, NULL, work, l) == 0;
