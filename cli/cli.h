@@ -11,7 +11,8 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 typedef struct cli_options {
     glia_bool help, json, quiet;
     int64_t seed, threads; /* -1: not given */
-    const char *out, *part, *data, *task, *input;
+    const char *out, *data, *input;
+    int part, task; /* choices */
     glia_bool resume, force, invert;
     int64_t top, index, batch;
 } cli_options;

@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "recipe/run.h"
 
+enum { PART_TEST, PART_VALIDATION, PART_TRAIN };
 enum { MOST_CLASSES = 40 }; /* a longer table is for --json */
 
 static void add_class_table(const glia_run *run, const glia_report *r, glia_text *out) {
@@ -74,10 +75,8 @@ static int run_evaluate(const cli_options *options, char **arguments, int count)
     glia_run run;
     char source[1100];
     const char *override = source;
-    bool other = options->data && options->data[0], wants_train = strcmp(options->part, "train") == 0;
-    bool wants_validation = strcmp(options->part, "validation") == 0;
-    if (!wants_train && !wants_validation && strcmp(options->part, "test") != 0)
-        return cli_usage("evaluate", "--part: expected test, validation or train, found '%s'", options->part);
+    bool other = options->data[0], wants_train = options->part == PART_TRAIN;
+    bool wants_validation = options->part == PART_VALIDATION;
     snprintf(source, sizeof source, "data.test=%s", other ? options->data : "");
     if (glia__run_open_with(&run, arguments[0], &override, other, NULL, &err) != GLIA_OK)
         return cli_fail(&err);
@@ -94,7 +93,7 @@ static int run_evaluate(const cli_options *options, char **arguments, int count)
     if (status == GLIA_OK && !data)
         status = glia_error_set(&err, GLIA_NOT_FOUND,
                                 "the run has no %s part; give --data SOURCE, e.g. --data csv:new.csv",
-                                options->part);
+                                wants_validation ? "validation" : "test");
     int code = status == GLIA_OK ? evaluate(options, &run, data) : cli_fail(&err);
     glia_dataset_free(train);
     glia_dataset_free(validation);
@@ -113,13 +112,15 @@ const cli_command cli_evaluate = {
     .examples = "glia evaluate runs/mnist_cnn-7\n"
                 "glia evaluate runs/mnist_cnn-7 --part validation --json\n"
                 "glia evaluate runs/iris-0 --data csv:new_flowers.csv",
-    .flags = (const glia_field[]){CLI_FLAG(part, STRING, "test", "test, validation or train", .count = 0),
-                                  CLI_FLAG(data, STRING, "", "another source instead of the test part",
-                                           .count = 0),
-                                  CLI_THREADS,
-                                  CLI_JSON,
-                                  CLI_QUIET,
-                                  {.name = NULL}},
+    .flags =
+        (const glia_field[]){
+            CLI_FLAG(part, CHOICE, "test", "what to measure on: test, validation or train",
+                     .choices = "test|validation|train"),
+            CLI_FLAG(data, STRING, "", "another source instead of the test part", .count = 0),
+            CLI_THREADS,
+            CLI_JSON,
+            CLI_QUIET,
+            {.name = NULL}},
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run_evaluate,

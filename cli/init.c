@@ -5,76 +5,73 @@
 #include "cli.h"
 #include "core/file.h"
 
-static const struct {
-    const char *task, *text;
-} starters[] = {
-    {"image-classification",
-     "# A small convolutional network that says what a picture shows.\n"
-     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
-     "data:\n"
-     "  source: mnist                 # a named set (glia data list), or your own:\n"
-     "  # source: {idx: {images: images.gz, labels: labels.gz}}\n"
-     "  # source: {npy: {inputs: images.npy, targets: labels.npy}}   # images: N×channels×height×width\n"
-     "  scale: 1/255                  # bytes 0 … 255 become 0 … 1\n"
-     "  split: {validation: 0.1}      # a tenth of the training pictures watches the training\n"
-     "model:                          # one layer after the other\n"
-     "  - conv2d: {filters: 32, kernel: 3, activation: relu}\n"
-     "  - max_pool2d: 2\n"
-     "  - conv2d: {filters: 64, kernel: 3, activation: relu}\n"
-     "  - max_pool2d: 2\n"
-     "  - flatten\n"
-     "  - dropout: 0.3                # against over-fitting\n"
-     "  - dense: 10                   # one number a class; no softmax here: the loss has it\n"
-     "loss: softmax_cross_entropy\n"
-     "optimizer: {adam: {learning_rate: 0.001}}\n"
-     "metrics: [accuracy, f1]\n"
-     "train:\n"
-     "  epochs: 10\n"
-     "  batch_size: 128\n"
-     "  early_stopping: {patience: 3} # stop when the validation loss no longer falls\n"
-     "  seed: 0                       # same seed, same result\n"},
-    {"tabular-classification",
-     "# A small network that says to which class a row of a table belongs.\n"
-     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
-     "data:\n"
-     "  source: {csv: table.csv}      # numbers in columns, with or without a first line of names\n"
-     "  label: last                   # the column to predict: its name, its number from 1, or last\n"
-     "  # missing: mean               # what an empty cell becomes; by default it is an error\n"
-     "  normalize: yes                # columns of any unit become comparable\n"
-     "  split: {validation: 0.15, test: 0.15, stratified: yes}\n"
-     "model:\n"
-     "  - dense: {units: 32, activation: relu}\n"
-     "  - dense: {units: 32, activation: relu}\n"
-     "  - dense: 3                    # the number of classes\n"
-     "loss: softmax_cross_entropy     # has the softmax in it\n"
-     "optimizer: {adam: {learning_rate: 0.01}}\n"
-     "metrics: [accuracy, f1]\n"
-     "train:\n"
-     "  epochs: 200\n"
-     "  batch_size: 16\n"
-     "  early_stopping: {patience: 20}\n"
-     "  seed: 0\n"},
-    {"regression",
-     "# A small network that predicts a number from a row of a table.\n"
-     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
-     "data:\n"
-     "  source: {csv: table.csv}      # numbers in columns, with or without a first line of names\n"
-     "  label: last                   # the column to predict: its name, its number from 1, or last\n"
-     "  target: values                # it holds numbers, not classes\n"
-     "  normalize: yes                # columns of any unit become comparable\n"
-     "  split: {validation: 0.15, test: 0.15}\n"
-     "model:\n"
-     "  - dense: {units: 64, activation: relu}\n"
-     "  - dense: {units: 64, activation: relu}\n"
-     "  - dense: 1                    # one number\n"
-     "loss: mse                       # huber is less moved by outliers\n"
-     "optimizer: {adam: {learning_rate: 0.003}}\n"
-     "metrics: [mae, rmse, r2]\n"
-     "train:\n"
-     "  epochs: 300\n"
-     "  batch_size: 32\n"
-     "  early_stopping: {patience: 30}\n"
-     "  seed: 0\n"},
+/* In the order of the flag's choices. */
+#define TASKS "image-classification|tabular-classification|regression"
+static const char *const starters[] = {
+    "# A small convolutional network that says what a picture shows.\n"
+    "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
+    "data:\n"
+    "  source: mnist                 # a named set (glia data list), or your own:\n"
+    "  # source: {idx: {images: images.gz, labels: labels.gz}}\n"
+    "  # source: {npy: {inputs: images.npy, targets: labels.npy}}   # images: N×channels×height×width\n"
+    "  scale: 1/255                  # bytes 0 … 255 become 0 … 1\n"
+    "  split: {validation: 0.1}      # a tenth of the training pictures watches the training\n"
+    "model:                          # one layer after the other\n"
+    "  - conv2d: {filters: 32, kernel: 3, activation: relu}\n"
+    "  - max_pool2d: 2\n"
+    "  - conv2d: {filters: 64, kernel: 3, activation: relu}\n"
+    "  - max_pool2d: 2\n"
+    "  - flatten\n"
+    "  - dropout: 0.3                # against over-fitting\n"
+    "  - dense: 10                   # one number a class; no softmax here: the loss has it\n"
+    "loss: softmax_cross_entropy\n"
+    "optimizer: {adam: {learning_rate: 0.001}}\n"
+    "metrics: [accuracy, f1]\n"
+    "train:\n"
+    "  epochs: 10\n"
+    "  batch_size: 128\n"
+    "  early_stopping: {patience: 3} # stop when the validation loss no longer falls\n"
+    "  seed: 0                       # same seed, same result\n",
+    "# A small network that says to which class a row of a table belongs.\n"
+    "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
+    "data:\n"
+    "  source: {csv: table.csv}      # numbers in columns, with or without a first line of names\n"
+    "  label: last                   # the column to predict: its name, its number from 1, or last\n"
+    "  # missing: mean               # what an empty cell becomes; by default it is an error\n"
+    "  normalize: yes                # columns of any unit become comparable\n"
+    "  split: {validation: 0.15, test: 0.15, stratified: yes}\n"
+    "model:\n"
+    "  - dense: {units: 32, activation: relu}\n"
+    "  - dense: {units: 32, activation: relu}\n"
+    "  - dense: 3                    # the number of classes\n"
+    "loss: softmax_cross_entropy     # has the softmax in it\n"
+    "optimizer: {adam: {learning_rate: 0.01}}\n"
+    "metrics: [accuracy, f1]\n"
+    "train:\n"
+    "  epochs: 200\n"
+    "  batch_size: 16\n"
+    "  early_stopping: {patience: 20}\n"
+    "  seed: 0\n",
+    "# A small network that predicts a number from a row of a table.\n"
+    "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
+    "data:\n"
+    "  source: {csv: table.csv}      # numbers in columns, with or without a first line of names\n"
+    "  label: last                   # the column to predict: its name, its number from 1, or last\n"
+    "  target: values                # it holds numbers, not classes\n"
+    "  normalize: yes                # columns of any unit become comparable\n"
+    "  split: {validation: 0.15, test: 0.15}\n"
+    "model:\n"
+    "  - dense: {units: 64, activation: relu}\n"
+    "  - dense: {units: 64, activation: relu}\n"
+    "  - dense: 1                    # one number\n"
+    "loss: mse                       # huber is less moved by outliers\n"
+    "optimizer: {adam: {learning_rate: 0.003}}\n"
+    "metrics: [mae, rmse, r2]\n"
+    "train:\n"
+    "  epochs: 300\n"
+    "  batch_size: 32\n"
+    "  early_stopping: {patience: 30}\n"
+    "  seed: 0\n",
 };
 
 static int write_file(const char *path, const char *text) {
@@ -89,20 +86,12 @@ static int write_file(const char *path, const char *text) {
 }
 
 static int run_init(const cli_options *options, char **arguments, int count) {
-    const char *tasks[GLIA_COUNT(starters)];
-    for (size_t i = 0; i < GLIA_COUNT(starters); i++) {
-        tasks[i] = starters[i].task;
-        if (strcmp(options->task, tasks[i]) != 0) continue;
-        if (count) return write_file(arguments[0], starters[i].text);
-        glia_text out;
-        glia__text_init(&out, NULL);
-        glia__text_add(&out, starters[i].text);
-        return cli_print(&out);
-    }
-    const char *nearest = glia__nearest_word(options->task, tasks, GLIA_COUNT(tasks));
-    if (nearest) return cli_usage("init", "unknown task '%s' (did you mean %s?)", options->task, nearest);
-    return cli_usage("init", "unknown task '%s'; known: %s, %s, %s", options->task, tasks[0], tasks[1],
-                     tasks[2]);
+    const char *text = starters[options->task];
+    if (count) return write_file(arguments[0], text);
+    glia_text out;
+    glia__text_init(&out, NULL);
+    glia__text_add(&out, text);
+    return cli_print(&out);
 }
 
 const cli_command cli_init = {
@@ -112,9 +101,9 @@ const cli_command cli_init = {
     .examples = "glia init --task image-classification digits.yaml\n"
                 "glia init --task tabular-classification iris.yaml\n"
                 "glia init --task regression > prices.yaml",
-    .flags = (const glia_field[]){CLI_FLAG(task, STRING, "image-classification",
+    .flags = (const glia_field[]){CLI_FLAG(task, CHOICE, "image-classification",
                                            "image-classification, tabular-classification or regression",
-                                           .count = 0),
+                                           .choices = TASKS),
                                   {.name = NULL}},
     .max_arguments = 1,
     .run = run_init,

@@ -69,8 +69,8 @@ static int train(const cli_options *options, glia_recipe *recipe, const char *di
                                                               .error = &err},
                                            &result);
     if (status == GLIA_INTERRUPTED) {
-        fprintf(stderr, "stopped after epoch %lld; saved. Continue with: glia train %s --resume\n",
-                (long long)result.epochs, result.dir);
+        fprintf(stderr, "stopped in epoch %lld; saved. Continue with: glia train %s --resume\n",
+                (long long)result.epochs + 1, result.dir);
         return CLI_FAILED;
     }
     return status == GLIA_OK ? print_result(options, recipe, &result) : cli_fail(&err);
@@ -78,7 +78,7 @@ static int train(const cli_options *options, glia_recipe *recipe, const char *di
 
 static int run_train(const cli_options *options, char **arguments, int count) {
     enum { MOST = 256 };
-    const char *overrides[MOST], *path = NULL, *dir = options->out && options->out[0] ? options->out : NULL;
+    const char *overrides[MOST], *path = NULL, *dir = options->out[0] ? options->out : NULL;
     char seed[48], threads[48], file[1200];
     size_t n = 0;
     for (int i = 0; i < count; i++) {

@@ -106,7 +106,7 @@ expect 2 "give one of them" "$GLIA" train net.yaml --resume --force
 expect 2 "unexpected 'b'" "$GLIA" evaluate a b
 expect 2 "too few arguments" "$GLIA" predict runs/x
 expect 2 "unknown verb 'lst' (did you mean list?)" "$GLIA" data lst
-expect 2 "unknown task 'regresion' (did you mean regression?)" "$GLIA" init --task regresion
+expect 2 "found 'regresion' (did you mean 'regression'?)" "$GLIA" init --task regresion
 for command in train evaluate predict summary data init doctor help; do
     expect 0 "examples:" "$GLIA" "$command" --help
 done

@@ -130,7 +130,7 @@ static const char table_head[] = "| key | value | default | meaning |\n|---|---|
 
 static void document_fields(const char *name, const char *doc, const char *note, const glia_field *fields,
                             glia_text *out) {
-    glia__text_printf(out, "\n### %s\n\n%s%s%s\n", name, doc, note ? " " : "", note ? note : "");
+    glia__text_printf(out, "\n### %s\n\n%s%s%s\n", name, doc, note ? "\n\n" : "", note ? note : "");
     if (!fields || !fields->name) return;
     glia__text_printf(out, "\n%s", table_head);
     for (const glia_field *f = fields; f->name; f++) document_field("", f, true, out);
