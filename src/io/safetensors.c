@@ -255,7 +255,7 @@ static glia_status check_coverage(glia_safetensors *file, glia_error *err) {
 }
 
 static glia_status read_header(glia_safetensors *file, glia_error *err) {
-    size_t header_bytes;
+    size_t header_bytes = 0;
     GLIA_TRY(cut_header(file, &header_bytes, err));
     json_error_t problem;
     json_t *root =
