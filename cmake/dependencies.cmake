@@ -3,7 +3,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 add_library(glia_deps INTERFACE)
 target_link_libraries(glia_deps INTERFACE Threads::Threads m)
-set(GLIA_PC_REQUIRES "") # for static linking through pkg-config
+set(GLIA_PC_REQUIRES "") # modules that a static libglia needs: see install.cmake
 
 # glia_optional(ZLIB zlib "gzip files"): sets GLIA_HAVE_ZLIB for the code
 function(glia_optional name module what)

@@ -50,7 +50,15 @@ typedef struct glia_shape {
     int64_t dim[GLIA_MAX_RANK];
 } glia_shape;
 
+#ifdef __cplusplus /* which has no compound literals */
+#define GLIA_SHAPE(...)                                 \
+    ([&] {                                              \
+        const int64_t dims_[] = {__VA_ARGS__};          \
+        return glia_shape_of(dims_, sizeof(dims_) / 8); \
+    }())
+#else
 #define GLIA_SHAPE(...) glia_shape_of((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / 8)
+#endif
 
 GLIA_API glia_shape glia_shape_of(const int64_t *dims,
                                   size_t rank); /* rank above GLIA_MAX_RANK gives rank -1 */

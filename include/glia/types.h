@@ -9,7 +9,9 @@ typedef enum glia_bool { GLIA_DEFAULT = 0, GLIA_YES = 1, GLIA_NO = -1 } glia_boo
 
 /* Options are structs in which zero means default, written like keywords:
  *     glia_dense(x, .units = 10, .activation = "relu")
- * Every options struct begins with `reserved_`, so that the list may be empty in ISO C too. */
+ * Every options struct begins with `reserved_`, so that the list may be empty in ISO C too. In C++ this needs C++20,
+ * the options in the order of their declaration, and -Wno-missing-field-initializers where g++ gets -Wextra; before
+ * C++20, fill a struct and call the function whose name ends in _with. */
 #ifdef __cplusplus
 #define GLIA_OPTIONS(type, ...) (type{.reserved_ = 0, __VA_ARGS__})
 #else
