@@ -9,26 +9,24 @@
  */
 
 static int list_sets(const cli_options *options) {
-    size_t count;
-    const glia_dataset_named *sets = glia_dataset_list(&count);
     glia_text out;
     bool json = options->json == GLIA_YES;
     glia__text_init(&out, NULL);
     if (json) glia__text_add(&out, "[");
-    for (size_t i = 0; i < count; i++) {
+    const glia_dataset_named *set;
+    for (size_t i = 0; (set = glia_dataset_list(i)); i++) {
         if (json) {
             glia__text_add(&out, i ? ",{\"name\":" : "{\"name\":");
-            glia__text_add_json(&out, sets[i].name);
+            glia__text_add_json(&out, set->name);
             glia__text_add(&out, ",\"parts\":");
-            glia__text_add_json(&out, sets[i].parts);
+            glia__text_add_json(&out, set->parts);
             glia__text_add(&out, ",\"about\":");
-            glia__text_add_json(&out, sets[i].doc);
+            glia__text_add_json(&out, set->doc);
             glia__text_add(&out, ",\"licence\":");
-            glia__text_add_json(&out, sets[i].licence);
+            glia__text_add_json(&out, set->licence);
             glia__text_add(&out, "}");
         } else {
-            glia__text_printf(&out, "%-16s %-12s %s (%s)\n", sets[i].name, sets[i].parts, sets[i].doc,
-                              sets[i].licence);
+            glia__text_printf(&out, "%-16s %-12s %s (%s)\n", set->name, set->parts, set->doc, set->licence);
         }
     }
     if (json) glia__text_add(&out, "]\n");
@@ -226,11 +224,10 @@ static glia_status describe(const cli_options *options, const glia_dataset *data
 
 /* "mnist" means its first part. */
 static const char *with_part(const char *source, char *out, size_t capacity) {
-    size_t count;
-    const glia_dataset_named *sets = glia_dataset_list(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(sets[i].name, source) == 0) {
-            snprintf(out, capacity, "%s:%.*s", source, (int)strcspn(sets[i].parts, " "), sets[i].parts);
+    const glia_dataset_named *set;
+    for (size_t i = 0; (set = glia_dataset_list(i)); i++)
+        if (strcmp(set->name, source) == 0) {
+            snprintf(out, capacity, "%s:%.*s", source, (int)strcspn(set->parts, " "), set->parts);
             return out;
         }
     return source;

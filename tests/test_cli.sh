@@ -222,6 +222,26 @@ expect 0 "test mean absolute error" "$GLIA" train sums.yaml
 expect 0 "R²" "$GLIA" evaluate runs/sums-0
 expect 0 "[99]  " "$GLIA" predict runs/sums-0 data/sums.csv
 
+# --- named sets without a network (a proxy that nobody answers): Debian's Fashion-MNIST, said once ---
+offline() (XDG_CACHE_HOME=$work/cache https_proxy=http://127.0.0.1:9 all_proxy=http://127.0.0.1:9 exec "$GLIA" "$@")
+if "$GLIA" doctor | grep -q '^libcurl *none'; then said="this build has no libcurl"; else said="cannot download https://"; fi
+if [ -r /usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz ]; then
+    expect 0 "$said" offline data get mnist
+    expect 0 "using fashion_mnist from /usr/share/datasets/fashion-mnist in place of mnist" offline data get mnist
+    expect 0 "fashion_mnist:test: 10,000 examples" offline data show mnist:test
+    expect 0 "fashion_mnist:" offline train "$GLIA_SOURCE_DIR/examples/mnist_cnn.yaml" data.limit=300 data.split.validation=50 train.epochs=1 --out runs/offline
+    checks=$((checks + 1))
+    [ "$(printf '%s\n' "$out" | grep -c '^warning:')" = 1 ] || say_failed "expected the substitute to be named once" "$out"
+else
+    echo "note: Debian's dataset-fashion-mnist is not installed: its use without a network is not tested"
+    expect 1 "or install Debian's package dataset-fashion-mnist" offline data get mnist
+fi
+checks=$((checks + 1))
+[ -z "$(find cache -type f 2>/dev/null)" ] || say_failed "a failed download leaves files" "$(find cache)"
+expect 1 "unknown data source 'mnits' (did you mean mnist?)" "$GLIA" train net.yaml data.source=mnits
+expect 1 "known: csv, fashion_mnist, idx, mnist, npy" "$GLIA" train net.yaml data.source=foo
+expect 1 "unknown data set 'mnst' (did you mean mnist?)" "$GLIA" data get mnst
+
 # --- starters ---
 for task in image-classification tabular-classification regression; do
     expect 0 "wrote $task.yaml" "$GLIA" init --task "$task" "$task.yaml"

@@ -93,11 +93,11 @@ typedef struct glia_dataset_named {
     const char *name, *doc, *licence;
     const char *parts; /* "train test" */
 } glia_dataset_named;
-/* All of them; *count is set. Static. */
-GLIA_API const glia_dataset_named *glia_dataset_list(size_t *count);
-/* Makes sure that the files of a named set are there (folder, cache, download, Debian package), and says in
- * `where` which folder holds them and in `note` (may be NULL) one plain sentence when a substitute was used.
- */
+/* Number `index` of them, from 0; NULL after the last. Static. */
+GLIA_API const glia_dataset_named *glia_dataset_list(size_t index);
+/* Makes sure that the files of a named set are there (folder, cache, Debian package, download), and says in
+ * `where` which folder holds them. Without a network mnist becomes fashion_mnist, if that is there; the logger gets
+ * a warning that says so. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_fetch(const char *name, glia_dataset_options options,
                                                         char *where, size_t capacity, glia_error *err);
 

@@ -148,7 +148,7 @@ glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char 
     *shared = (glia_shared_table){*table, 1, options->allocator};
     *table = (glia_table){0};
     glia_dataset *d;
-    GLIA_TRY(make(&d, shared, name, err));
+    GLIA_TRY(make(&d, shared, shared->table.name ? shared->table.name : name, err));
     if (options->scale != 0) d->info.scale = options->scale;
     if (options->normalize == GLIA_YES) status = measure(d, err);
     if (status == GLIA_OK)

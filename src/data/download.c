@@ -53,6 +53,7 @@ static glia_status get(const char *url, const char *part, glia_error *err) {
     CURLcode code = curl_easy_perform(curl);
     curl_easy_cleanup(curl);
     bool written = fclose(file) == 0;
+    if (stat(part, &before) == 0 && before.st_size == 0) unlink(part);
     if (code == CURLE_OK && written) return GLIA_OK;
     return glia_error_set(err, GLIA_IO, "cannot download %s: %s", url, *why ? why : curl_easy_strerror(code));
 }
@@ -72,7 +73,7 @@ static glia_status get_file(const glia_named_set *set, const glia_named_file *fi
         if (status == GLIA_OK) status = checksum_fits(part, file->sha256, &failed);
         if (status == GLIA_BAD_DATA) unlink(part); /* nothing to go on from */
         if (status == GLIA_OK && rename(part, path) == 0) return GLIA_OK;
-        glia__log(logger, GLIA_LOG_WARNING, "%s", failed.message);
+        glia__log(logger, GLIA_LOG_DEBUG, "%s", failed.message); /* another mirror may have it */
         if (err && err->status == GLIA_OK) *err = failed;
     }
     return status;

@@ -13,7 +13,7 @@ static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8"
 static const char *const garments[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                        "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 
-/* Checksums of the published files. */
+/* Checksums of the published files. Those of a Debian package are other ones: it packs the same pictures anew. */
 static const glia_named_set sets[] = {
     {.about = {"mnist", "handwritten digits, 60,000 + 10,000 pictures of 28×28, 10 classes", "CC BY-SA 3.0",
                "train test"},
@@ -29,11 +29,13 @@ static const glia_named_set sets[] = {
      .substitute = "fashion_mnist"},
     {.about = {"fashion_mnist", "pictures of garments, 60,000 + 10,000 of 28×28, 10 classes", "MIT",
                "train test"},
-     .files = {{"train-images-idx3-ubyte.gz", NULL},
-               {"train-labels-idx1-ubyte.gz", NULL},
-               {"t10k-images-idx3-ubyte.gz", NULL},
-               {"t10k-labels-idx1-ubyte.gz", NULL}},
-     .mirrors = {NULL},
+     .files =
+         {{"train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"},
+          {"train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"},
+          {"t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"},
+          {"t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"}},
+     .mirrors = {"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+                 "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"},
      .debian = "/usr/share/datasets/fashion-mnist",
      .class_names = garments,
      .classes = 10},
@@ -45,11 +47,8 @@ const glia_named_set *glia__named_find(const char *name) {
     return NULL;
 }
 
-const glia_dataset_named *glia_dataset_list(size_t *count) {
-    static glia_dataset_named list[GLIA_COUNT(sets)];
-    for (size_t i = 0; i < GLIA_COUNT(sets); i++) list[i] = sets[i].about;
-    *count = GLIA_COUNT(sets);
-    return list;
+const glia_dataset_named *glia_dataset_list(size_t index) {
+    return index < GLIA_COUNT(sets) ? &sets[index].about : NULL;
 }
 
 /* --- finding --------------------------------------------------------------------------------------------- */
@@ -102,14 +101,15 @@ glia_status glia__named_fetch(const glia_named_set *set, const glia_dataset_opti
     if (status == GLIA_OK) return GLIA_OK;
     const glia_named_set *other = set->substitute ? glia__named_find(set->substitute) : NULL;
     if (other && find_local(other, options, where, capacity)) {
-        glia__log(options->logger, GLIA_LOG_WARNING,
-                  "%s could not be had (%s); using %s instead, which has the same format and size",
-                  set->about.name, failed.message, other->about.name);
+        glia__log(options->logger, GLIA_LOG_WARNING, "%s; using %s from %s in place of %s (%s)",
+                  failed.message, other->about.name, where, set->about.name, other->about.doc);
         *found = other;
         return GLIA_OK;
     }
-    return glia_error_set(err, status, "%s; set GLIA_DATA to a folder that holds %s/%s", failed.message,
-                          set->about.name, set->files[0].name);
+    return glia_error_set(
+        err, status, "%s; set GLIA_DATA to a folder that holds %s/%s%s", failed.message, set->about.name,
+        set->files[0].name,
+        set->debian || (other && other->debian) ? ", or install Debian's package dataset-fashion-mnist" : "");
 }
 
 glia_status glia_dataset_fetch(const char *name, glia_dataset_options options, char *where, size_t capacity,
@@ -131,7 +131,7 @@ static glia_status name_classes(glia_table *table, const glia_named_set *set, gl
     table->class_names = glia__arena_alloc(&table->arena, (size_t)set->classes * sizeof(char *));
     for (int64_t i = 0; table->class_names && i < set->classes; i++)
         table->class_names[i] = glia__arena_strdup(&table->arena, set->class_names[i]);
-    if (table->class_names && table->class_names[set->classes - 1]) return GLIA_OK;
+    if (table->name && table->class_names && table->class_names[set->classes - 1]) return GLIA_OK;
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
 }
 
@@ -149,6 +149,7 @@ static glia_status read_named(const char *name, glia_table *out, const char *par
     snprintf(source, sizeof source, "%s/%s,%s/%s", where, set->files[train ? 0 : 2].name, where,
              set->files[train ? 1 : 3].name);
     GLIA_TRY(glia__reader_idx.read(out, source, options, err));
+    out->name = glia__arena_printf(&out->arena, "%s:%s", set->about.name, part);
     return name_classes(out, set, err);
 }
 

@@ -19,15 +19,13 @@ static const struct {
     const char *reader, *files[3];
 } file_keys[] = {{"idx", {"images", "labels"}}, {"npy", {"inputs", "targets"}}, {"csv", {"table"}}};
 
-static bool is_named_set(const char *text, glia_dataset_named *out) {
-    size_t count = 0, length = strcspn(text, ":");
-    const glia_dataset_named *sets = glia_dataset_list(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(sets[i].name) != length || memcmp(sets[i].name, text, length) != 0) continue;
-        if (out) *out = sets[i];
-        return true;
-    }
-    return false;
+/* The named set that a source means: "mnist" or "mnist:train"; or NULL. */
+static const glia_dataset_named *named_set(const char *source) {
+    const glia_dataset_named *set;
+    size_t length = strcspn(source, ":");
+    for (size_t i = 0; (set = glia_dataset_list(i)); i++)
+        if (strlen(set->name) == length && memcmp(set->name, source, length) == 0) return set;
+    return NULL;
 }
 
 static bool is_reader(const char *text, size_t length) {
@@ -65,7 +63,7 @@ static void add_source(const glia_recipe *recipe, const char *source,
                        glia_text *out) {
     char path[PATH_MAX];
     size_t prefix = strcspn(source, ":");
-    if (!source[prefix] || !is_reader(source, prefix) || is_named_set(source, NULL)) {
+    if (!source[prefix] || !is_reader(source, prefix) || named_set(source)) {
         glia__text_add(out, source);
         return;
     }
@@ -127,16 +125,15 @@ static glia_status source_text(const glia_yaml *node, const char *name, glia_tex
     return GLIA_OK;
 }
 
-/* The word before ':' must be a set or a reader. */
+/* The word before ':' must be a reader; named sets are readers, too. */
 static glia_status check_source(const glia_yaml *node, const char *source, glia_error *err) {
-    size_t length = strcspn(source, ":"), sets = 0, count = 0;
-    const glia_dataset_named *named = glia_dataset_list(&sets);
+    size_t length = strcspn(source, ":"), count = 0;
     const char *words[64];
     char word[64];
-    if (is_named_set(source, NULL)) return GLIA_OK;
+    if (named_set(source)) return GLIA_OK;
     if (is_reader(source, length) && source[length] == ':') return GLIA_OK;
-    for (size_t i = 0; i < sets && count < 32; i++) words[count++] = named[i].name;
-    for (size_t i = 0; i < glia__readers_count && count < 60; i++) words[count++] = glia__readers[i]->name;
+    for (size_t i = 0; i < glia__readers_count && count < GLIA_COUNT(words); i++)
+        words[count++] = glia__readers[i]->name;
     snprintf(word, sizeof word, "%.*s", (int)GLIA_MIN(length, sizeof word - 1), source);
     glia_yaml at = node->kind == GLIA_YAML_MAP ? *node->first : *node;
     if (node->kind == GLIA_YAML_TEXT) at.key = NULL;
@@ -257,8 +254,8 @@ static glia_status open_source(const glia_recipe *recipe, const char *source, co
 
 /* A named set without ":part" has parts of its own. */
 static bool has_part(const char *source, const char *part) {
-    glia_dataset_named set;
-    return !strchr(source, ':') && is_named_set(source, &set) && strstr(set.parts, part);
+    const glia_dataset_named *set = strchr(source, ':') ? NULL : named_set(source);
+    return set && strstr(set->parts, part);
 }
 
 static glia_status split_off(const glia_recipe *recipe, glia_dataset **whole, double share, const char *key,
@@ -290,7 +287,10 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
     } else if (test > 0) {
         GLIA_TRY(split_off(recipe, &p->train, test, "test", glia_random_stream("split.test"), &p->test, err));
     } else if (has_part(source, "test") && test_wanted) {
-        GLIA_TRY(open_source(recipe, source, "test", logger, &p->test, err));
+        char name[64]; /* of the set that was really read: perhaps a substitute, said once */
+        const char *really = glia_dataset_get_info(p->train)->name;
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(really, ":"), really);
+        GLIA_TRY(open_source(recipe, name, "test", logger, &p->test, err));
     }
     if (recipe->data.validation[0])
         return open_source(recipe, recipe->data.validation, "train", logger, &p->validation, err);

@@ -34,8 +34,11 @@ static const char *count_text(int64_t count, char *out, size_t capacity) {
 static void announce_data(training *t) {
     const glia_dataset_info *info = glia_dataset_get_info(t->train);
     char train[40], part[40], shape[96], line[400];
-    size_t used = (size_t)snprintf(line, sizeof line, "%.120s: %s train", info->name,
-                                   count_text(info->count, train, sizeof train));
+    size_t length = strlen(info->name), part_length = sizeof ":train" - 1;
+    if (length > part_length && strcmp(info->name + length - part_length, ":train") == 0)
+        length -= part_length; /* the line goes on with the numbers of all parts */
+    size_t used = (size_t)snprintf(line, sizeof line, "%.*s: %s train", (int)GLIA_MIN(length, 120),
+                                   info->name, count_text(info->count, train, sizeof train));
     const struct {
         const glia_dataset *data;
         const char *name;
