@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "recipe/recipe.h"
+#include "recipe/run.h"
 #include "train/loss.h"
 
 typedef struct totals {
@@ -130,8 +131,10 @@ static int run_summary(const cli_options *options, char **arguments, int count) 
     struct stat st;
     char file[1200];
     snprintf(file, sizeof file, "%s", arguments[0]);
-    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (glia__run_check(file, &err) != GLIA_OK) return cli_fail(&err);
         snprintf(file, sizeof file, "%s/config.yaml", arguments[0]);
+    }
     if (glia_recipe_load(&recipe, file, (const char *const *)arguments + 1, (size_t)count - 1, NULL, &err) !=
         GLIA_OK)
         return cli_fail(&err);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "recipe/run.h"
 
 static volatile sig_atomic_t stop;
 
@@ -102,12 +103,13 @@ static int run_train(const cli_options *options, char **arguments, int count) {
         snprintf(threads, sizeof threads, "train.threads=%lld", (long long)options->threads);
         overrides[n++] = threads;
     }
+    glia_error err = {0};
     if (is_folder(path)) { /* a run: its own resolved file */
+        if (glia__run_check(path, &err) != GLIA_OK) return cli_fail(&err);
         if (!dir) dir = path;
         snprintf(file, sizeof file, "%s/config.yaml", path);
         path = file;
     }
-    glia_error err = {0};
     glia_recipe *recipe;
     if (glia_recipe_load(&recipe, path, overrides, n, NULL, &err) != GLIA_OK) return cli_fail(&err);
     int status = train(options, recipe, dir);

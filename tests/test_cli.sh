@@ -1,95 +1,7 @@
 #!/bin/sh
-# test_cli.sh: the program as people use it: messages, exit codes, runs that are stopped, killed and resumed. It
-# makes its own small data.
-set -u
-: "${GLIA:?the program to test}" "${GLIA_SOURCE_DIR:?}"
-[ -x "$GLIA" ] || { echo "$GLIA is no program"; exit 1; }
-unset GLIA_DATA
-work=$(mktemp -d)
-mounted=
-child=
-cleanup() {
-    [ -z "$child" ] || kill -9 "$child" 2>/dev/null
-    [ -z "$mounted" ] || umount "$mounted"
-    rm -rf "$work"
-}
-trap cleanup EXIT
-cd "$work" || exit 1
-checks=0 failed=0
-
-say_failed() {
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n  %s\n' "$1" "$(printf '%s' "$2" | sed 's/^/  /' | head -20)"
-}
-
-# expect CODE TEXT COMMAND...: the exit status, and a part of what it prints on stdout or stderr ("" for any).
-expect() {
-    code=$1 text=$2
-    shift 2
-    checks=$((checks + 1))
-    out=$("$@" 2>&1)
-    got=$?
-    [ "$got" = "$code" ] || { say_failed "$* gives status $got, expected $code" "$out"; return; }
-    case $out in
-    *"$text"*) ;;
-    *) say_failed "$*: expected \"$text\"" "$out" ;;
-    esac
-}
-
-# expect_file FILE: it is there and not empty.
-expect_file() {
-    checks=$((checks + 1))
-    [ -s "$1" ] || say_failed "$1 is missing or empty" ""
-}
-
-if "$GLIA" doctor | grep -q '^libyaml *none'; then
-    echo "data: {source: mnist}" >m.yaml
-    expect 1 "this build has no libyaml" "$GLIA" train m.yaml
-    echo "$checks checks, $failed failed; this build reads no model files: the rest is skipped"
-    [ "$failed" = 0 ]
-    exit
-fi
-
-# --- data: pictures of 8×8 with a bright bar whose place is the class; a table with the same idea ---
-# idx_bytes TYPE COUNT: escapes for printf
-images() {
-    awk -v n="$1" 'BEGIN {
-        printf "\\000\\000\\010\\003\\000\\000\\%03o\\%03o\\000\\000\\000\\010\\000\\000\\000\\010", int(n / 256), n % 256
-        for (i = 0; i < n; i++) for (y = 0; y < 8; y++) for (x = 0; x < 8; x++)
-            printf "\\%03o", int(x / 3) == i % 3 ? 200 + (i * 7 + y * 5) % 50 : (i * 11 + x * 13 + y * 3) % 60
-    }'
-}
-labels() {
-    awk -v n="$1" 'BEGIN {
-        printf "\\000\\000\\010\\001\\000\\000\\%03o\\%03o", int(n / 256), n % 256
-        for (i = 0; i < n; i++) printf "\\%03o", i % 3
-    }'
-}
-mkdir data
-# shellcheck disable=SC2059
-{ printf "$(images 120)" >data/images.idx; printf "$(labels 120)" >data/labels.idx; printf "$(images 6)" >data/six.idx; }
-awk 'BEGIN { print "a,b,kind"; for (i = 0; i < 90; i++) printf "%d.%d,%d.5,%s\n", i % 3, i % 7, (i % 3) * 2, substr("redtangem", i % 3 * 3 + 1, 3) }' >data/kinds.csv
-awk 'BEGIN { for (i = 0; i < 100; i++) printf "%d,%d,%.2f\n", i % 10, i % 7, 2 * (i % 10) - (i % 7) + 1 }' >data/sums.csv
-
-cat >net.yaml <<'END'
-data:
-  source: {idx: {images: data/images.idx, labels: data/labels.idx}}
-  split: {validation: 20, test: 20}
-model:
-  - conv2d: {filters: 4, kernel: 3, activation: relu}
-  - max_pool2d: 2
-  - flatten
-  - dense: 3
-loss: softmax_cross_entropy
-optimizer: {adam: {learning_rate: 0.01}}
-train: {epochs: 8, batch_size: 16, seed: 3}
-END
-
-# edit OLD NEW: a copy of net.yaml as broken.yaml with a line changed
-edit() {
-    sed "s/$1/$2/" net.yaml >broken.yaml
-    cmp -s net.yaml broken.yaml && say_failed "nothing to change: $1" ""
-}
+# test_cli.sh: the program as people use it: what it says to wrong use and bad input, and what it prints.
+# shellcheck source=tests/cli.sh
+. "${GLIA_SOURCE_DIR:?}/tests/cli.sh"
 
 # --- wrong use: status 2 ---
 expect 2 "usage: glia COMMAND" "$GLIA"
@@ -131,7 +43,7 @@ expect 1 "units: expected an integer from 1 to" "$GLIA" train broken.yaml
 edit 'dense: 3' 'dense: 1e12'
 expect 1 "found '1e12'" "$GLIA" train broken.yaml
 edit 'kernel: 3' 'kernel: 99'
-expect 1 "broken.yaml:5:5: error: conv2d" "$GLIA" train broken.yaml
+expect 1 "broken.yaml:5:5: error: conv2d 'conv2d' has a kernel of 99×99, larger than its input of 8×8" "$GLIA" train broken.yaml
 edit '  - flatten' '  # nothing'
 expect 1 "broken.yaml:8:5: error: dense" "$GLIA" train broken.yaml
 expect 1 "flatten" "$GLIA" train broken.yaml
@@ -147,6 +59,27 @@ edit 'learning_rate: 0.01' 'learning_rate: -1'
 expect 1 "learning_rate: expected a number" "$GLIA" train broken.yaml
 edit data.images.idx data\\/nothing.idx
 expect 1 "nothing.idx" "$GLIA" train broken.yaml
+edit 'validation: 20' 'validation: x'
+expect 1 "broken.yaml:3:23: error: validation: expected a number" "$GLIA" train broken.yaml
+edit 'validation: 20, test: 20' 'validation: 0.6, test: 0.5'
+expect 1 "broken.yaml:3:23: error: cannot split 72 of 60 examples off" "$GLIA" train broken.yaml
+edit 'validation: 20, test: 20' 'validation: 0.25, test: 0.25' # shares of the whole
+expect 0 "60 train · 30 validation · 30 test" "$GLIA" train broken.yaml train.epochs=1 --out shares
+edit '  - flatten' '\t- flatten'
+expect 1 "broken.yaml:7:1: error: YAML syntax: a tab: YAML is indented with spaces only" "$GLIA" train broken.yaml
+edit 'relu' 'rellu'
+expect 1 "has an unknown activation 'rellu' (did you mean 'relu'?)" "$GLIA" train broken.yaml
+edit 'seed: 3' 'seed: 3, seed: 4'
+expect 1 "broken.yaml:11:45: error: 'seed' stands here twice (first in line 11)" "$GLIA" train broken.yaml
+edit 'max_pool2d: 2' 'max_pool2d: 20'
+expect 1 "broken.yaml:6:5: error: max_pool2d 'max_pool2d' has a window of 20×20, larger than its input of 6×6" "$GLIA" train broken.yaml
+edit 'kernel: 3' 'kernel: three'
+expect 1 "broken.yaml:5:34: error: kernel: expected 2 integers from 1 to" "$GLIA" train broken.yaml
+edit 'optimizer: .*' 'optimizer: {adam: {lr: 3}}'
+expect 1 "broken.yaml:10:20: error: unknown setting of adam 'lr'; known: learning_rate," "$GLIA" train broken.yaml
+edit 'batch_size: 16' 'batch_size: 0'
+expect 1 "broken.yaml:11:32: error: batch_size: expected an integer from 1 to" "$GLIA" train broken.yaml
+expect 1 "leave '.units' away" "$GLIA" train net.yaml model.dense.units=3
 edit 'validation: 20' 'validation: 5000'
 expect 1 "broken.yaml:3:" "$GLIA" train broken.yaml
 expect 1 "train.epoch=2: error: unknown key 'epoch'" "$GLIA" train net.yaml train.epoch=2
@@ -159,11 +92,18 @@ expect 1 "no model" "$GLIA" train empty.yaml
 checks=$((checks + 1))
 [ ! -e runs ] || say_failed "a refused model file leaves a run behind" "$(ls -R runs)"
 
-# --- a softmax before a loss that wants logits: one warning that says what to write ---
+# --- a softmax before a loss that wants logits: one warning that names the layer and says what to write ---
 edit 'dense: 3' 'dense: {units: 3, activation: softmax, name: head}'
-expect 0 "'head'" "$GLIA" train broken.yaml train.epochs=1 --out runs/softmax
-checks=$((checks + 1))
-[ "$(printf '%s\n' "$out" | grep -c '^warning:')" = 1 ] || say_failed "expected one warning" "$out"
+expect 0 "warning: the last layer, dense 'head', ends in softmax, but softmax_cross_entropy expects logits" \
+    "$GLIA" train broken.yaml train.epochs=1 --out runs/softmax
+expect_lines 1 '^warning:' "expected one warning"
+expect_lines 1 'remove activation: softmax, or write loss: categorical_cross_entropy$' "expected what to write"
+edit 'dense: 3' 'dense: 3\n  - softmax: {name: probabilities}'
+expect 0 "warning: the last layer, softmax 'probabilities', ends in softmax" "$GLIA" summary broken.yaml
+expect_lines 1 'remove the layer probabilities, or write loss: categorical_cross_entropy$' "expected what to write"
+expect 0 "'probabilities', ends in softmax" "$GLIA" train broken.yaml train.epochs=1 --out runs/softmax --force --quiet
+expect 0 "saved" "$GLIA" train broken.yaml train.epochs=1 --out runs/right loss=categorical_cross_entropy
+expect_lines 0 '^warning:' "a softmax with the loss that expects it is no mistake"
 
 # --- train, look, use ---
 expect 0 "saved runs/net-3" "$GLIA" train net.yaml
@@ -178,7 +118,52 @@ expect 2 "--part: expected test, validation or train" "$GLIA" evaluate runs/net-
 expect 0 "data/six.idx[5]  2  " "$GLIA" predict runs/net-3 data/six.idx
 expect 0 '"file":"data/six.idx","index":1,"top":[{"class":1,"name":"1","probability":' "$GLIA" predict runs/net-3 data/six.idx --json
 expect 1 "the model expects N×1×8×8" "$GLIA" predict runs/net-3 data/labels.idx
-expect 1 "nothing.png" "$GLIA" predict runs/net-3 nothing.png
+expect 1 "nothing.png: error: cannot open" "$GLIA" predict runs/net-3 nothing.png
+# --- files that are not what they seem ---
+echo "a text of some length, which is no picture" >text.png
+expect 1 "text.png: error: not a PNG picture, whatever its name" "$GLIA" predict runs/net-3 text.png
+: >empty.png
+expect 1 "empty.png: error: not a PNG picture" "$GLIA" predict runs/net-3 empty.png
+# A grey picture of 12×12 with its right third bright.
+printf '\211\120\116\107\015\012\032\012\000\000\000\015\111\110\104\122\000\000\000\014\000\000\000\014\010\000\000\000\000\163\036\003\073\000\000\000\021\111\104\101\124\170\332\143\020\201\202\147\100\300\060\270\070\000\320\256\062\241\317\011\200\114\000\000\000\000\111\105\116\104\256\102\140\202' >twelve.png
+if "$GLIA" doctor | grep -q '^libpng *none'; then
+    expect 1 "this build has no libpng" "$GLIA" predict runs/net-3 twelve.png
+else
+    expect 0 "twelve.png: 12×12 pixels, resampled to 8×8" "$GLIA" predict runs/net-3 twelve.png
+    expect_lines 1 '^twelve.png  2  0\.' "the bright third is the class"
+    head -c 60 twelve.png >cut.png
+    expect 1 "cut.png: error: damaged PNG picture" "$GLIA" predict runs/net-3 cut.png
+    # A bad file does not stop the others.
+    expect 1 "twelve.png  2  0." "$GLIA" predict runs/net-3 text.png twelve.png
+fi
+# npy SHAPE COUNT: an NPY file of so many zeros
+npy() {
+    printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': ($1), }"
+    head -c $(($2 * 4)) /dev/zero
+}
+npy 3,7 21 >narrow.npy
+expect 1 "narrow.npy holds 3×7; the model expects N×1×8×8" "$GLIA" predict runs/net-3 narrow.npy
+npy 2,64 128 >flat.npy
+expect 0 "flat.npy[1]  " "$GLIA" predict runs/net-3 flat.npy
+npy 2,64 100 >short.npy
+expect 1 "short.npy: error: truncated" "$GLIA" predict runs/net-3 short.npy
+npy 0,64 0 >none.npy
+expect 1 "none.npy holds 0×64" "$GLIA" predict runs/net-3 none.npy
+{ npy 64, 0; head -c 252 /dev/zero; printf '\000\000\300\177'; } >nan.npy
+expect 1 "nan.npy: example 0 holds nan; a network needs finite numbers" "$GLIA" predict runs/net-3 nan.npy
+: >empty.npy
+expect 1 "empty.npy: error: not an NPY file" "$GLIA" predict runs/net-3 empty.npy
+: >empty.csv
+expect 1 "empty.csv: the table is empty" "$GLIA" predict runs/net-3 empty.csv
+expect 1 "empty.csv: the table is empty" "$GLIA" train net.yaml --out runs/none data.source=csv:empty.csv
+echo "a,b,kind" >header.csv
+expect 1 "header.csv" "$GLIA" train net.yaml --out runs/none data.source=csv:header.csv
+# shellcheck disable=SC2059
+{ printf "$(images 0)" >none.idx; printf "$(labels 0)" >none_labels.idx; }
+expect 1 "the data set is empty" "$GLIA" train net.yaml --out runs/none data.source=idx:none.idx,none_labels.idx
+expect 1 "the data set is empty" "$GLIA" data show npy:none.npy
+checks=$((checks + 1))
+[ "$(ls runs)" = "$(printf 'net-3\nright\nsoftmax\ntwo')" ] || say_failed "a refused training leaves a run behind" "$(ls runs)"
 expect 0 "conv2d" "$GLIA" summary runs/net-3
 expect 0 '"parameters":' "$GLIA" summary net.yaml --json
 expect 0 "4×6×6" "$GLIA" summary net.yaml --input 1x8x8
@@ -252,79 +237,6 @@ for f in "$GLIA_SOURCE_DIR"/examples/*.yaml; do
     expect 0 "parameters" "$GLIA" summary "$f" --input "$(grep -q csv: "$f" && echo 4 || echo 1x28x28)"
 done
 
-# --- places that cannot be written ---
-expect 1 "cannot" "$GLIA" train net.yaml --out /proc/nowhere
-expect 1 "is a file; expected a folder" "$GLIA" train net.yaml --out net.yaml
-expect 1 "net.yaml" "$GLIA" train net.yaml --out net.yaml/run
-expect 1 "no run directory" "$GLIA" train net.yaml --out data
-mkdir small
-if mount -t tmpfs -o size=48k glia_test small 2>/dev/null; then
-    mounted=$work/small
-    expect 1 "No space left" "$GLIA" train net.yaml --out small/run model.conv2d.filters=64
-    umount small && mounted=
-else
-    echo "note: no small tmpfs here (not root): a full disk is imitated by a limit on file sizes only"
-fi
-full_disk() (trap '' XFSZ; ulimit -f 8; exec "$GLIA" "$@")
-expect 1 "File too large" full_disk train net.yaml --out runs/full model.conv2d.filters=64
-
-# --- another model's run ---
-expect 1 "nothing to resume" "$GLIA" train net.yaml --out runs/none --resume
-edit 'filters: 4' 'filters: 5'
-expect 1 "holds another training" "$GLIA" train broken.yaml --out runs/net-3 --resume
-expect 1 "filters: 5" "$GLIA" train broken.yaml --out runs/net-3 --resume
-expect 1 "holds another training" "$GLIA" train net.yaml --out runs/net-3 --resume --seed 4
-cp -r runs/net-3 runs/mixed
-cp runs/two/best.safetensors runs/mixed/best.safetensors
-expect 0 "accuracy" "$GLIA" evaluate runs/mixed # the same shapes: fine
-cp runs/kinds-0/best.safetensors runs/mixed/best.safetensors
-expect 1 "runs/mixed/best.safetensors" "$GLIA" evaluate runs/mixed
-printf 'garbage' >runs/mixed/best.safetensors
-expect 1 "runs/mixed/best.safetensors" "$GLIA" predict runs/mixed data/six.idx
-
-# --- resume gives what a training in one go gives ---
-expect 0 "saved runs/half" "$GLIA" train net.yaml train.epochs=4 --out runs/half
-expect 0 "saved runs/half" "$GLIA" train net.yaml --out runs/half --resume
-checks=$((checks + 1))
-cmp -s runs/net-3/last.safetensors runs/half/last.safetensors || say_failed "4 + 4 epochs differ from 8" ""
-
-# wait_for FILE: until it is there, for 20 s
-wait_for() {
-    tries=0
-    while [ ! -s "$1" ] && [ $tries -lt 200 ]; do sleep 0.1; tries=$((tries + 1)); done
-}
-
-# --- Ctrl-C ---
-"$GLIA" train net.yaml train.epochs=1000000 --out runs/stopped >stopped.txt 2>&1 &
-child=$!
-wait_for runs/stopped/last.safetensors
-kill -INT $child
-wait $child
-status=$?
-child=
-checks=$((checks + 1))
-[ $status = 1 ] || say_failed "a stopped training gives status $status, expected 1" "$(tail -5 stopped.txt)"
-expect 0 "Continue with: glia train runs/stopped --resume" cat stopped.txt
-done_epochs=$(wc -l <runs/stopped/metrics.jsonl)
-expect 0 "saved runs/stopped" "$GLIA" train runs/stopped --resume train.epochs=$((done_epochs + 2))
-checks=$((checks + 1))
-[ "$(wc -l <runs/stopped/metrics.jsonl)" -le $((done_epochs + 2)) ] || say_failed "resumed epochs are counted twice" ""
-
-# --- kill -9 in the middle of saving: what is on disk is whole ---
-for round in 1 2 3 4 5 6 7 8; do
-    "$GLIA" train net.yaml train.epochs=1000000 --out runs/killed $([ $round = 1 ] || echo --resume) >killed.txt 2>&1 &
-    child=$!
-    [ $round != 1 ] || wait_for runs/killed/last.safetensors
-    sleep "0.$round"
-    kill -9 $child
-    wait $child 2>/dev/null
-    child=
-    expect 0 "accuracy" "$GLIA" evaluate runs/killed --quiet
-done
-expect 0 "saved runs/killed" "$GLIA" train net.yaml --out runs/killed --resume train.epochs=$(($(wc -l <runs/killed/metrics.jsonl) + 1))
-checks=$((checks + 1))
-[ -z "$(find runs/killed -name '*.tmp-*')" ] || say_failed "half-written files stay" "$(ls runs/killed)"
-
 # --- generated pages are up to date ---
 for page in model-file:docs/model-file.md man:man/glia.1; do
     checks=$((checks + 1))
@@ -332,5 +244,4 @@ for page in model-file:docs/model-file.md man:man/glia.1; do
         say_failed "${page#*:} is old; write it again: glia help ${page%%:*} > ${page#*:}" ""
 done
 
-echo "$checks checks, $failed failed"
-[ "$failed" = 0 ]
+finish

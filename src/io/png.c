@@ -16,9 +16,17 @@ glia_status glia_png_read(glia_tensor *out, const char *path, int channels, cons
     png_image image = {.version = PNG_IMAGE_VERSION};
     FILE *file = fopen(path, "rb"); /* libpng's own message would not say which file */
     if (!file) return glia__file_error(err, GLIA_NOT_FOUND, path, "cannot open the picture");
+    static const unsigned char signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    unsigned char start[sizeof signature];
     glia_status status = GLIA_OK;
     unsigned char *pixels = NULL;
     size_t bytes = 0;
+    if (fread(start, 1, sizeof start, file) != sizeof start || memcmp(start, signature, sizeof start) != 0) {
+        fclose(file);
+        return glia__file_error(err, GLIA_BAD_FORMAT, path,
+                                "not a PNG picture, whatever its name: it does not begin with \\x89PNG");
+    }
+    rewind(file);
     if (!png_image_begin_read_from_stdio(&image, file)) {
         status = glia__file_error(err, GLIA_BAD_FORMAT, path, "not a PNG picture: %s", image.message);
     } else if (image.width > MOST_SIDE || image.height > MOST_SIDE) {

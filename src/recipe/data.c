@@ -190,9 +190,11 @@ void glia__recipe_print_source(const glia_recipe *recipe, const glia_field *fiel
 
 static const glia_recipe_key split_keys[] = {
     {.field = {"validation", GLIA_FIELD_FLOAT, AT(split.validation), "0",
-               "cut off for validation: a share below 1, or a number of examples", .min = 0, .max = 1e15}},
+               "cut off for validation: a share (below 1) of all examples, or a number of them", .min = 0,
+               .max = 1e15}},
     {.field = {"test", GLIA_FIELD_FLOAT, AT(split.test), "0",
-               "cut off for the test, when the source has no test part", .min = 0, .max = 1e15}},
+               "cut off for the test in the same way, when the source has no test part", .min = 0,
+               .max = 1e15}},
     {.field = {"stratified", GLIA_FIELD_BOOL, AT(split.stratified), "no",
                "every class gives the same share"}},
     {.field = {.name = NULL}},
@@ -258,10 +260,12 @@ static bool has_part(const char *source, const char *part) {
     return set && strstr(set->parts, part);
 }
 
-static glia_status split_off(const glia_recipe *recipe, glia_dataset **whole, double share, const char *key,
-                             uint64_t stream, glia_dataset **part, glia_error *err) {
+/* `share` below 1 is one of all `count` examples, also of those that another part has taken. */
+static glia_status split_off(const glia_recipe *recipe, glia_dataset **whole, double share, int64_t count,
+                             const char *key, uint64_t stream, glia_dataset **part, glia_error *err) {
     glia_dataset *rest = NULL;
     uint64_t seed = glia_random_u64((glia_random){(uint64_t)recipe->train.seed, stream}, 0);
+    if (share < 1) share = GLIA_MAX(floor(share * (double)count + 0.5), 1);
     glia_status status =
         glia_dataset_split(&rest, part, *whole, share, recipe->data.split.stratified == GLIA_YES, seed, err);
     if (status != GLIA_OK) {
@@ -282,10 +286,12 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
     const char *source = recipe->data.source;
     double validation = recipe->data.split.validation, test = recipe->data.split.test;
     GLIA_TRY(open_source(recipe, source, "train", logger, &p->train, err));
+    int64_t count = glia_dataset_get_info(p->train)->count;
     if (recipe->data.test[0]) {
         if (test_wanted) GLIA_TRY(open_source(recipe, recipe->data.test, "test", logger, &p->test, err));
     } else if (test > 0) {
-        GLIA_TRY(split_off(recipe, &p->train, test, "test", glia_random_stream("split.test"), &p->test, err));
+        GLIA_TRY(split_off(recipe, &p->train, test, count, "test", glia_random_stream("split.test"), &p->test,
+                           err));
     } else if (has_part(source, "test") && test_wanted) {
         char name[64]; /* of the set that was really read: perhaps a substitute, said once */
         const char *really = glia_dataset_get_info(p->train)->name;
@@ -295,8 +301,8 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
     if (recipe->data.validation[0])
         return open_source(recipe, recipe->data.validation, "train", logger, &p->validation, err);
     if (validation > 0)
-        return split_off(recipe, &p->train, validation, "validation", glia_random_stream("split.validation"),
-                         &p->validation, err);
+        return split_off(recipe, &p->train, validation, count, "validation",
+                         glia_random_stream("split.validation"), &p->validation, err);
     return GLIA_OK;
 }
 

@@ -170,6 +170,18 @@ static glia_status read_table(const glia_run *run, const char *path, glia_tensor
     return status;
 }
 
+/* A network answers nonsense to a NaN without a word. */
+static glia_status check_finite(const glia_tensor *inputs, const char *path, glia_error *err) {
+    const float *x = inputs->data;
+    int64_t count = glia_shape_elems(&inputs->shape), one = count / GLIA_MAX(inputs->shape.dim[0], 1);
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(x[i]))
+            return glia_error_set(err, GLIA_BAD_DATA,
+                                  "%.200s: example %lld holds %g; a network needs finite numbers", path,
+                                  (long long)(i / one), (double)x[i]);
+    return GLIA_OK;
+}
+
 /* input = (raw · scale − mean[channel]) / std[channel] */
 static void transform(const glia_run *run, bool invert, glia_tensor *inputs) {
     int64_t channels = run->input_shape.dim[0], inner = glia_shape_elems(&run->input_shape) / channels;
@@ -194,5 +206,7 @@ glia_status glia_run_read(const glia_run *run, const char *path, bool invert, gl
     else
         GLIA_TRY(read_array(run, path, out, err));
     transform(run, invert, out);
-    return GLIA_OK;
+    glia_status status = check_finite(out, path, err);
+    if (status != GLIA_OK) glia_tensor_free(out);
+    return status;
 }

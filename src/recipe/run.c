@@ -24,14 +24,18 @@ static bool exists(const char *dir, const char *name) {
     return access(glia__run_file(dir, name, path, sizeof path), F_OK) == 0;
 }
 
-static bool is_empty_folder(const char *path) {
+/* Whether a folder holds anything that no training wrote. */
+static bool holds_others(const char *path) {
     DIR *d = opendir(path);
-    if (!d) return false;
-    int count = 0;
-    for (struct dirent *e; count == 0 && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) count++;
-    closedir(d);
-    return count == 0;
+    bool others = !d;
+    for (struct dirent *e; d && !others && (e = readdir(d));) {
+        bool ours = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strstr(e->d_name, ".tmp-");
+        for (size_t i = 0; i < GLIA_COUNT(run_files) && !ours; i++)
+            ours = strcmp(e->d_name, run_files[i]) == 0;
+        others = !ours;
+    }
+    if (d) closedir(d);
+    return others;
 }
 
 /* --- is it the same training? -----------------------------------------------------------------------------
@@ -78,6 +82,21 @@ static void first_difference(char *a, char *b, const char **in_a, const char **i
     }
 }
 
+/* What an error quotes of a line that differs from another from `at` on: "conv2d: … filters: 4". Long lines are
+ * layers with all their settings. */
+static void quote_difference(const char *line, size_t at, char *out, size_t capacity) {
+    size_t start = at, length = strlen(line), name = strcspn(line, ":");
+    while (start > 0 && line[start - 1] != '{' && strncmp(line + start - 1, ", ", 2) != 0) start--;
+    if (start > 0 && line[start - 1] == ',') start++;
+    start += start < length && line[start] == ' ';
+    size_t end = GLIA_MAX(at, start);
+    while (end < length && line[end] != '}' && strncmp(line + end, ", ", 2) != 0) end++;
+    if (length < 60 || start == 0)
+        snprintf(out, capacity, "%s", line);
+    else
+        snprintf(out, capacity, "%.*s: … %.*s", (int)name, line, (int)(end - start), line + start);
+}
+
 static glia_status check_same(const char *dir, const glia_recipe *recipe, glia_error *err) {
     char path[1200];
     const char *there, *here;
@@ -94,12 +113,17 @@ static glia_status check_same(const char *dir, const glia_recipe *recipe, glia_e
         status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     } else {
         first_difference(a.data, b.data, &there, &here);
-        if (there)
-            status =
-                glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                               "%.200s holds another training: '%.80s' there, '%.80s' here; it cannot be "
-                               "continued with this model file (--out DIR writes elsewhere)",
-                               dir, there, here);
+        if (there) {
+            char quoted_there[100], quoted_here[100];
+            size_t at = 0;
+            while (there[at] && there[at] == here[at]) at++;
+            quote_difference(there, at, quoted_there, sizeof quoted_there);
+            quote_difference(here, at, quoted_here, sizeof quoted_here);
+            status = glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                                    "%.200s holds another training: '%s' there, '%s' here; it cannot be "
+                                    "continued with this model file (--out DIR writes elsewhere)",
+                                    dir, quoted_there, quoted_here);
+        }
     }
     glia__text_free(&a);
     glia__text_free(&b);
@@ -118,24 +142,32 @@ static glia_status decide(glia_run_dir *dir, const glia_recipe *recipe, const gl
     dir->resuming = false;
     if (there && !S_ISDIR(st.st_mode))
         return glia_error_set(err, GLIA_IO, "%.300s is a file; expected a folder for the run", path);
-    bool run = there && exists(path, "config.yaml"), weights = run && exists(path, "last.safetensors");
+    bool config = exists(path, "config.yaml"), last = exists(path, "last.safetensors");
+    bool best = exists(path, "best.safetensors");
     if (options->resume) {
-        if (!run)
-            return glia_error_set(err, GLIA_NOT_FOUND, "nothing to resume: %.300s is no run directory", path);
-        GLIA_TRY(check_same(path, recipe, err));
-        dir->resuming = weights; /* stopped in its first epoch: begin again */
+        if (!config && (last || best || !exists(path, "log.txt")))
+            return glia_error_set(err, GLIA_NOT_FOUND,
+                                  "nothing to resume: %.300s is no run directory (it has no config.yaml)",
+                                  path);
+        if (config) GLIA_TRY(check_same(path, recipe, err));
+        if (best && !last)
+            return glia_error_set(
+                err, GLIA_NOT_FOUND,
+                "%.300s has no last.safetensors to continue from, only best.safetensors, which "
+                "glia evaluate and glia predict use; --force trains anew and replaces it",
+                path);
+        dir->resuming = last; /* killed before its first checkpoint: begin again */
         return GLIA_OK;
     }
-    if (!there || is_empty_folder(path) || (run && !weights)) return GLIA_OK;
-    if (!run)
+    if (there && !config && holds_others(path))
         return glia_error_set(
             err, GLIA_IO, "%.300s is not empty and no run directory; choose another with --out DIR", path);
-    if (!options->force)
+    if ((last || best) && !options->force)
         return glia_error_set(err, GLIA_IO,
                               "%.300s already holds a training; --resume continues it, --force replaces it, "
                               "--out DIR writes elsewhere",
                               path);
-    return GLIA_OK;
+    return GLIA_OK; /* new, or without anything worth keeping */
 }
 
 /* A replaced run must leave nothing that could be taken for the new one's. */
@@ -227,6 +259,18 @@ static glia_status load_weights(glia_run *run, const char *path, glia_error *err
                           path, path);
 }
 
+glia_status glia__run_check(const char *path, glia_error *err) {
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return glia_error_set(err, GLIA_NOT_FOUND, "no run directory %.300s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return glia_error_set(err, GLIA_NOT_FOUND,
+                              "%.300s is a file; expected a run directory, which glia train makes", path);
+    if (exists(path, "config.yaml")) return GLIA_OK;
+    return glia_error_set(err, GLIA_NOT_FOUND,
+                          "%.300s is no run directory (it has no config.yaml); glia train makes one", path);
+}
+
 glia_status glia_run_open(glia_run *run, const char *path, const glia_allocator *allocator, glia_error *err) {
     return glia__run_open_with(run, path, NULL, 0, allocator, err);
 }
@@ -235,10 +279,7 @@ glia_status glia__run_open_with(glia_run *run, const char *path, const char *con
                                 const glia_allocator *allocator, glia_error *err) {
     char file[1200];
     *run = (glia_run){0};
-    if (!exists(path, "config.yaml"))
-        return glia_error_set(err, GLIA_NOT_FOUND,
-                              "%.300s is no run directory (it has no config.yaml); glia train makes one",
-                              path);
+    GLIA_TRY(glia__run_check(path, err));
     GLIA_TRY(glia_recipe_load(&run->recipe, glia__run_file(path, "config.yaml", file, sizeof file), overrides,
                               count, allocator, err));
     const glia_recipe_trained *t = &run->recipe->trained;

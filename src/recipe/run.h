@@ -23,6 +23,8 @@ GLIA_MUST_CHECK glia_status glia__run_dir_choose(glia_run_dir *dir, const glia_r
 GLIA_MUST_CHECK glia_status glia__run_dir_create(glia_run_dir *dir, const glia_recipe *recipe,
                                                  glia_error *err);
 void glia__run_dir_close(glia_run_dir *dir);
+/* An error that says why, unless `path` is a run directory. */
+GLIA_MUST_CHECK glia_status glia__run_check(const char *path, glia_error *err);
 /* glia_run_open with overrides of its config.yaml. */
 GLIA_MUST_CHECK glia_status glia__run_open_with(glia_run *run, const char *path, const char *const *overrides,
                                                 size_t count, const glia_allocator *allocator,

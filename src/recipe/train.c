@@ -67,6 +67,30 @@ static void announce_model(training *t) {
               flops / 1e6);
 }
 
+/* An absurd layer is refused before the machine starts to swap, or the kernel to kill. */
+static glia_status check_memory(const training *t, glia_error *err) {
+    double blocks = 3 + t->recipe->optimizer->n_moments; /* weights, gradients, the last good weights */
+    double needed = (double)glia_model_param_count(t->model) * sizeof(float) * blocks;
+    double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (there <= 0 || needed <= there) return GLIA_OK;
+    size_t largest = 0;
+    char count[40];
+    for (size_t i = 1; i < glia_model_layers(t->model); i++)
+        if (glia_model_layer(t->model, i).params > glia_model_layer(t->model, largest).params) largest = i;
+    glia_layer_info layer = glia_model_layer(t->model, largest);
+    (void)glia_error_set(
+        err, GLIA_OUT_OF_MEMORY,
+        "training needs %.3g GB of memory for weights, gradients and optimizer, but this machine has "
+        "%.3g GB; most of it is for %s '%s' with its %s parameters",
+        needed / 1e9, there / 1e9, layer.kind, layer.name, count_text(layer.params, count, sizeof count));
+    if (largest < (size_t)t->recipe->n_layers) {
+        const glia_yaml *at = t->recipe->layers[largest].at;
+        glia_error_at(err, at->origin, at->key_line ? at->key_line : at->line,
+                      at->key_line ? at->key_column : at->column);
+    }
+    return GLIA_OUT_OF_MEMORY;
+}
+
 /* An epoch's line for log.txt; the person at the terminal has the progress bar. */
 static int log_epoch(void *ctx, const glia_epoch *e) {
     training *t = ctx;
@@ -101,7 +125,15 @@ static glia_status fit(training *t, glia_error *err) {
     o.ctx = t;
     o.logger = &t->dir.tee;
     o.error = err;
-    return glia_fit_with(t->model, t->train, o);
+    glia_status status = glia_fit_with(t->model, t->train, o);
+    if (status == GLIA_BAD_FORMAT && t->dir.resuming && strstr(err->file, "/last.safetensors")) {
+        size_t used = strlen(err->message);
+        snprintf(err->message + used, sizeof err->message - used,
+                 "; the checkpoint is damaged and cannot be continued (the best weights, if there are any, "
+                 "still serve "
+                 "glia evaluate and predict); --force trains anew");
+    }
+    return status;
 }
 
 /* Room for the scatter plot of a regression with one number; none for others. */
@@ -157,6 +189,7 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia__recipe_learn(t->recipe, info, err));
     GLIA_TRY(
         glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, t->options->logger, err));
+    GLIA_TRY(check_memory(t, err));
     GLIA_TRY(glia__run_dir_create(&t->dir, t->recipe, err));
     announce_data(t);
     announce_model(t);

@@ -362,8 +362,10 @@ static glia_status step_into(glia_yaml *at, const char *part, const char *word, 
     if (at->kind == GLIA_YAML_LIST) return find_item(at, part, word, arena, out, err);
     if (at->kind == GLIA_YAML_TEXT && strcmp(at->text, part) == 0) GLIA_TRY(word_to_map(at, arena, err));
     if (at->kind == GLIA_YAML_TEXT) {
-        glia_error_set(err, GLIA_INVALID_ARGUMENT, "'%.60s' is the single value '%.60s'; it has no '%.60s'",
-                       at->key ? at->key : "this item", at->text, part);
+        glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                       "'%.60s' is the single value '%.60s'; it has no '%.60s' (leave '.%.60s' away to "
+                       "replace the value)",
+                       at->key ? at->key : "this item", at->text, part, part);
         glia_error_at(err, word, 0, 0);
         return GLIA_INVALID_ARGUMENT;
     }

@@ -248,6 +248,17 @@ glia_status glia__checkpoint_read(const char *dir, glia_trainer *t, glia_fit_sta
 
 /* --- metrics.jsonl ---------------------------------------------------------------------------------------- */
 
+/* The epoch of a line that describe_epoch wrote; 0 for any other. */
+static int64_t epoch_of_line(const char *line, size_t length) {
+    static const char start[] = "{\"epoch\":";
+    const size_t before = sizeof start - 1;
+    int64_t epoch = 0;
+    if (length < before + 2 || memcmp(line, start, before) != 0 || line[length - 1] != '}') return 0;
+    for (size_t i = before; i < length && line[i] >= '0' && line[i] <= '9' && epoch < INT64_MAX / 100; i++)
+        epoch = 10 * epoch + (line[i] - '0');
+    return epoch;
+}
+
 glia_status glia__history_cut(const char *dir, int64_t epochs, const glia_allocator *allocator,
                               glia_error *err) {
     const size_t limit = (size_t)1 << 30;
@@ -259,10 +270,16 @@ glia_status glia__history_cut(const char *dir, int64_t epochs, const glia_alloca
     glia_status status = glia__file_read(path, limit, allocator, &text, &bytes, &inner);
     if (status == GLIA_NOT_FOUND) return GLIA_OK; /* someone took it away: the rest is still worth having */
     if (status != GLIA_OK) return glia_error_set(err, status, "%s", inner.message);
-    for (int64_t line = 0; line < epochs && keep < bytes; line++) {
-        const char *end = memchr(text + keep, '\n', bytes - keep);
+    for (size_t at = 0; at < bytes;) {
+        const char *end = memchr(text + at, '\n', bytes - at);
         if (!end) break; /* half a line: written when the power failed */
-        keep = (size_t)(end - text) + 1;
+        size_t length = (size_t)(end - text) - at;
+        int64_t epoch = epoch_of_line(text + at, length);
+        if (epoch > 0 && epoch <= epochs) {
+            memmove(text + keep, text + at, length + 1);
+            keep += length + 1;
+        }
+        at += length + 1;
     }
     if (keep < bytes) status = glia__file_write(path, text, keep, err);
     glia__free(allocator, text, bytes + 1);

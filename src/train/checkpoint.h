@@ -34,7 +34,7 @@ GLIA_MUST_CHECK glia_status glia__checkpoint_read(const char *dir, glia_trainer 
                                                   size_t count, glia_error *err);
 
 /* DIR/metrics.jsonl: one JSON object a line, one line an epoch. */
-/* Keeps the first `epochs` lines (0: an empty file). */
+/* Keeps the whole lines of epochs 1 … `epochs` (0: an empty file); what is damaged goes. */
 GLIA_MUST_CHECK glia_status glia__history_cut(const char *dir, int64_t epochs,
                                               const glia_allocator *allocator, glia_error *err);
 /* Appends the line of an epoch and syncs it to the disk. */

@@ -190,8 +190,22 @@ static glia_status read_best(fit *f, glia_error *err) {
     return status;
 }
 
+static void tell_where(const fit *f) {
+    const glia_fit_state *s = &f->state;
+    if (s->epoch >= f->o.epochs)
+        glia__log(f->o.logger, GLIA_LOG_INFO, "%s has had its %lld epochs: nothing is left to train",
+                  f->o.run_dir, (long long)s->epoch);
+    else if (s->batch)
+        glia__log(f->o.logger, GLIA_LOG_INFO, "%s continues in epoch %lld, after batch %lld of %lld",
+                  f->o.run_dir, (long long)s->epoch + 1, (long long)s->batch, (long long)f->batches);
+    else
+        glia__log(f->o.logger, GLIA_LOG_INFO, "%s continues after epoch %lld", f->o.run_dir,
+                  (long long)s->epoch);
+}
+
 static glia_status continue_run(fit *f, glia_error *err) {
     GLIA_TRY(glia__checkpoint_read(f->o.run_dir, f->trainer, &f->state, f->settings, f->n_settings, err));
+    tell_where(f);
     if (f->best && f->state.best_epoch) GLIA_TRY(read_best(f, err));
     return glia__history_cut(f->o.run_dir, f->state.epoch, f->allocator, err);
 }

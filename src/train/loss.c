@@ -75,7 +75,8 @@ const char *glia__loss_warning(const glia_model *model, const char *name, char *
     if (has_word(loss->wrong, op)) {
         const glia_layer_info *last = last_layer(model);
         bool alone = last && strcmp(last->kind, op) == 0;
-        snprintf(text, sizeof text, alone ? "remove the layer %s" : "remove activation: %s", op);
+        snprintf(text, sizeof text, alone ? "remove the layer %s" : "remove activation: %s",
+                 alone ? last->name : op);
         snprintf(out, capacity, "%s ends in %s, but %s expects logits: %s; %s%s%s", layer, op, loss->name,
                  loss->hint, text, remedy ? ", or write loss: " : "", remedy ? remedy : "");
         return out;
