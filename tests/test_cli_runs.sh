@@ -160,21 +160,23 @@ killed() {
     wait $child 2>/dev/null
     child=
 }
+# Checkpoints of some megabytes, so that many a moment falls into their writing.
+sed 's/filters: 4/filters: 64/; s/  - dense: 3/  - dense: {units: 256, activation: relu}\n  - dense: 3/' net.yaml >wide.yaml
 seed=$(date +%N)
 moments=$(awk -v seed="$seed" 'BEGIN { srand(seed); for (i = 0; i < 30; i++) printf "%.4f\n", rand() * 0.06 }')
 for moment in $moments; do # before and around the first checkpoint
     rm -rf runs/early
-    killed "$moment" train net.yaml train.epochs=1000000 --out runs/early
+    killed "$moment" train wide.yaml train.epochs=1000000 --out runs/early
     resume=
     [ ! -e runs/early/log.txt ] || resume=--resume
-    expect 0 "saved runs/early" "$GLIA" train net.yaml --out runs/early $resume train.epochs="$([ ! -s runs/early/metrics.jsonl ] && echo 1 || epochs_of runs/early)"
+    expect 0 "saved runs/early" "$GLIA" train wide.yaml --out runs/early $resume train.epochs="$([ ! -s runs/early/metrics.jsonl ] && echo 1 || epochs_of runs/early)"
     moment=$(awk -v m="$moment" 'BEGIN { print m * 2 }')
-    killed "$moment" train net.yaml train.epochs=1000000 --out runs/killed "$([ -e runs/killed/log.txt ] && echo --resume || echo --quiet)"
+    killed "$moment" train wide.yaml train.epochs=1000000 --out runs/killed "$([ -e runs/killed/log.txt ] && echo --resume || echo --quiet)"
     [ ! -e runs/killed/last.safetensors ] || expect 0 "accuracy" "$GLIA" evaluate runs/killed --quiet
 done
 epochs=$(($(epochs_of runs/killed) + 1))
-expect 0 "saved runs/killed" "$GLIA" train net.yaml --out runs/killed --resume train.epochs=$epochs
-expect 0 "saved runs/straight" "$GLIA" train net.yaml train.epochs=$epochs --out runs/straight --force
+expect 0 "saved runs/killed" "$GLIA" train wide.yaml --out runs/killed --resume train.epochs=$epochs
+expect 0 "saved runs/straight" "$GLIA" train wide.yaml train.epochs=$epochs --out runs/straight --force
 same runs/straight/last.safetensors runs/killed/last.safetensors "a training killed 30 times gives other weights (seed $seed)"
 same runs/straight/best.safetensors runs/killed/best.safetensors "a training killed 30 times has another best epoch (seed $seed)"
 checks=$((checks + 1))
