@@ -33,7 +33,7 @@ static void discard(char *html) {
 enum { DEEPEST = 32, LONGEST = 16 };
 
 static bool is_void(const char *tag) {
-    return strcmp(tag, "meta") == 0 || strcmp(tag, "img") == 0 || strcmp(tag, "br") == 0;
+    return strcmp(tag, "meta") == 0 || strcmp(tag, "img") == 0 || strcmp(tag, "wbr") == 0;
 }
 
 /* The end of the tag at `c` ("<…"), past quoted attribute values; NULL when it has none. */
@@ -89,7 +89,7 @@ static void check_page(const char *html) {
 }
 
 TEST(checker) {
-    CHECK(well_formed("<!DOCTYPE html><a b=\"x>y\"><br><c/>t &amp; u</a>"));
+    CHECK(well_formed("<!DOCTYPE html><a b=\"x>y\"><wbr><c/>t &amp; u</a>"));
     CHECK(!well_formed("<a>"));
     CHECK(!well_formed("<a></b>"));
     CHECK(!well_formed("</a>"));
@@ -110,9 +110,9 @@ static const float measured[] = {1, 2, 3, NAN}, predicted[] = {1.5f, 2, 2.5f, 1}
 static unsigned char pixels[3 * 4 * 4];
 
 static glia_report_page whole_page(glia_report_mistake *mistakes, const glia_layer_info *layers) {
-    mistakes[0] = (glia_report_mistake){{0}, 0, 1, 0.9876};
+    mistakes[0] = (glia_report_mistake){{0}, 0, 1, 0.9876, NULL};
     mistakes[0].image = glia_tensor_wrap(pixels, GLIA_U8, GLIA_SHAPE(1, 4, 4));
-    mistakes[1] = (glia_report_mistake){{0}, 1, 0, NAN};
+    mistakes[1] = (glia_report_mistake){{0}, 1, 0, NAN, NULL};
     mistakes[1].image = glia_tensor_wrap(pixels, GLIA_U8, GLIA_SHAPE(3, 4, 4));
     return (glia_report_page){
         .title = "mnist_cnn-7",
@@ -210,7 +210,7 @@ TEST(escaped) {
     double values[] = {1};
     glia_report_curve curve = {evil[0], evil[0], values};
     glia_layer_info layer = {evil[0], evil[0], GLIA_SHAPE(1), 1, 1};
-    glia_report_mistake mistake = {{0}, 0, 1, 0.5};
+    glia_report_mistake mistake = {{0}, 0, 1, 0.5, evil[0]};
     int64_t counts[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     glia_report_page page = {.title = evil[0],
                              .subtitle = evil[0],
@@ -235,6 +235,45 @@ TEST(escaped) {
     CHECK_HAS(html, "<h1>&lt;b onload=&quot;x&quot;&gt;&amp;&#39;</h1>");
     CHECK_HAS(html, ">\uFFFD\uFFFD</th>");
     CHECK_HAS(html, ">2</th>"); /* a class without a name has its number */
+    discard(html);
+}
+
+/* Data that are no pictures: mistakes and errors are rows of a table. */
+TEST(examples_in_words) {
+    glia_report_mistake mistakes[] = {{{0}, 0, 1, 0.75, "petal 5.1, sepal <1"}, {{0}, 1, 0, NAN, NULL}};
+    glia_report_error errors[] = {{22, 47.25, "rooms 6.2"}, {50, 42.5, NULL}};
+    glia_report_page page = {.classes = 3,
+                             .class_names = names,
+                             .mistakes = mistakes,
+                             .mistake_count = 2,
+                             .errors = errors,
+                             .error_count = 2};
+    char *html = render(&page);
+    check_page(html);
+    CHECK_INT(occurrences(html, "<figure>"), 0);
+    CHECK_HAS(html, "cat</th><td class=\"left name\"><b>dog</b></td><td>75.0&#8239;%</td>"
+                    "<td class=\"left input\">petal 5.1, sepal &lt;1</td></tr>");
+    CHECK_HAS(html, "<b>cat</b></td><td></td><td class=\"left input\"></td></tr>");
+    CHECK_HAS(html, "<h2>Largest errors</h2>");
+    CHECK_HAS(
+        html,
+        "<tr><td>22</td><td>47.25</td><td><b>+25.25</b></td><td class=\"left input\">rooms 6.2</td></tr>");
+    CHECK_HAS(html, "<td><b>-7.5</b></td>");
+    discard(html);
+}
+
+/* A path may break after its slashes, and nowhere loses a letter. */
+TEST(long_facts) {
+    char text[700], *html;
+    memset(text, 'x', sizeof text);
+    memcpy(text, "csv:/data/", 10);
+    text[sizeof text - 1] = 0;
+    glia_report_fact fact = {"data", text};
+    glia_report_page page = {.facts = &fact, .fact_count = 1};
+    html = render(&page);
+    check_page(html);
+    CHECK_HAS(html, "<dd>csv:/<wbr>data/<wbr>xxx");
+    CHECK_HAS(html, text + 10);
     discard(html);
 }
 
@@ -314,7 +353,7 @@ TEST(bad_input) {
     CHECK_ERR(glia__report_write("x", NULL, &err), GLIA_INVALID_ARGUMENT, &err, "expected a path");
     CHECK_ERR(glia__report_write("/no/such/folder/r.html", &page, &err), GLIA_NOT_FOUND, &err, "r.html");
 #ifdef GLIA_HAVE_PNG
-    glia_report_mistake mistake = {glia_tensor_wrap(pixels, GLIA_U8, GLIA_SHAPE(2, 4, 4)), 0, 1, 0.5};
+    glia_report_mistake mistake = {glia_tensor_wrap(pixels, GLIA_U8, GLIA_SHAPE(2, 4, 4)), 0, 1, 0.5, NULL};
     page.mistakes = &mistake;
     page.mistake_count = 1;
     CHECK(glia__report_write("/no/such/folder/r.html", &page, &err) != GLIA_OK);
@@ -339,5 +378,5 @@ TEST(memory) {
 }
 
 TEST_MAIN(TEST_ENTRY(checker), TEST_ENTRY(all_parts), TEST_ENTRY(class_figures), TEST_ENTRY(parts_left_out),
-          TEST_ENTRY(escaped), TEST_ENTRY(charts), TEST_ENTRY(many_classes), TEST_ENTRY(bad_input),
-          TEST_ENTRY(memory))
+          TEST_ENTRY(escaped), TEST_ENTRY(examples_in_words), TEST_ENTRY(long_facts), TEST_ENTRY(charts),
+          TEST_ENTRY(many_classes), TEST_ENTRY(bad_input), TEST_ENTRY(memory))

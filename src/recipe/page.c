@@ -8,6 +8,18 @@
 #include "glia/version.h"
 #include "report/report.h"
 
+const char *glia__count_text(int64_t count, char *out, size_t capacity) {
+    char digits[32];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)count);
+    size_t used = 0;
+    for (int i = 0; i < length && used + 2 < capacity; i++) {
+        if (i && (length - i) % 3 == 0) out[used++] = ',';
+        out[used++] = digits[i];
+    }
+    out[used] = 0;
+    return out;
+}
+
 /* --- history ----------------------------------------------------------------------------------------------
  */
 
@@ -92,24 +104,27 @@ static double probability_of(const float *row, int64_t classes, int64_t best) {
     return unit && fabs(sum - 1) < 1e-3 ? (double)row[best] : 1 / exps;
 }
 
-static void remember(glia_mistakes *m, int64_t example, int64_t label, int64_t predicted,
-                     double probability) {
+static void remember(glia_mistakes *m, glia_mistake mistake) {
     int at = m->count < GLIA_MISTAKES ? m->count++ : GLIA_MISTAKES;
-    while (at > 0 && m->worst[at - 1].probability < probability) {
+    while (at > 0 && m->worst[at - 1].weight < mistake.weight) {
         if (at < GLIA_MISTAKES) m->worst[at] = m->worst[at - 1];
         at--;
     }
-    if (at == GLIA_MISTAKES) return;
-    m->worst[at].example = example;
-    m->worst[at].label = label;
-    m->worst[at].predicted = predicted;
-    m->worst[at].probability = probability;
+    if (at < GLIA_MISTAKES) m->worst[at] = mistake;
 }
 
 void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *predictions) {
     glia_mistakes *m = ctx;
-    for (int64_t i = 0; i < batch->count && !m->classes && m->measured && m->points < m->capacity; i++) {
-        m->measured[m->points] = ((const float *)batch->targets)[i];
+    for (int64_t i = 0; i < batch->count && !m->classes && m->measured; i++) {
+        float measured = ((const float *)batch->targets)[i];
+        double error = fabs((double)measured - (double)predictions[i]);
+        if (isfinite(error))
+            remember(m, (glia_mistake){.example = batch->order[i],
+                                       .measured = (double)measured,
+                                       .predicted = (double)predictions[i],
+                                       .weight = error});
+        if (m->points == m->capacity) continue;
+        m->measured[m->points] = measured;
         m->predicted[m->points++] = predictions[i];
     }
     for (int64_t i = 0; i < batch->count && m->classes > 1; i++) {
@@ -117,8 +132,45 @@ void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *pre
         int64_t label = ((const int64_t *)batch->targets)[i], best = 0;
         for (int64_t c = 1; c < m->classes; c++)
             if (row[c] > row[best]) best = c;
-        if (best != label) remember(m, batch->order[i], label, best, probability_of(row, m->classes, best));
+        if (best != label)
+            remember(m, (glia_mistake){.example = batch->order[i],
+                                       .label = label,
+                                       .predicted_class = best,
+                                       .weight = probability_of(row, m->classes, best)});
     }
+}
+
+/* --- examples ------------------------------------------------------------------------------------------------
+ */
+
+static bool is_picture(const glia_dataset_info *info) {
+    return info->input_shape.rank == 3 && (info->input_shape.dim[0] == 1 || info->input_shape.dim[0] == 3);
+}
+
+/* "petal 5.1, sepal 1.5 …": the row of a table as its file has it, up to a number of columns; NULL: no table, or out
+ * of memory. */
+static const char *in_words(const glia_dataset *data, int64_t example, glia_arena *arena) {
+    enum { MOST_COLUMNS = 16, MOST_NAMED = 8 };
+    const glia_dataset_info *info = glia_dataset_get_info(data);
+    int64_t columns = info->input_shape.dim[0], shown = info->feature_names ? MOST_NAMED : MOST_COLUMNS;
+    if (info->input_shape.rank != 1) return NULL;
+    float *x = glia__arena_alloc(arena, (size_t)columns * sizeof *x);
+    if (!x || glia_dataset_gather(data, &example, 1, x, NULL, NULL) != GLIA_OK) return NULL;
+    glia_text text;
+    glia__text_init(&text, arena->allocator);
+    for (int64_t i = 0; i < GLIA_MIN(columns, shown); i++) {
+        double value = (double)x[i];
+        if (info->mean) value = value * (double)info->std[i] + (double)info->mean[i];
+        if (info->scale != 0) value /= info->scale;
+        if (fabs(value) < 1e-6) value = 0; /* what rounding leaves of it */
+        glia__text_printf(&text, "%s%s%s%.4g", i ? ", " : "",
+                          info->feature_names ? info->feature_names[i] : "", info->feature_names ? " " : "",
+                          value);
+    }
+    if (columns > shown) glia__text_add(&text, " …");
+    const char *words = text.failed ? NULL : glia__arena_strdup(arena, text.data);
+    glia__text_free(&text);
+    return words;
 }
 
 /* A picture of transformed input: brightest value white, darkest black. */
@@ -152,7 +204,8 @@ typedef struct page {
     glia_report_curve curves[GLIA_HISTORY_CURVES];
     size_t n_curves;
     glia_report_mistake mistakes[GLIA_MISTAKES];
-    size_t n_mistakes;
+    glia_report_error errors[GLIA_MISTAKES];
+    size_t n_mistakes, n_errors;
     glia_layer_info *layers;
     size_t n_layers;
 } page;
@@ -173,6 +226,16 @@ static void add_figures(page *p) {
     }
 }
 
+static const char *duration(double seconds, char *out, size_t capacity) {
+    if (seconds < 10)
+        snprintf(out, capacity, "%.2g s", seconds);
+    else if (seconds < 120)
+        snprintf(out, capacity, "%.0f s", seconds);
+    else
+        snprintf(out, capacity, "%lld min %lld s", (long long)seconds / 60, (long long)seconds % 60);
+    return out;
+}
+
 static void add_facts(page *p) {
     const glia_page_source *s = p->s;
     const glia_dataset_info *info = glia_dataset_get_info(s->train);
@@ -181,12 +244,13 @@ static void add_facts(page *p) {
     glia__text_init(&optimizer, a->allocator);
     glia__text_printf(&optimizer, "%s ", s->recipe->optimizer->name);
     glia__fields_print(s->recipe->optimizer->fields, &s->recipe->optimizer_options, true, &optimizer);
-    char shape[96];
+    char shape[96], params[40], seconds[40];
     const glia_report_fact facts[] = {
         {"data", info->name},
         {"examples", glia__arena_printf(a, "%lld to train on, each %s", (long long)info->count,
                                         glia_shape_text(&info->input_shape, shape, sizeof shape))},
-        {"parameters", glia__arena_printf(a, "%lld", (long long)glia_model_param_count(s->model))},
+        {"parameters",
+         glia__arena_strdup(a, glia__count_text(glia_model_param_count(s->model), params, sizeof params))},
         {"loss", s->recipe->loss},
         {"optimizer", glia__arena_strdup(a, optimizer.data)},
         {"batch size", glia__arena_printf(a, "%lld", (long long)s->recipe->train.batch_size)},
@@ -194,7 +258,7 @@ static void add_facts(page *p) {
         {"best epoch",
          s->result->best_epoch ? glia__arena_printf(a, "%lld", (long long)s->result->best_epoch) : NULL},
         {"seed", glia__arena_printf(a, "%lld", (long long)s->recipe->train.seed)},
-        {"training time", glia__arena_printf(a, "%.1f s", s->history->seconds)},
+        {"training time", glia__arena_strdup(a, duration(s->history->seconds, seconds, sizeof seconds))},
         {"version", glia__arena_printf(a, "Glia %s", glia_version())},
     };
     memcpy(p->facts, facts, sizeof facts);
@@ -217,18 +281,45 @@ static void add_curves(page *p) {
 
 static glia_status add_mistakes(page *p, glia_error *err) {
     const glia_mistakes *m = p->s->mistakes;
-    const glia_shape *shape = &glia_dataset_get_info(p->s->train)->input_shape;
-    bool pictures = shape->rank == 3 && (shape->dim[0] == 1 || shape->dim[0] == 3);
-    for (int i = 0; i < m->count && p->s->evaluated; i++) {
+    bool pictures = is_picture(glia_dataset_get_info(p->s->train));
+    for (int i = 0; i < m->count && p->s->evaluated && m->classes; i++) {
         glia_report_mistake *r = &p->mistakes[p->n_mistakes];
         *r = (glia_report_mistake){.label = m->worst[i].label,
-                                   .predicted = m->worst[i].predicted,
-                                   .probability = m->worst[i].probability};
+                                   .predicted = m->worst[i].predicted_class,
+                                   .probability = m->worst[i].weight,
+                                   .input = in_words(p->s->evaluated, m->worst[i].example, &p->arena)};
         if (pictures)
             GLIA_TRY(to_picture(p->s->evaluated, m->worst[i].example, &r->image, p->arena.allocator, err));
         p->n_mistakes++;
     }
     return GLIA_OK;
+}
+
+static void add_errors(page *p) {
+    enum { SHOWN = 10 };
+    const glia_mistakes *m = p->s->mistakes;
+    for (int i = 0; i < GLIA_MIN(m->count, SHOWN) && p->s->evaluated && !m->classes; i++)
+        p->errors[p->n_errors++] =
+            (glia_report_error){m->worst[i].measured, m->worst[i].predicted,
+                                in_words(p->s->evaluated, m->worst[i].example, &p->arena)};
+}
+
+/* "54,410 parameters, trained on 55,000 examples of mnist for 10 epochs in 49 s; measured on 10,000 of test" */
+static const char *subtitle(page *p) {
+    const glia_page_source *s = p->s;
+    const glia_dataset_info *info = glia_dataset_get_info(s->train);
+    const char *slash = strrchr(info->name, '/');
+    char params[40], train[40], part[40];
+    int name = (int)strcspn(slash ? slash + 1 : info->name, slash ? "" : ":");
+    const char *sentence = glia__arena_printf(
+        &p->arena, "%s parameters, trained on %s examples of %.*s for %lld epoch%s",
+        glia__count_text(glia_model_param_count(s->model), params, sizeof params),
+        glia__count_text(info->count, train, sizeof train), name, slash ? slash + 1 : info->name,
+        (long long)s->history->epochs, s->history->epochs == 1 ? "" : "s");
+    if (!sentence || !s->result->evaluated) return sentence;
+    return glia__arena_printf(&p->arena, "%s; measured on %s %s examples", sentence,
+                              glia__count_text(s->result->report.examples, part, sizeof part),
+                              s->result->evaluated);
 }
 
 static glia_status add_layers(page *p, glia_error *err) {
@@ -239,13 +330,14 @@ static glia_status add_layers(page *p, glia_error *err) {
     return GLIA_OK;
 }
 
-static glia_status write_page(const page *p, glia_error *err) {
+static glia_status write_page(page *p, glia_error *err) {
     const glia_page_source *s = p->s;
     const glia_recipe_trained *t = &s->recipe->trained;
     char path[1200];
     const char *slash = strrchr(s->result->dir, '/');
     glia_report_page r = {
         .title = slash ? slash + 1 : s->result->dir,
+        .subtitle = subtitle(p),
         .figures = p->figures,
         .figure_count = p->n_figures,
         .facts = p->facts,
@@ -260,6 +352,8 @@ static glia_status write_page(const page *p, glia_error *err) {
         .measured = s->mistakes->measured,
         .predicted = s->mistakes->predicted,
         .points = (size_t)s->mistakes->points,
+        .errors = p->errors,
+        .error_count = p->n_errors,
         .mistakes = p->mistakes,
         .mistake_count = p->n_mistakes,
         .layers = p->layers,
@@ -277,6 +371,7 @@ glia_status glia__page_write(const glia_page_source *source, glia_error *err) {
     add_curves(&p);
     glia_status status = add_layers(&p, err);
     if (status == GLIA_OK) status = add_mistakes(&p, err);
+    add_errors(&p);
     if (status == GLIA_OK) status = write_page(&p, err);
     for (size_t i = 0; i < GLIA_MISTAKES; i++) glia_tensor_free(&p.mistakes[i].image);
     glia__arena_free(&p.arena);

@@ -19,20 +19,27 @@ typedef struct glia_history {
 void glia__history_load(glia_history *history, const char *dir);
 void glia__history_free(glia_history *history);
 
-/* The wrong predictions that the model was surest of, filled while it is evaluated. */
+/* A wrong prediction: of a class, or far from what was measured. */
+typedef struct glia_mistake {
+    int64_t example, label, predicted_class;
+    double measured, predicted;
+    double weight; /* probability of the wrong class, or size of the error */
+} glia_mistake;
+
+/* The wrong predictions that the model was surest of, or the largest errors, filled while it is evaluated. */
 typedef struct glia_mistakes {
     int64_t classes;
     int count;
-    struct {
-        int64_t example, label, predicted;
-        double probability;
-    } worst[GLIA_MISTAKES];      /* worst first */
-    float *measured, *predicted; /* regression: [capacity], NULL for classes */
+    glia_mistake worst[GLIA_MISTAKES]; /* worst first */
+    float *measured, *predicted;       /* regression: [capacity], NULL for classes */
     int64_t points, capacity;
 } glia_mistakes;
 
 /* glia_evaluate's on_batch; `ctx` is a glia_mistakes. */
 void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *predictions);
+
+/* "55,000" */
+const char *glia__count_text(int64_t count, char *out, size_t capacity);
 
 /* Everything the page is made of; all borrowed. */
 typedef struct glia_page_source {

@@ -18,19 +18,6 @@ typedef struct training {
     glia_metrics *metrics;
 } training;
 
-/* "55,000" */
-static const char *count_text(int64_t count, char *out, size_t capacity) {
-    char digits[32];
-    int length = snprintf(digits, sizeof digits, "%lld", (long long)count);
-    size_t used = 0;
-    for (int i = 0; i < length && used + 2 < capacity; i++) {
-        if (i && (length - i) % 3 == 0) out[used++] = ',';
-        out[used++] = digits[i];
-    }
-    out[used] = 0;
-    return out;
-}
-
 static void announce_data(training *t) {
     const glia_dataset_info *info = glia_dataset_get_info(t->train);
     char train[40], part[40], shape[96], line[400];
@@ -38,7 +25,7 @@ static void announce_data(training *t) {
     if (length > part_length && strcmp(info->name + length - part_length, ":train") == 0)
         length -= part_length; /* the line goes on with the numbers of all parts */
     size_t used = (size_t)snprintf(line, sizeof line, "%.*s: %s train", (int)GLIA_MIN(length, 120),
-                                   info->name, count_text(info->count, train, sizeof train));
+                                   info->name, glia__count_text(info->count, train, sizeof train));
     const struct {
         const glia_dataset *data;
         const char *name;
@@ -47,7 +34,8 @@ static void announce_data(training *t) {
         if (others[i].data)
             used += (size_t)snprintf(
                 line + used, sizeof line - used, " · %s %s",
-                count_text(glia_dataset_get_info(others[i].data)->count, part, sizeof part), others[i].name);
+                glia__count_text(glia_dataset_get_info(others[i].data)->count, part, sizeof part),
+                others[i].name);
     used += (size_t)snprintf(line + used, sizeof line - used, ", %s",
                              glia_shape_text(&info->input_shape, shape, sizeof shape));
     if (info->classes)
@@ -63,8 +51,8 @@ static void announce_model(training *t) {
     char count[40];
     for (size_t i = 0; i < glia_model_layers(t->model); i++) flops += glia_model_layer(t->model, i).flops;
     glia__log(&t->dir.tee, GLIA_LOG_INFO, "model: %zu layers, %s parameters, %.3g MFLOP an example forward",
-              glia_model_layers(t->model), count_text(glia_model_param_count(t->model), count, sizeof count),
-              flops / 1e6);
+              glia_model_layers(t->model),
+              glia__count_text(glia_model_param_count(t->model), count, sizeof count), flops / 1e6);
 }
 
 /* An absurd layer is refused before the machine starts to swap, or the kernel to kill. */
@@ -82,7 +70,8 @@ static glia_status check_memory(const training *t, glia_error *err) {
         err, GLIA_OUT_OF_MEMORY,
         "training needs %.3g GB of memory for weights, gradients and optimizer, but this machine has "
         "%.3g GB; most of it is for %s '%s' with its %s parameters",
-        needed / 1e9, there / 1e9, layer.kind, layer.name, count_text(layer.params, count, sizeof count));
+        needed / 1e9, there / 1e9, layer.kind, layer.name,
+        glia__count_text(layer.params, count, sizeof count));
     if (largest < (size_t)t->recipe->n_layers) {
         const glia_yaml *at = t->recipe->layers[largest].at;
         glia_error_at(err, at->origin, at->key_line ? at->key_line : at->line,

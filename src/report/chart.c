@@ -68,7 +68,7 @@ static void log_ticks(glia_axis *axis) {
 
 /* Values from `low` to `high`, with a margin, so that no line runs along the frame. */
 static void value_axis(glia_axis *axis, double low, double high) {
-    axis->logarithmic = low > 0 && high / low > 100;
+    axis->logarithmic = low > 0 && high / low > 50; /* the end of such a curve would be flat */
     if (axis->logarithmic) {
         low = log10(low);
         high = log10(high);

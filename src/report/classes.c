@@ -7,8 +7,8 @@
 #include "report/page.h"
 
 /* Up to NUMBERED classes have counts in their cells; up to DRAWN classes have a heat map at all. From DENSE on
- * the matrix takes the whole width; from TALLEST on the table scrolls by itself. */
-enum { NUMBERED = 40, DENSE = 14, DRAWN = 250, MOST_PAIRS = 8, TALLEST = 25 };
+ * the matrix takes the whole width; up to FEW its headings lie flat; from TALLEST on the table scrolls by itself. */
+enum { FEW = 5, NUMBERED = 40, DENSE = 14, DRAWN = 250, MOST_PAIRS = 8, TALLEST = 25 };
 
 static int64_t count_of(const glia_report_page *page, int64_t label, int64_t predicted) {
     int64_t count = page->confusion[label * page->classes + predicted];
@@ -64,9 +64,10 @@ static void heading(glia_text *out, const glia_report_page *page, const char *sc
 static void draw_table(glia_text *out, const glia_report_page *page) {
     int64_t n = page->classes;
     glia__text_printf(out,
-                      "<div class=\"scroll\"><table class=\"matrix%s%s\" style=\"max-width:%" PRId64
+                      "<div class=\"scroll\"><table class=\"matrix%s%s%s\" style=\"max-width:%" PRId64
                       "rem\"><thead><tr><td></td>",
-                      names_are_short(page) ? "" : " tall", n > DENSE ? " dense" : "", 8 + 5 * n);
+                      names_are_short(page) || n <= FEW ? "" : " tall", n <= FEW ? " few" : "",
+                      n > DENSE ? " dense" : "", 8 + 5 * n);
     for (int64_t j = 0; j < n; j++) heading(out, page, "col", j);
     glia__text_add(out, "</tr></thead><tbody>\n");
     for (int64_t i = 0; i < n; i++) {

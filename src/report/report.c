@@ -53,6 +53,21 @@ static void draw_head(glia_text *out, const glia_report_page *page) {
     glia__text_add(out, "</header>\n<main>\n");
 }
 
+/* Text that may break after a slash or a comma, as paths do. */
+static void add_breakable(glia_text *out, const char *text) {
+    char part[256];
+    while (*text) {
+        size_t length = GLIA_MIN(strcspn(text, "/,"), sizeof part - 2);
+        bool breaks = text[length] == '/' || text[length] == ',';
+        if (breaks) length++;
+        memcpy(part, text, length);
+        part[length] = 0;
+        glia__text_add_html(out, part);
+        if (breaks) glia__text_add(out, "<wbr>");
+        text += length;
+    }
+}
+
 static bool any_fact(const glia_report_fact *facts, size_t count) {
     for (size_t i = 0; facts && i < count; i++)
         if (facts[i].name && facts[i].value) return true;
@@ -67,7 +82,7 @@ static void draw_facts(glia_text *out, const char *list_class, const glia_report
         glia__text_add(out, "<div><dt>");
         glia__text_add_html(out, facts[i].name);
         glia__text_add(out, "</dt><dd>");
-        glia__text_add_html(out, facts[i].value);
+        add_breakable(out, facts[i].value);
         glia__text_add(out, "</dd></div>\n");
     }
     glia__text_add(out, "</dl>\n");
@@ -99,11 +114,37 @@ static void draw_curves(glia_text *out, const glia_report_page *page) {
     glia__text_add(out, "</div></section>\n");
 }
 
-static void draw_regression(glia_text *out, const glia_report_page *page) {
-    if (!page->measured || !page->predicted || page->points == 0) return;
+static bool has_points(const glia_report_page *page) {
+    return page->measured && page->predicted && page->points > 0;
+}
+
+static void draw_points(glia_text *out, const glia_report_page *page) {
+    if (!has_points(page)) return;
     glia__text_add(out, "<section><h2>Predicted against measured</h2><div class=\"scatter\">\n");
     glia__chart_scatter(out, page->measured, page->predicted, page->points);
     glia__text_add(out, "</div></section>\n");
+}
+
+static void draw_input(glia_text *out, const char *input) {
+    glia__text_add(out, "<td class=\"left input\">");
+    glia__text_add_html(out, input ? input : "");
+    glia__text_add(out, "</td></tr>\n");
+}
+
+static void draw_errors(glia_text *out, const glia_report_page *page) {
+    if (!page->errors || page->error_count == 0) return;
+    glia__text_add(out,
+                   "<section><h2>Largest errors</h2><div class=\"scroll\"><table class=\"list\"><thead><tr>"
+                   "<th scope=\"col\" class=\"left\">measured</th><th scope=\"col\">predicted</th>"
+                   "<th scope=\"col\">error</th><th scope=\"col\" class=\"left\">example</th></tr></thead>"
+                   "<tbody>\n");
+    for (size_t i = 0; i < page->error_count; i++) {
+        const glia_report_error *e = &page->errors[i];
+        glia__text_printf(out, "<tr><td>%.4g</td><td>%.4g</td><td><b>%+.4g</b></td>", e->measured,
+                          e->predicted, e->predicted - e->measured);
+        draw_input(out, e->input);
+    }
+    glia__text_add(out, "</tbody></table></div></section>\n");
 }
 
 /* --- mistakes --------------------------------------------------------------------------------------------- */
@@ -163,14 +204,40 @@ static glia_status draw_mistake(glia_text *out, const glia_report_page *page,
     return GLIA_OK;
 }
 
+static void draw_mistake_table(glia_text *out, const glia_report_page *page) {
+    glia__text_add(out,
+                   "<div class=\"scroll\"><table class=\"list\"><thead><tr>"
+                   "<th scope=\"col\" class=\"left\">true</th><th scope=\"col\" class=\"left\">predicted</th>"
+                   "<th scope=\"col\">sure</th><th scope=\"col\" class=\"left\">example</th></tr></thead>"
+                   "<tbody>\n");
+    for (size_t i = 0; i < page->mistake_count; i++) {
+        const glia_report_mistake *m = &page->mistakes[i];
+        glia__text_add(out, "<tr><th scope=\"row\" class=\"name\">");
+        glia__report_class(out, page, m->label);
+        glia__text_add(out, "</th><td class=\"left name\"><b>");
+        glia__report_class(out, page, m->predicted);
+        glia__text_add(out, "</b></td><td>");
+        if (!isnan(m->probability)) glia__text_printf(out, "%.1f&#8239;%%", m->probability * 100);
+        glia__text_add(out, "</td>");
+        draw_input(out, m->input);
+    }
+    glia__text_add(out, "</tbody></table></div>");
+}
+
 static glia_status draw_mistakes(glia_text *out, const glia_report_page *page, glia_error *err) {
-    bool pictures = true;
+    bool pictures = true, words = false;
     if (!page->mistakes || page->mistake_count == 0) return GLIA_OK;
+    for (size_t i = 0; i < page->mistake_count; i++) words |= page->mistakes[i].input != NULL;
     glia__text_add(out, "<section><h2>Worst mistakes</h2><p class=\"quiet\">Wrong answers, the most "
-                        "confident first.</p><div class=\"mistakes\">\n");
-    for (size_t i = 0; i < page->mistake_count; i++)
-        GLIA_TRY(draw_mistake(out, page, &page->mistakes[i], &pictures, err));
-    glia__text_add(out, "</div>");
+                        "confident first.</p>");
+    if (words) {
+        draw_mistake_table(out, page);
+    } else {
+        glia__text_add(out, "<div class=\"mistakes\">\n");
+        for (size_t i = 0; i < page->mistake_count; i++)
+            GLIA_TRY(draw_mistake(out, page, &page->mistakes[i], &pictures, err));
+        glia__text_add(out, "</div>");
+    }
     if (!pictures)
         glia__text_add(out, "<p class=\"quiet\">Without pictures: this build of Glia has no libpng.</p>");
     glia__text_add(out, "</section>\n");
@@ -183,7 +250,7 @@ static void draw_layer(glia_text *out, const glia_layer_info *layer, int64_t all
     char shape[128];
     glia__text_add(out, "<tr><th scope=\"row\" class=\"name\">");
     glia__text_add_html(out, layer->name);
-    glia__text_add(out, "</th><td class=\"left\">");
+    glia__text_add(out, "</th><td class=\"left kind\">");
     glia__text_add_html(out, layer->kind);
     glia__text_printf(out, "</td><td class=\"left\">%s</td><td class=\"bar\" style=\"--v:%.3f\">",
                       glia_shape_text(&layer->output_shape, shape, sizeof shape),
@@ -202,13 +269,14 @@ static void draw_layers(glia_text *out, const glia_report_page *page) {
         params += page->layers[i].params;
         flops += page->layers[i].flops;
     }
-    glia__text_add(out,
-                   "<section><h2>Model</h2><div class=\"scroll\"><table class=\"list\"><thead><tr>"
-                   "<th scope=\"col\" class=\"left\">layer</th><th scope=\"col\" class=\"left\">kind</th>"
-                   "<th scope=\"col\" class=\"left\">output</th><th scope=\"col\">parameters</th>"
-                   "<th scope=\"col\">FLOP an example</th></tr></thead><tbody>\n");
+    glia__text_add(
+        out,
+        "<section><h2>Model</h2><div class=\"scroll\"><table class=\"list\"><thead><tr>"
+        "<th scope=\"col\" class=\"left\">layer</th><th scope=\"col\" class=\"left kind\">kind</th>"
+        "<th scope=\"col\" class=\"left\">output</th><th scope=\"col\">parameters</th>"
+        "<th scope=\"col\" title=\"operations for one example, forward\">FLOP</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < page->layer_count; i++) draw_layer(out, &page->layers[i], params);
-    glia__text_add(out, "</tbody><tfoot><tr><th scope=\"row\">all</th><td></td><td></td><td>");
+    glia__text_add(out, "</tbody><tfoot><tr><th scope=\"row\">all</th><td class=\"kind\"></td><td></td><td>");
     glia__report_integer(out, params);
     glia__text_add(out, "</td><td>");
     add_large(out, flops);
@@ -220,9 +288,12 @@ static void draw_layers(glia_text *out, const glia_report_page *page) {
 static glia_status draw_page(glia_text *out, const glia_report_page *page, glia_error *err) {
     draw_head(out, page);
     draw_facts(out, "figures", page->figures, page->figure_count);
+    if (has_points(page)) glia__text_add(out, "<div class=\"pair\">\n"); /* one chart each: side by side */
     draw_curves(out, page);
+    draw_points(out, page);
+    if (has_points(page)) glia__text_add(out, "</div>\n");
+    draw_errors(out, page);
     glia__report_classes(out, page);
-    draw_regression(out, page);
     GLIA_TRY(draw_mistakes(out, page, err));
     draw_layers(out, page);
     draw_run(out, page);

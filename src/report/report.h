@@ -31,7 +31,15 @@ typedef struct glia_report_mistake {
     glia_tensor image;        /* u8 [1 or 3, height, width]; data NULL: no picture */
     int64_t label, predicted; /* classes */
     double probability;       /* of `predicted`, 0 … 1; NaN: not shown */
+    /* For data that are no pictures: the example in words, "petal 5.1, sepal 1.5", or NULL. */
+    const char *input;
 } glia_report_mistake;
+
+/* A prediction that is far off. */
+typedef struct glia_report_error {
+    double measured, predicted;
+    const char *input; /* as above */
+} glia_report_error;
 
 typedef struct glia_report_page {
     const char *title;    /* "mnist_cnn-7" */
@@ -57,6 +65,9 @@ typedef struct glia_report_page {
     /* Regression: `points` pairs of what was measured and what was predicted. */
     const float *measured, *predicted;
     size_t points;
+
+    const glia_report_error *errors; /* the largest first */
+    size_t error_count;
 
     const glia_report_mistake *mistakes; /* the worst first */
     size_t mistake_count;
