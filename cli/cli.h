@@ -60,6 +60,8 @@ const glia_logger *cli_logger(bool quiet);
 int cli_print(glia_text *out);
 /* "54,410" */
 const char *cli_count(int64_t count, char *out, size_t capacity);
+/* How many blanks fill `text`, UTF-8, up to `width` characters. */
+int cli_pad(const char *text, int width);
 /* "21 MB" */
 const char *cli_bytes(double bytes, char *out, size_t capacity);
 /* The figures of a report that the recipe or the kind of target asks for, as "accuracy 0.9842, macro F1 …".

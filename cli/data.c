@@ -130,7 +130,8 @@ static void add_example(const glia_dataset_info *info, const example *e, int64_t
         if (info->feature_names && shape->rank == 1)
             snprintf(number, sizeof number, "%.20s", info->feature_names[i]);
         else
-            snprintf(number, sizeof number, "%lld", (long long)i);
+            snprintf(number, sizeof number, shape->rank == 1 ? "column %lld" : "%lld",
+                     (long long)(shape->rank == 1 ? i + 1 : i));
         glia__text_printf(out, "  %-20s %.6g\n", number, (double)e->inputs[i]);
     }
     if (shown < elems) glia__text_printf(out, "  … and %lld more\n", (long long)(elems - shown));
@@ -176,6 +177,8 @@ static void add_info(const glia_dataset_info *info, bool json, glia_text *out) {
     glia__text_add(out, "]");
 }
 
+enum { MOST_CLASSES = 40 }; /* a longer list is for --json */
+
 static void add_counts(const glia_dataset_info *info, const int64_t *counts, bool json, glia_text *out) {
     char count[40], name[64];
     if (json) glia__text_add(out, ",\"class_counts\":{");
@@ -188,13 +191,16 @@ static void add_counts(const glia_dataset_info *info, const int64_t *counts, boo
             if (c) glia__text_add(out, ",");
             glia__text_add_json(out, name);
             glia__text_printf(out, ":%lld", (long long)counts[c]);
-        } else if (c < 40) {
-            glia__text_printf(out, "  %-20s %10s  %5.1f %%\n", name,
+        } else if (c < MOST_CLASSES) {
+            glia__text_printf(out, "  %s%*s %10s  %5.1f %%\n", name, cli_pad(name, 20), "",
                               cli_count(counts[c], count, sizeof count),
                               100.0 * (double)counts[c] / (double)GLIA_MAX(info->count, 1));
         }
     }
-    if (json) glia__text_add(out, "}");
+    if (json)
+        glia__text_add(out, "}");
+    else if (info->classes > MOST_CLASSES)
+        glia__text_printf(out, "  … and %lld more\n", (long long)info->classes - MOST_CLASSES);
 }
 
 static glia_status describe(const cli_options *options, const glia_dataset *data, glia_text *out,

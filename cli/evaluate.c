@@ -6,17 +6,20 @@
 #include "recipe/run.h"
 
 enum { PART_TEST, PART_VALIDATION, PART_TRAIN };
-enum { MOST_CLASSES = 40 }; /* a longer table is for --json */
+enum { MOST_CLASSES = 40, NAME_WIDTH = 23 }; /* a longer table is for --json */
 
 static void add_class_table(const glia_run *run, const glia_report *r, glia_text *out) {
     char name[64];
     int64_t classes = GLIA_MIN(r->classes, (int64_t)GLIA_REPORT_CLASSES);
     if (classes < 2) return;
-    glia__text_printf(out, "\n%-16s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "examples");
-    for (int64_t c = 0; c < GLIA_MIN(classes, MOST_CLASSES); c++)
-        glia__text_printf(out, "%-16s %9.4f %9.4f %9.4f %9lld\n", cli_class(run, c, name, sizeof name),
+    glia__text_printf(out, "\n%-*s %9s %9s %9s %9s\n", NAME_WIDTH, "class", "precision", "recall", "F1",
+                      "examples");
+    for (int64_t c = 0; c < GLIA_MIN(classes, MOST_CLASSES); c++) {
+        cli_class(run, c, name, sizeof name);
+        glia__text_printf(out, "%s%*s %9.4f %9.4f %9.4f %9lld\n", name, cli_pad(name, NAME_WIDTH), "",
                           r->of_class[c].precision, r->of_class[c].recall, r->of_class[c].f1,
                           (long long)r->of_class[c].support);
+    }
     if (r->classes > MOST_CLASSES)
         glia__text_printf(out, "… and %lld more (--json shows %d)\n", (long long)(r->classes - MOST_CLASSES),
                           GLIA_REPORT_CLASSES);
@@ -26,7 +29,8 @@ static void add_figure_table(const glia_report *r, glia_text *out) {
     for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
         double value = glia__recipe_metric_value(m, r);
         if (m->classification && !m->regression && !r->classes) continue;
-        if (!isnan(value)) glia__text_printf(out, "%-20s %.4f\n", m->label, value);
+        if (!isnan(value))
+            glia__text_printf(out, "%s%*s %.4f\n", m->label, cli_pad(m->label, NAME_WIDTH), "", value);
     }
 }
 

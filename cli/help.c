@@ -46,7 +46,8 @@ static const char *default_text(const glia_field *f, char *out, size_t capacity)
 
 void cli_help_command(const cli_command *command, FILE *out) {
     char flag[64], value[64];
-    fprintf(out, "usage: glia %s %s\n\n%s.\n", command->name, command->arguments, command->summary);
+    const char *words = command->arguments ? command->arguments : "";
+    fprintf(out, "usage: glia %s%s%s\n\n%s.\n", command->name, words[0] ? " " : "", words, command->summary);
     if (command->details) fprintf(out, "\n%s\n", command->details);
     fprintf(out, "\nflags:\n");
     for (const glia_field *f = command->flags; f && f->name; f++)
@@ -150,7 +151,7 @@ static int run_help(const cli_options *options, char **arguments, int count) {
     }
     const char *nearest = glia__nearest_word(arguments[0], names, n);
     if (nearest) return cli_usage("help", "unknown topic '%s' (did you mean %s?)", arguments[0], nearest);
-    return cli_usage("help", "unknown topic '%s'", arguments[0]);
+    return cli_usage("help", "unknown topic '%s'; expected a command, model-file or man", arguments[0]);
 }
 
 const cli_command cli_help = {

@@ -14,10 +14,12 @@ static const cli_command *find_command(const char *name) {
 }
 
 static int unknown_command(const char *name) {
-    const char *names[16];
-    size_t count = 0;
+    const char *names[16] = {"--help", "--version"};
+    size_t count = 2;
     for (const cli_command *const *c = cli_commands; *c; c++) names[count++] = (*c)->name;
     const char *nearest = glia__nearest_word(name, names, count);
+    if (name[0] == '-' && nearest)
+        return cli_usage(NULL, "unknown flag '%s' (did you mean %s?)", name, nearest);
     if (name[0] == '-') return cli_usage(NULL, "unknown flag '%s'; expected a command", name);
     if (nearest) return cli_usage(NULL, "unknown command '%s' (did you mean %s?)", name, nearest);
     return cli_usage(NULL, "unknown command '%s'", name);
@@ -33,7 +35,7 @@ int main(int argc, char **argv) {
         cli_help_overview(stdout);
         return CLI_OK;
     }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("glia %s\n", glia_version());
         return CLI_OK;
     }

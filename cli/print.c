@@ -56,6 +56,12 @@ const char *cli_count(int64_t count, char *out, size_t capacity) {
     return out;
 }
 
+int cli_pad(const char *text, int width) {
+    int length = 0;
+    for (; *text; text++) length += ((unsigned char)*text & 0xC0) != 0x80;
+    return GLIA_MAX(width - length, 0);
+}
+
 const char *cli_bytes(double bytes, char *out, size_t capacity) {
     static const char *const units[] = {"bytes", "KB", "MB", "GB", "TB"};
     size_t unit = 0;

@@ -8,6 +8,9 @@ expect 2 "usage: glia COMMAND" "$GLIA"
 expect 0 "commands:" "$GLIA" --help
 expect 0 "glia 0." "$GLIA" --version
 expect 2 "unknown command 'trian' (did you mean train?)" "$GLIA" trian
+expect 2 "unknown flag '--versoin' (did you mean --version?)" "$GLIA" --versoin
+expect 2 "unknown topic 'nope'; expected a command, model-file or man" "$GLIA" help nope
+expect 1 "for that file write csv:nothing.csv" "$GLIA" data show nothing.csv
 expect 2 "unknown flag '--resum' (did you mean --resume?)" "$GLIA" train net.yaml --resum
 expect 2 "--seed needs a value" "$GLIA" train net.yaml --seed
 expect 2 "seed: expected an integer" "$GLIA" train net.yaml --seed many
@@ -119,6 +122,31 @@ expect 0 "data/six.idx[5]  2  " "$GLIA" predict runs/net-3 data/six.idx
 expect 0 '"file":"data/six.idx","index":1,"top":[{"class":1,"name":"1","probability":' "$GLIA" predict runs/net-3 data/six.idx --json
 expect 1 "the model expects N×1×8×8" "$GLIA" predict runs/net-3 data/labels.idx
 expect 1 "nothing.png: error: cannot open" "$GLIA" predict runs/net-3 nothing.png
+# --- on a terminal: a bar with rate, time left, loss and metrics, never wider than the terminal ---
+# terminal COLUMNS COMMAND: what the command draws, a line for each time
+terminal() {
+    script -qec "stty cols $1; $2" /dev/null </dev/null | tr '\r' '\n' | sed 's/\x1b\[[0-9;]*[mK]//g'
+}
+if command -v script >/dev/null; then
+    on_terminal() { # COLUMNS FILTERS
+        expect 0 "saved runs/two" terminal "$1" "'$GLIA' train net.yaml --out runs/two --force train.epochs=1 train.batch_size=2 model.conv2d.filters=$2"
+    }
+    for filters in 2000 8000 32000; do # until an epoch takes long enough for the bar to be drawn twice
+        on_terminal 120 $filters
+        printf '%s\n' "$out" | grep -q ' left$' && break
+    done
+    expect_lines 1 '^epoch 1/1 ━━━━━━━━━━━━━━━━━━━━ 40/40  .*/s  loss [0-9.]*  acc [0-9.]* │ val loss .* acc .* s  best$' "expected the epoch's line"
+    checks=$((checks + 1))
+    printf '%s\n' "$out" | grep -q '^epoch 1/1 ━━━━━━━━━━━━━━━━━━━━ *[0-9]*/40  .*/s  loss [0-9.]*  acc [0-9.]*  [0-9.]* s left$' ||
+        say_failed "expected a bar with the time that is left" "$out"
+    on_terminal 50 $filters
+    checks=$((checks + 1))
+    printf '%s\n' "$out" | grep '^epoch' | grep -v 'val loss' | awk 'length($0) >= 50 { exit 1 }' ||
+        say_failed "a line is wider than the terminal" "$out"
+else
+    echo "note: there is no program 'script': the bar on a terminal is not tested"
+fi
+
 # --- files that are not what they seem ---
 echo "a text of some length, which is no picture" >text.png
 expect 1 "text.png: error: not a PNG picture, whatever its name" "$GLIA" predict runs/net-3 text.png

@@ -193,13 +193,17 @@ static const glia_reader *find_reader(const char *source, size_t length) {
 
 static glia_status unknown_source(const char *source, glia_error *err) {
     const char *names[64];
-    char word[32], hint[256] = "";
+    char word[64], hint[256] = "";
     size_t count = 0, used = 0;
     for (; count < glia__readers_count && count < 64; count++) names[count] = glia__readers[count]->name;
     snprintf(word, sizeof word, "%.*s", (int)strcspn(source, ":"), source);
     const char *nearest = glia__nearest_word(word, names, count);
     for (size_t i = 0; i < count && used < sizeof hint; i++)
         used += (size_t)snprintf(hint + used, sizeof hint - used, "%s%s", i ? ", " : "", names[i]);
+    const char *dot = strrchr(word, '.');
+    if (dot && (strcmp(dot, ".csv") == 0 || strcmp(dot, ".npy") == 0))
+        return glia_error_set(err, GLIA_NOT_FOUND, "unknown data source '%s'; for that file write %s:%s",
+                              word, dot + 1, source);
     if (nearest)
         return glia_error_set(err, GLIA_NOT_FOUND, "unknown data source '%s' (did you mean %s?)", word,
                               nearest);

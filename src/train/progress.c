@@ -5,10 +5,14 @@
 #include "train/progress.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 20 };
+#include "core/mem.h"
+
+enum { BAR_WIDTH = 20, LINE = 400 };
 
 static double now(void) {
     struct timespec time;
@@ -34,36 +38,69 @@ static int digits(int64_t n) {
     return count;
 }
 
-/* "epoch  3/10 " and the bar, filled for `share` of its width. */
-static void draw_bar(FILE *out, int64_t epoch, int64_t epochs, double share) {
-    fprintf(out, "\r\033[Kepoch %*lld/%lld ", digits(epochs), (long long)epoch, (long long)epochs);
-    int filled = (int)(share * BAR_WIDTH + 0.5);
-    fputs("\033[32m", out);
-    for (int i = 0; i < filled; i++) fputs("━", out);
-    fputs("\033[90m", out);
-    for (int i = filled; i < BAR_WIDTH; i++) fputs("━", out);
-    fputs("\033[0m", out);
+/* --- pieces of a line ------------------------------------------------------------------------------------- */
+
+typedef struct line {
+    char text[LINE];
+    size_t length;
+} line;
+
+static void add(line *l, const char *format, ...) GLIA_PRINTF(2, 3);
+static void add(line *l, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(l->text + l->length, LINE - l->length, format, args);
+    va_end(args);
+    if (n > 0) l->length = GLIA_MIN(l->length + (size_t)n, (size_t)LINE - 1);
 }
 
-static void draw_figures(FILE *out, double rate, double loss, double accuracy) {
+static void add_figures(line *l, double rate, double loss, double accuracy) {
     char text[32];
-    fprintf(out, "  %s/s  loss %.4f", glia__short_number(rate, text, sizeof text), loss);
-    if (!isnan(accuracy)) fprintf(out, "  acc %.4f", accuracy);
+    add(l, "  %s/s  loss %.4f", glia__short_number(rate, text, sizeof text), loss);
+    if (!isnan(accuracy)) add(l, "  acc %.4f", accuracy);
 }
 
-static void draw_duration(FILE *out, double seconds) {
+static void add_duration(line *l, double seconds) {
     long long s = (long long)(seconds + 0.5);
     if (seconds < 60)
-        fprintf(out, "%.1f s", seconds);
+        add(l, "%.1f s", seconds);
     else if (s < 3600)
-        fprintf(out, "%lld:%02lld min", s / 60, s % 60);
+        add(l, "%lld:%02lld min", s / 60, s % 60);
     else
-        fprintf(out, "%lld:%02lld h", s / 3600, s / 60 % 60);
+        add(l, "%lld:%02lld h", s / 3600, s / 60 % 60);
 }
+
+/* Of the terminal; it may be made wider or narrower at any moment. */
+static int columns(void) {
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* "epoch  3/10 ━━━━━━ " and the rest, with a bar filled for `share` of its width: as wide as there is room for. A
+ * line that is drawn again must not be wider than the terminal; one that stays may wrap. */
+static void draw(glia_progress_bar *bar, int64_t epoch, int64_t epochs, double share, const line *rest,
+                 bool stays) {
+    line l = {.length = 0};
+    add(&l, "epoch %*lld/%lld ", digits(epochs), (long long)epoch, (long long)epochs);
+    int room = columns() - 1 - (int)l.length, width = GLIA_MIN(room - (int)rest->length, BAR_WIDTH);
+    if (width < (stays ? BAR_WIDTH : 5)) width = 0; /* it would say nothing; a full one need not be seen */
+    int filled = (int)(share * width + 0.5);
+    add(&l, "\033[32m");
+    for (int i = 0; i < filled; i++) add(&l, "━");
+    add(&l, "\033[90m");
+    for (int i = filled; i < width; i++) add(&l, "━");
+    add(&l, "\033[0m");
+    fprintf(bar->out, "\r\033[K%s%.*s", l.text, stays ? LINE : GLIA_MAX(room - width, 0), rest->text);
+    if (stays) fputc('\n', bar->out);
+    fflush(bar->out);
+}
+
+/* --- the callbacks ---------------------------------------------------------------------------------------- */
 
 void glia__progress_batch(void *ctx, const glia_progress *p) {
     glia_progress_bar *bar = ctx;
     double time = now();
+    line rest = {.length = 0};
     if (!bar->terminal) return;
     bar->batches = p->batches;
     if (p->epoch != bar->epoch) {
@@ -73,38 +110,36 @@ void glia__progress_batch(void *ctx, const glia_progress *p) {
     if (time - bar->last < 0.1) return;
     bar->last = time;
     bar->drawn = true;
-    draw_bar(bar->out, p->epoch, p->epochs, (double)p->batch / (double)p->batches);
-    fprintf(bar->out, " %*lld/%lld", digits(p->batches), (long long)p->batch, (long long)p->batches);
-    draw_figures(bar->out, p->examples_per_second, p->loss, p->accuracy);
+    add(&rest, " %*lld/%lld", digits(p->batches), (long long)p->batch, (long long)p->batches);
+    add_figures(&rest, p->examples_per_second, p->loss, p->accuracy);
     if (p->batch > 1 && time > bar->start) {
-        fputs("  ", bar->out);
-        draw_duration(bar->out,
-                      (time - bar->start) / (double)(p->batch - 1) * (double)(p->batches - p->batch));
-        fputs(" left", bar->out);
+        add(&rest, "  ");
+        add_duration(&rest, (time - bar->start) / (double)(p->batch - 1) * (double)(p->batches - p->batch));
+        add(&rest, " left");
     }
-    fflush(bar->out);
+    draw(bar, p->epoch, p->epochs, (double)p->batch / (double)p->batches, &rest, false);
 }
 
 int glia__progress_epoch(void *ctx, const glia_epoch *e) {
     glia_progress_bar *bar = ctx;
-    FILE *out = bar->out;
-    if (bar->terminal) {
-        draw_bar(out, e->epoch, e->epochs, 1);
-        fprintf(out, " %lld/%lld", (long long)bar->batches, (long long)bar->batches);
-    } else {
-        fprintf(out, "epoch %*lld/%lld", digits(e->epochs), (long long)e->epoch, (long long)e->epochs);
-    }
-    draw_figures(out, e->examples_per_second, e->loss, e->accuracy);
+    line rest = {.length = 0};
+    if (bar->terminal) add(&rest, " %lld/%lld", (long long)bar->batches, (long long)bar->batches);
+    add_figures(&rest, e->examples_per_second, e->loss, e->accuracy);
     if (e->validated) {
         const glia_report *v = &e->validation;
-        fprintf(out, " │ val loss %.4f", v->loss);
-        if (!isnan(v->accuracy)) fprintf(out, "  acc %.4f", v->accuracy);
-        if (!isnan(v->rmse)) fprintf(out, "  rmse %.4g", v->rmse);
+        add(&rest, " │ val loss %.4f", v->loss);
+        if (!isnan(v->accuracy)) add(&rest, "  acc %.4f", v->accuracy);
+        if (!isnan(v->rmse)) add(&rest, "  rmse %.4g", v->rmse);
     }
-    fputs("  ", out);
-    draw_duration(out, e->seconds);
-    fputs(e->best ? "  best\n" : "\n", out);
-    fflush(out);
+    add(&rest, "  ");
+    add_duration(&rest, e->seconds);
+    if (e->best) add(&rest, "  best");
+    if (bar->terminal)
+        draw(bar, e->epoch, e->epochs, 1, &rest, true);
+    else
+        fprintf(bar->out, "epoch %*lld/%lld%s\n", digits(e->epochs), (long long)e->epoch,
+                (long long)e->epochs, rest.text);
+    fflush(bar->out);
     bar->drawn = false;
     return 0;
 }
