@@ -100,6 +100,17 @@ copy && rm runs/bad/metrics.jsonl
 expect 0 "saved runs/bad" "$GLIA" train runs/bad --resume train.epochs=9
 expect 0 "has had its 8 epochs: nothing is left to train" "$GLIA" train runs/net-3 --resume
 
+# --- data that are gone: predictions need none ---
+mv data/images.idx data/gone.idx
+expect 1 "runs/net-3/config.yaml:3:11: error: cannot open" "$GLIA" evaluate runs/net-3
+expect 1 "runs/net-3/config.yaml:3:11: error: cannot open" "$GLIA" train runs/net-3 --resume train.epochs=9
+expect 0 "data/six.idx[5]  2  " "$GLIA" predict runs/net-3 data/six.idx
+expect 0 "4×6×6" "$GLIA" summary runs/net-3
+mv data/gone.idx data/images.idx
+# --- results that cannot be written ---
+to_full() { "$GLIA" "$@" >/dev/full; }
+[ ! -c /dev/full ] || expect 1 "cannot write to stdout: No space left" to_full evaluate runs/net-3
+
 # --- a training that goes wrong: the step, the node, the checkpoint ---
 expect 1 "epoch 1, batch 2 of 5, step 2: the loss became NaN or infinite: the result of 'dense.linear' (16×3) holds" \
     "$GLIA" train net.yaml optimizer.adam.learning_rate=1e30 --out runs/nan
@@ -126,6 +137,18 @@ wait_for() {
 
 # epochs_of RUN: how many its history has
 epochs_of() { wc -l <"$1/metrics.jsonl"; }
+
+# --- two trainings in one folder ---
+"$GLIA" train net.yaml train.epochs=1000000 --out runs/busy >busy.txt 2>&1 &
+child=$!
+wait_for runs/busy/best.safetensors
+expect 1 "another training is running in runs/busy" "$GLIA" train runs/busy --resume
+expect 1 "another training is running in runs/busy" "$GLIA" train net.yaml --out runs/busy --force
+expect 0 "accuracy" "$GLIA" evaluate runs/busy
+kill -9 $child
+wait $child 2>/dev/null
+child=
+expect 0 "saved runs/busy" "$GLIA" train net.yaml --out runs/busy --force # the lock fell with the process
 
 # --- Ctrl-C, and the polite kill ---
 for signal in INT TERM; do
