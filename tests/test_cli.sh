@@ -87,7 +87,7 @@ edit 'validation: 20' 'validation: 5000'
 expect 1 "broken.yaml:3:" "$GLIA" train broken.yaml
 expect 1 "train.epoch=2: error: unknown key 'epoch'" "$GLIA" train net.yaml train.epoch=2
 expect 1 "model.conv2d.filters=x: error: filters: expected an integer" "$GLIA" train net.yaml model.conv2d.filters=x
-expect 1 "no item is called 'conv'" "$GLIA" train net.yaml model.conv.filters=2
+expect 1 "no item is called 'conv' in this list of 4: 1 conv2d, 2 max_pool2d, 3 flatten, 4 dense" "$GLIA" train net.yaml model.conv.filters=2
 printf 'a: \377\n' >bytes.yaml
 expect 1 "UTF-8" "$GLIA" train bytes.yaml
 : >empty.yaml
@@ -253,6 +253,7 @@ checks=$((checks + 1))
 [ -z "$(find cache -type f 2>/dev/null)" ] || say_failed "a failed download leaves files" "$(find cache)"
 expect 1 "unknown data source 'mnits' (did you mean mnist?)" "$GLIA" train net.yaml data.source=mnits
 expect 1 "known: csv, fashion_mnist, idx, mnist, npy" "$GLIA" train net.yaml data.source=foo
+expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist)" "$GLIA" data get foo
 expect 1 "unknown data set 'mnst' (did you mean mnist?)" "$GLIA" data get mnst
 
 # --- starters ---

@@ -119,8 +119,13 @@ glia_status glia_dataset_fetch(const char *name, glia_dataset_options options, c
     const char *names[GLIA_COUNT(sets)];
     for (size_t i = 0; i < GLIA_COUNT(sets); i++) names[i] = sets[i].about.name;
     const char *nearest = glia__nearest_word(name, names, GLIA_COUNT(sets));
-    return glia_error_set(err, GLIA_NOT_FOUND, "unknown data set '%s' (did you mean %s?)", name,
-                          nearest ? nearest : "mnist");
+    if (nearest)
+        return glia_error_set(err, GLIA_NOT_FOUND, "unknown data set '%s' (did you mean %s?)", name, nearest);
+    char known[200];
+    size_t used = 0;
+    for (size_t i = 0; i < GLIA_COUNT(sets) && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
+    return glia_error_set(err, GLIA_NOT_FOUND, "unknown data set '%s' (known: %s)", name, known);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------- */

@@ -331,6 +331,25 @@ static glia_status word_to_map(glia_yaml *node, glia_arena *arena, glia_error *e
     return GLIA_OK;
 }
 
+/* "1 conv2d, 2 flatten, 3 head": what find_item would have found. */
+static void list_items(const glia_yaml *list, char *out, size_t capacity) {
+    size_t used = 0;
+    int position = 0;
+    out[0] = '\0';
+    for (const glia_yaml *item = list->first; item && used + 40 < capacity; item = item->next) {
+        const glia_yaml *one = item->kind == GLIA_YAML_MAP && item->count == 1 ? item->first : NULL;
+        const glia_yaml *name = one ? glia__yaml_get(one, "name") : NULL;
+        const char *word = name                           ? name->text
+                           : one                          ? one->key
+                           : item->kind == GLIA_YAML_TEXT ? item->text
+                                                          : "";
+        used += (size_t)snprintf(out + used, capacity - used, "%s%d %.24s", position ? ", " : "",
+                                 position + 1, word);
+        position++;
+    }
+    if (position < list->count) snprintf(out + used, capacity - used, ", …");
+}
+
 static glia_status find_item(glia_yaml *list, const char *part, const char *word, glia_arena *arena,
                              glia_yaml **out, glia_error *err) {
     glia_yaml *found = NULL;
@@ -347,8 +366,10 @@ static glia_status find_item(glia_yaml *list, const char *part, const char *word
         found = item;
     }
     if (!found) {
-        glia_error_set(err, GLIA_INVALID_ARGUMENT, "no item is called '%.60s' in this list of %d", part,
-                       list->count);
+        char items[300];
+        list_items(list, items, sizeof items);
+        glia_error_set(err, GLIA_INVALID_ARGUMENT, "no item is called '%.60s' in this list of %d: %s", part,
+                       list->count, items);
         glia_error_at(err, word, 0, 0);
         return GLIA_INVALID_ARGUMENT;
     }
