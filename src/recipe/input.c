@@ -146,8 +146,11 @@ static glia_status open_table(const glia_run *run, const char *path, const char 
 static glia_status read_table(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
     glia_dataset *table = NULL;
     const glia_dataset_info *info = NULL;
-    if (open_table(run, path, run->recipe->data.label, &table, NULL) == GLIA_OK)
+    glia_error refusal = {0}; /* the target column may be missing: what else is wrong shows below */
+    if (open_table(run, path, run->recipe->data.label, &table, &refusal) == GLIA_OK)
         info = glia_dataset_get_info(table);
+    if (refusal.status == GLIA_OUT_OF_MEMORY)
+        return glia_error_set(err, refusal.status, "%s", refusal.message);
     if (!info || !glia_shape_equal(&info->input_shape, &run->input_shape)) {
         glia_dataset_free(table);
         GLIA_TRY(open_table(run, path, "none", &table, err));

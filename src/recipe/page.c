@@ -31,6 +31,10 @@ static bool reserve(glia_history *h, int64_t epoch) {
             double *grown =
                 glia__grow(h->allocator, h->curve[i], (size_t)h->capacity, (size_t)capacity, sizeof *grown);
             if (!grown) {
+                for (int k = 0; k < i; k++) {
+                    glia__free(h->allocator, h->curve[k], (size_t)capacity * sizeof(double));
+                    h->curve[k] = NULL;
+                }
                 glia__history_free(h);
                 return false;
             }

@@ -1,0 +1,143 @@
+/* test_run.c: a whole run through the library: trained, opened, used; and want of memory at any moment of it. */
+#include "test.h"
+
+#include <unistd.h>
+
+#include "core/file.h"
+#include "failing_allocator.h"
+#include "glia/recipe.h"
+
+static char folder[128], model_file[160], table[160], run_dir[160];
+
+/* A folder of this test's own, with a model file and a table for it: two columns, and which is larger, or by how much. */
+static void make_files(const char *model, const char *data) {
+    char text[4000];
+    size_t used = 0;
+    glia_error err = {0};
+    snprintf(folder, sizeof folder, "%s/glia_test_run_%ld", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
+             (long)getpid());
+    snprintf(model_file, sizeof model_file, "%s/model.yaml", folder);
+    snprintf(table, sizeof table, "%s/table.csv", folder);
+    snprintf(run_dir, sizeof run_dir, "%s/run", folder);
+    CHECK_OK(glia__make_folders(folder, &err), &err);
+    for (int i = 0; i < 24; i++) {
+        int a = i % 5, b = i % 7;
+        if (strstr(data, "values"))
+            used += (size_t)snprintf(text + used, sizeof text - used, "%d,%d,%d\n", a, b, a - b);
+        else
+            used += (size_t)snprintf(text + used, sizeof text - used, "%d,%d,%s\n", a, b,
+                                     a > b ? "left" : "right");
+    }
+    CHECK_OK(glia__file_write(table, text, used, &err), &err);
+    used = (size_t)snprintf(text, sizeof text, "data: {source: \"csv:%s\"%s}\n%s", table, data, model);
+    CHECK_OK(glia__file_write(model_file, text, used, &err), &err);
+}
+
+static void remove_files(void) {
+    static const char *const files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
+                                        "report.html",      "log.txt",          "config.yaml"};
+    char path[256];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", run_dir, files[i]);
+        unlink(path);
+    }
+    rmdir(run_dir);
+    unlink(table);
+    unlink(model_file);
+    CHECK_INT(rmdir(folder), 0); /* nothing else was left behind */
+}
+
+#define CLASSES                                                                                       \
+    "model: [{dense: {units: 4, activation: relu}}, {dense: 2}]\ntrain: {epochs: 2, batch_size: 8}\n" \
+    "optimizer: {adam: {learning_rate: 0.1}}\n"
+#define NUMBERS "model: [{dense: {units: 4, activation: relu}}, {dense: 1}]\ntrain: {epochs: 1}\n"
+
+static glia_status train(const glia_allocator *allocator, bool resume, glia_run_result *result,
+                         glia_error *err) {
+    glia_recipe *recipe;
+    GLIA_TRY(glia_recipe_load(&recipe, model_file, NULL, 0, allocator, err));
+    glia_status status = glia_recipe_train(
+        recipe, (glia_run_options){.dir = run_dir, .resume = resume, .force = !resume, .error = err}, result);
+    glia_recipe_free(recipe);
+    return status;
+}
+
+static glia_status use(const glia_allocator *allocator, glia_error *err) {
+    glia_run run;
+    glia_tensor inputs = {.data = NULL};
+    float p[24][2];
+    GLIA_TRY(glia_run_open(&run, run_dir, allocator, err));
+    glia_status status = glia_run_read(&run, table, false, &inputs, NULL, err);
+    glia_tensor outputs = glia_tensor_wrap(p, GLIA_F32, GLIA_SHAPE(24, 2));
+    if (status == GLIA_OK) status = glia_predict(run.model, &inputs, true, &outputs, err);
+    for (int i = 0; i < 24 && status == GLIA_OK; i++) CHECK_NEAR(p[i][0] + p[i][1], 1, 1e-6);
+    glia_tensor_free(&inputs);
+    glia_run_close(&run);
+    return status;
+}
+
+TEST(train_and_use) {
+    glia_error err = {0};
+    glia_run_result result;
+    make_files(CLASSES, ", split: {validation: 4, test: 4}");
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    CHECK_STR(result.dir, run_dir);
+    CHECK_INT(result.epochs, 2);
+    CHECK_STR(result.evaluated, "test");
+    CHECK_INT(result.report.examples, 4);
+    CHECK_OK(use(NULL, &err), &err);
+    CHECK_OK(train(NULL, true, &result, &err), &err); /* nothing is left to train */
+    CHECK_INT(result.epochs, 2);
+    remove_files();
+}
+
+/* Whatever allocation fails: no leak, no crash, and a run that was there can still be used. The report does without
+ * what it has no memory for, so that a training may succeed all the same. */
+static void fail_everywhere(const char *model, const char *data) {
+    glia_error err = {0};
+    glia_run_result result;
+    make_files(model, data);
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    long runs = 0;
+    FOR_EACH_FAILURE(memory) {
+        glia_error e = {0};
+        glia_status status = train(&memory.allocator, true, &result, &e);
+        CHECK(status == GLIA_OK || (status == GLIA_OUT_OF_MEMORY && failing_failed(&memory)));
+        if (status != GLIA_OK) CHECK_HAS(e.message, "memory");
+        runs++;
+    }
+    CHECK(runs > 100);
+    CHECK_OK(train(NULL, true, &result, &err), &err);
+    remove_files();
+}
+
+TEST(out_of_memory_classes) {
+    fail_everywhere(CLASSES, ", normalize: yes, split: {validation: 4, test: 4}");
+}
+
+TEST(out_of_memory_numbers) {
+    fail_everywhere(NUMBERS, ", target: values, split: {test: 4}");
+}
+
+TEST(out_of_memory_while_used) {
+    glia_error err = {0};
+    glia_run_result result;
+    make_files(CLASSES, ", normalize: yes");
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    FOR_EACH_FAILURE(memory) {
+        glia_error e = {0};
+        glia_status status = use(&memory.allocator, &e);
+        CHECK_FAILED_ONCE(memory, status);
+    }
+    remove_files();
+}
+
+#ifdef GLIA_HAVE_YAML
+TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(out_of_memory_classes), TEST_ENTRY(out_of_memory_numbers),
+          TEST_ENTRY(out_of_memory_while_used))
+#else
+int main(void) {
+    printf("skipped: this build has no libyaml, so it reads no model files\n");
+    return 77;
+}
+#endif
