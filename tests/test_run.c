@@ -7,7 +7,7 @@
 #include "failing_allocator.h"
 #include "glia/recipe.h"
 
-static char folder[128], model_file[160], table[160], run_dir[160];
+static char folder[128], model_file[160], table[160], images[160], labels[160], run_dir[160];
 
 /* A folder of this test's own, with a model file and a table for it: two columns, and which is larger, or by how much. */
 static void make_files(const char *model, const char *data) {
@@ -33,6 +33,27 @@ static void make_files(const char *model, const char *data) {
     CHECK_OK(glia__file_write(model_file, text, used, &err), &err);
 }
 
+/* Pictures in which nothing can be learnt, so that there are mistakes to show. */
+static void make_pictures(const char *model) {
+    enum { COUNT = 24, SIDE = 4 };
+    unsigned char image_bytes[16 + COUNT * SIDE * SIDE] = {0, 0, 8, 3,    0, 0, 0, COUNT,
+                                                           0, 0, 0, SIDE, 0, 0, 0, SIDE};
+    unsigned char label_bytes[8 + COUNT] = {0, 0, 8, 1, 0, 0, 0, COUNT};
+    char text[800];
+    glia_error err = {0};
+    make_files(model, "");
+    snprintf(images, sizeof images, "%s/images.idx", folder);
+    snprintf(labels, sizeof labels, "%s/labels.idx", folder);
+    for (int i = 0; i < COUNT; i++) label_bytes[8 + i] = (unsigned char)(i % 2);
+    for (int i = 0; i < COUNT * SIDE * SIDE; i++)
+        image_bytes[16 + i] = (unsigned char)(i % (SIDE * SIDE) * 16);
+    CHECK_OK(glia__file_write(images, image_bytes, sizeof image_bytes, &err), &err);
+    CHECK_OK(glia__file_write(labels, label_bytes, sizeof label_bytes, &err), &err);
+    int used = snprintf(text, sizeof text, "data: {source: \"idx:%s,%s\", split: {test: 8}}\n%s", images,
+                        labels, model);
+    CHECK_OK(glia__file_write(model_file, text, (size_t)used, &err), &err);
+}
+
 static void remove_files(void) {
     static const char *const files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
                                         "report.html",      "log.txt",          "config.yaml"};
@@ -43,6 +64,8 @@ static void remove_files(void) {
     }
     rmdir(run_dir);
     unlink(table);
+    unlink(images);
+    unlink(labels);
     unlink(model_file);
     CHECK_INT(rmdir(folder), 0); /* nothing else was left behind */
 }
@@ -93,10 +116,9 @@ TEST(train_and_use) {
 
 /* Whatever allocation fails: no leak, no crash, and a run that was there can still be used. The report does without
  * what it has no memory for, so that a training may succeed all the same. */
-static void fail_everywhere(const char *model, const char *data) {
+static void fail_everywhere(void) {
     glia_error err = {0};
     glia_run_result result;
-    make_files(model, data);
     CHECK_OK(train(NULL, false, &result, &err), &err);
     long runs = 0;
     FOR_EACH_FAILURE(memory) {
@@ -112,11 +134,18 @@ static void fail_everywhere(const char *model, const char *data) {
 }
 
 TEST(out_of_memory_classes) {
-    fail_everywhere(CLASSES, ", normalize: yes, split: {validation: 4, test: 4}");
+    make_files(CLASSES, ", normalize: yes, split: {validation: 4, test: 4}");
+    fail_everywhere();
 }
 
 TEST(out_of_memory_numbers) {
-    fail_everywhere(NUMBERS, ", target: values, split: {test: 4}");
+    make_files(NUMBERS, ", target: values, split: {test: 4}");
+    fail_everywhere();
+}
+
+TEST(out_of_memory_pictures) {
+    make_pictures("model: [flatten, {dense: 2}]\ntrain: {epochs: 1}\n");
+    fail_everywhere();
 }
 
 TEST(out_of_memory_while_used) {
@@ -134,7 +163,7 @@ TEST(out_of_memory_while_used) {
 
 #ifdef GLIA_HAVE_YAML
 TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(out_of_memory_classes), TEST_ENTRY(out_of_memory_numbers),
-          TEST_ENTRY(out_of_memory_while_used))
+          TEST_ENTRY(out_of_memory_pictures), TEST_ENTRY(out_of_memory_while_used))
 #else
 int main(void) {
     printf("skipped: this build has no libyaml, so it reads no model files\n");
