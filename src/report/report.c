@@ -182,11 +182,9 @@ static glia_status draw_picture(glia_text *out, const glia_report_page *page, co
     return GLIA_OK;
 }
 
-/* "true 7", on one line: a long name is cut, and whole on hovering. */
+/* "true 7" */
 static void draw_answer(glia_text *out, const glia_report_page *page, const char *what, int64_t index) {
-    glia__text_add(out, "<span title=\"");
-    glia__report_class(out, page, index);
-    glia__text_printf(out, "\">%s <b>", what);
+    glia__text_printf(out, "<span>%s <b>", what);
     glia__report_class(out, page, index);
     glia__text_add(out, "</b></span>");
 }
