@@ -87,7 +87,7 @@ model:
   - dense: 3
 loss: softmax_cross_entropy
 optimizer: {adam: {learning_rate: 0.01}}
-train: {epochs: 8, batch_size: 16, seed: 3}
+train: {epochs: 8, batch_size: 16, seed: 3, threads: 1}
 END
 
 # edit OLD NEW: a copy of net.yaml as broken.yaml with a line changed
