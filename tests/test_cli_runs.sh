@@ -27,6 +27,10 @@ if mount -t tmpfs -o size=96k glia_test small 2>/dev/null; then
     rm small/filler
     expect 0 "saved small/run" "$GLIA" train net.yaml --out small/run --resume
     same runs/net-3/last.safetensors small/run/last.safetensors "a training resumed after a full disk gives other weights"
+    mount -o remount,ro small
+    expect 1 "cannot write small/run/log.txt: Read-only file system" "$GLIA" train small/run --resume train.epochs=9
+    expect 1 "small/new: Read-only file system" "$GLIA" train net.yaml --out small/new
+    expect 0 "accuracy" "$GLIA" evaluate small/run
     umount small && mounted=
 else
     echo "note: no small tmpfs here (not root): a full disk is imitated by a limit on file sizes only"
@@ -128,6 +132,16 @@ same runs/net-3/last.safetensors runs/bad/last.safetensors "a NaN spoils the che
 expect 0 "saved runs/half" "$GLIA" train net.yaml train.epochs=4 --out runs/half
 expect 0 "saved runs/half" "$GLIA" train net.yaml --out runs/half --resume
 same runs/net-3/last.safetensors runs/half/last.safetensors "4 + 4 epochs differ from 8"
+
+# --- killed before the first checkpoint: resuming begins again ---
+for left in "config.yaml log.txt" "log.txt" "log.txt config.yaml.tmp-1"; do
+    rm -rf runs/fresh && mkdir runs/fresh
+    for f in $left; do cp "runs/net-3/${f%.tmp-1}" "runs/fresh/$f"; done
+    expect 0 "saved runs/fresh" "$GLIA" train net.yaml --out runs/fresh --resume
+    same runs/net-3/last.safetensors runs/fresh/last.safetensors "begun again with $left, a training gives other weights"
+done
+mkdir runs/nothing
+expect 1 "nothing to resume: runs/nothing is no run directory" "$GLIA" train net.yaml --out runs/nothing --resume
 
 # wait_for FILE: until it is there, for 20 s
 wait_for() {
