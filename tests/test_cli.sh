@@ -121,7 +121,7 @@ expect 2 "--part: expected test, validation or train" "$GLIA" evaluate runs/net-
 expect 0 "data/six.idx[5]  2  " "$GLIA" predict runs/net-3 data/six.idx
 expect 0 '"file":"data/six.idx","index":1,"top":[{"class":1,"name":"1","probability":' "$GLIA" predict runs/net-3 data/six.idx --json
 expect 1 "the model expects N×1×8×8" "$GLIA" predict runs/net-3 data/labels.idx
-expect 1 "nothing.png: error: cannot open" "$GLIA" predict runs/net-3 nothing.png
+expect 1 "error: cannot open nothing.png: No such file" "$GLIA" predict runs/net-3 nothing.png
 # --- on a terminal: a bar with rate, time left, loss and metrics, never wider than the terminal ---
 # terminal COLUMNS COMMAND: what the command draws, a line for each time
 terminal() {

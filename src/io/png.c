@@ -4,9 +4,65 @@
 #include "io/stream.h"
 
 #ifdef GLIA_HAVE_PNG
+#include <errno.h>
 #include <png.h>
+#include <sys/stat.h>
 
-enum { MOST_SIDE = 16384 };
+enum { MOST_SIDE = 16384, MOST_PACKED = 1032 };
+
+/* libpng's own message would not say which file, nor that it is no picture at all. */
+static glia_status open_picture(FILE **file, int64_t *bytes, const char *path, glia_error *err) {
+    static const unsigned char signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    unsigned char start[sizeof signature];
+    struct stat info = {0};
+    *file = fopen(path, "rbe");
+    if (!*file)
+        return glia_error_set(err, errno == ENOENT ? GLIA_NOT_FOUND : GLIA_IO, "cannot open %s: %s", path,
+                              strerror(errno));
+    if (fstat(fileno(*file), &info) == 0 && S_ISDIR(info.st_mode))
+        return glia_error_set(err, GLIA_IO, "cannot read %s: it is a folder, expected a file", path);
+    if (fread(start, 1, sizeof start, *file) != sizeof start || memcmp(start, signature, sizeof start) != 0)
+        return glia__file_error(err, GLIA_BAD_FORMAT, path,
+                                "not a PNG picture, whatever its name: it does not begin with \\x89PNG");
+    *bytes = S_ISREG(info.st_mode) ? (int64_t)info.st_size : INT64_MAX / MOST_PACKED;
+    rewind(*file);
+    return GLIA_OK;
+}
+
+/* What the header promises must be possible before we allocate it: deflate packs no better than 1032 to 1, and a
+ * pixel has one bit at least. */
+static glia_status check_size(const png_image *image, int64_t file_bytes, const char *path, glia_error *err) {
+    int64_t h = image->height, w = image->width;
+    if (w > MOST_SIDE || h > MOST_SIDE)
+        return glia__file_error(err, GLIA_BAD_FORMAT, path,
+                                "expected a picture of at most %d×%d, found %lld×%lld", MOST_SIDE, MOST_SIDE,
+                                (long long)w, (long long)h);
+    if (w * h / 8 > file_bytes * MOST_PACKED)
+        return glia__file_error(
+            err, GLIA_BAD_FORMAT, path,
+            "truncated: %lld bytes cannot hold the %lld×%lld pixels that the header promises",
+            (long long)file_bytes, (long long)w, (long long)h);
+    return GLIA_OK;
+}
+
+/* Decodes to `pixels`, [h, w, channels], then puts the channels first. */
+static glia_status read_pixels(glia_tensor *out, png_image *image, int channels, const char *path,
+                               const glia_allocator *allocator, glia_error *err) {
+    int64_t h = image->height, w = image->width;
+    size_t bytes = (size_t)(h * w * channels);
+    unsigned char *pixels = glia__alloc(allocator, bytes);
+    if (!pixels) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the picture %s", path);
+    image->format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+    png_color black = {0, 0, 0};
+    glia_status status = GLIA_OK;
+    if (!png_image_finish_read(image, &black, pixels, 0, NULL))
+        status = glia__file_error(err, GLIA_BAD_FORMAT, path, "damaged PNG picture: %s", image->message);
+    if (status == GLIA_OK) status = glia_tensor_new(out, GLIA_U8, GLIA_SHAPE(channels, h, w), allocator, err);
+    for (int64_t i = 0; status == GLIA_OK && i < h * w; i++)
+        for (int c = 0; c < channels; c++) ((uint8_t *)out->data)[c * h * w + i] = pixels[i * channels + c];
+    glia__free(allocator, pixels, bytes);
+    return status;
+}
 
 glia_status glia_png_read(glia_tensor *out, const char *path, int channels, const glia_allocator *allocator,
                           glia_error *err) {
@@ -14,42 +70,15 @@ glia_status glia_png_read(glia_tensor *out, const char *path, int channels, cons
     if (channels != 1 && channels != 3)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "a picture has 1 or 3 channels, not %d", channels);
     png_image image = {.version = PNG_IMAGE_VERSION};
-    FILE *file = fopen(path, "rb"); /* libpng's own message would not say which file */
-    if (!file) return glia__file_error(err, GLIA_NOT_FOUND, path, "cannot open the picture");
-    static const unsigned char signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    unsigned char start[sizeof signature];
-    glia_status status = GLIA_OK;
-    unsigned char *pixels = NULL;
-    size_t bytes = 0;
-    if (fread(start, 1, sizeof start, file) != sizeof start || memcmp(start, signature, sizeof start) != 0) {
-        fclose(file);
-        return glia__file_error(err, GLIA_BAD_FORMAT, path,
-                                "not a PNG picture, whatever its name: it does not begin with \\x89PNG");
-    }
-    rewind(file);
-    if (!png_image_begin_read_from_stdio(&image, file)) {
-        status = glia__file_error(err, GLIA_BAD_FORMAT, path, "not a PNG picture: %s", image.message);
-    } else if (image.width > MOST_SIDE || image.height > MOST_SIDE) {
-        status = glia__file_error(err, GLIA_BAD_FORMAT, path, "a picture of %u×%u; %d×%d at most",
-                                  image.width, image.height, MOST_SIDE, MOST_SIDE);
-    } else {
-        int64_t h = image.height, w = image.width;
-        image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-        bytes = (size_t)(h * w * channels);
-        pixels = glia__alloc(allocator, bytes);
-        png_color black = {0, 0, 0};
-        status = pixels ? glia_tensor_new(out, GLIA_U8, GLIA_SHAPE(channels, h, w), allocator, err)
-                        : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a picture");
-        if (status == GLIA_OK && !png_image_finish_read(&image, &black, pixels, 0, NULL))
-            status = glia__file_error(err, GLIA_BAD_FORMAT, path, "damaged PNG picture: %s", image.message);
-        for (int64_t i = 0; status == GLIA_OK && i < h * w; i++)
-            for (int c = 0; c < channels; c++)
-                ((uint8_t *)out->data)[c * h * w + i] = pixels[i * channels + c];
-    }
-    glia__free(allocator, pixels, bytes);
+    FILE *file;
+    int64_t file_bytes = 0;
+    glia_status status = open_picture(&file, &file_bytes, path, err);
+    if (status == GLIA_OK && !png_image_begin_read_from_stdio(&image, file))
+        status = glia__file_error(err, GLIA_BAD_FORMAT, path, "damaged PNG picture: %s", image.message);
+    if (status == GLIA_OK) status = check_size(&image, file_bytes, path, err);
+    if (status == GLIA_OK) status = read_pixels(out, &image, channels, path, allocator, err);
     png_image_free(&image);
-    fclose(file);
-    if (status != GLIA_OK) glia_tensor_free(out);
+    if (file) fclose(file);
     return status;
 }
 
