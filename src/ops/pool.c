@@ -137,7 +137,7 @@ static glia_type view_type(const glia_view *view) {
 /* --- max ------------------------------------------------------------------------------------------------- */
 
 /* Later beats earlier when it is larger, or not a number: PyTorch's rule, the first of equals wins. */
-#define BEATS(later, earlier) ((later) > (earlier) || (later) != (later))
+#define BEATS(later, earlier) (((later) > (earlier)) | ((later) != (later)))
 
 /* The window of nearly every network, in loops that the compiler turns to vectors. */
 static bool is_two_by_two(const pool *p) {
@@ -152,8 +152,8 @@ static bool is_two_by_two(const pool *p) {
                 const T *a = x + (plane * p->h.in + 2 * h) * p->w.in, *b = a + p->w.in;                \
                 T *to = y + (plane * p->h.out + h) * p->w.out;                                         \
                 for (int64_t w = 0; w < p->w.out; w++) {                                               \
-                    T top = BEATS(a[2 * w + 1], a[2 * w]) ? a[2 * w + 1] : a[2 * w];                   \
-                    T low = BEATS(b[2 * w + 1], b[2 * w]) ? b[2 * w + 1] : b[2 * w];                   \
+                    T a0 = a[2 * w], a1 = a[2 * w + 1], b0 = b[2 * w], b1 = b[2 * w + 1];              \
+                    T top = BEATS(a1, a0) ? a1 : a0, low = BEATS(b1, b0) ? b1 : b0;                    \
                     to[w] = BEATS(low, top) ? low : top;                                               \
                 }                                                                                      \
             }                                                                                          \
