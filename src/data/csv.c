@@ -57,10 +57,9 @@ static char *trim(char *cell, char *end) {
     return cell + strspn(cell, " \t");
 }
 
-/* Takes one cell off *at; *end_of_row tells whether the row ends with it. */
-static char *next_cell(char **at, char separator, int64_t *line, bool *end_of_row, bool *closed) {
+/* Takes one cell off *at; *end_of_row tells whether the row ends with it, *problem what is wrong with it. */
+static char *next_cell(char **at, char separator, int64_t *line, bool *end_of_row, const char **problem) {
     char *p = *at, *cell = p;
-    *closed = true;
     p += strspn(p, " ");
     if (*p == '"') { /* doubled quotes inside become single ones, moved to the left */
         char *to = cell = ++p;
@@ -69,9 +68,10 @@ static char *next_cell(char **at, char separator, int64_t *line, bool *end_of_ro
             if (*p == '\n') ++*line;
             *to++ = *p;
         }
-        *closed = *p == '"';
-        if (*closed) p++;
-        while (*p && *p != separator && *p != '\n') p++;
+        if (*p != '"') *problem = "a quoted cell does not end";
+        p += *p == '"';
+        while (*p == ' ' || *p == '\r' || (*p == '\t' && separator != '\t')) p++;
+        if (*p && *p != separator && *p != '\n') *problem = "text follows the closing quote of a cell";
         *end_of_row = *p != separator;
         *at = *p ? p + 1 : p;
         *to = 0;
@@ -83,18 +83,23 @@ static char *next_cell(char **at, char separator, int64_t *line, bool *end_of_ro
     return trim(cell, p);
 }
 
-static bool blank_line(const char *p) {
-    p += strspn(p, " \t\r");
+/* Tabs that separate are cells, if empty ones. */
+static bool blank_line(const char *p, char separator) {
+    p += strspn(p, separator == '\t' ? " \r" : " \t\r");
     return *p == '\n' || !*p;
 }
 
 static glia_status check_row(const glia_csv *csv, int64_t cells, int64_t line, glia_error *err) {
-    if (cells == csv->columns && cells <= MOST_COLUMNS) return GLIA_OK;
-    glia_status status =
+    if (cells > MOST_COLUMNS)
+        glia_error_set(err, GLIA_BAD_FORMAT, "expected at most %d cells, found %lld", MOST_COLUMNS,
+                       (long long)cells);
+    else if (cells != csv->columns)
         glia_error_set(err, GLIA_BAD_FORMAT, "expected %lld cells as in the first row, found %lld",
                        (long long)csv->columns, (long long)cells);
+    else
+        return GLIA_OK;
     glia_error_at(err, csv->path, line, 0);
-    return status;
+    return GLIA_BAD_FORMAT;
 }
 
 static glia_status parse(glia_csv *csv, int64_t limit, glia_error *err) {
@@ -110,7 +115,7 @@ static glia_status parse(glia_csv *csv, int64_t limit, glia_error *err) {
                      : strcspn(at, "\t") < strcspn(at, "\n")                 ? '\t'
                                                                              : ',';
     for (int64_t line = 1; *at;) {
-        if (blank_line(at)) {
+        if (blank_line(at, separator)) {
             at += strcspn(at, "\n");
             at += *at == '\n';
             line++;
@@ -119,12 +124,13 @@ static glia_status parse(glia_csv *csv, int64_t limit, glia_error *err) {
         if (limit > 0 && csv->rows > limit) break; /* one more: the first row may be a header */
         size_t first = count;
         int64_t begins = line;
-        for (bool end = false, closed = true; !end;) {
-            char *cell = next_cell(&at, separator, &line, &end, &closed);
-            if (!closed) {
-                glia_status status = glia_error_set(err, GLIA_BAD_FORMAT, "a quoted cell does not end");
+        const char *problem = NULL;
+        for (bool end = false; !end;) {
+            char *cell = next_cell(&at, separator, &line, &end, &problem);
+            if (problem) {
+                glia_error_set(err, GLIA_BAD_FORMAT, "cell %zu: %s", count - first + 1, problem);
                 glia_error_at(err, csv->path, begins, 0);
-                return status;
+                return GLIA_BAD_FORMAT;
             }
             GLIA_TRY(add_cell(csv, &count, cell, err));
         }

@@ -16,7 +16,7 @@ typedef struct glia_csv {
     const glia_allocator *allocator;
 } glia_csv;
 
-/* Reads at most `limit` rows (0: all). The first row is a header when none of its cells is a number while the second
+/* Reads at most `limit` rows and one more, which may be the header (0: all). The first row is a header when none of its cells is a number while the second
  * row has one. Every row must have as many cells as the first. */
 glia_status glia__csv_read(glia_csv *out, const char *path, int64_t limit, const glia_allocator *allocator,
                            glia_error *err);

@@ -16,6 +16,22 @@ void glia__table_free(glia_table *table) {
     *table = (glia_table){0};
 }
 
+glia_status glia__table_set_labels(glia_table *table, const glia_tensor *labels,
+                                   const glia_allocator *allocator, glia_error *err) {
+    enum { MOST_CLASSES = 1 << 24 };
+    int64_t n = glia_shape_elems(&labels->shape), most = 0;
+    GLIA_TRY(glia_tensor_new(&table->targets, GLIA_I64, GLIA_SHAPE(n), allocator, err));
+    int64_t *to = table->targets.data;
+    for (int64_t i = 0; i < n; i++) {
+        /* i64 does not fit into the double that glia_tensor_get gives */
+        to[i] = labels->dtype == GLIA_I64 ? ((const int64_t *)labels->data)[i]
+                                          : (int64_t)glia_tensor_get(labels, i);
+        most = GLIA_MAX(most, GLIA_MIN(to[i], MOST_CLASSES - 1) + 1);
+    }
+    if (!table->classes) table->classes = most;
+    return GLIA_OK;
+}
+
 static void release(glia_shared_table *shared) {
     if (!shared || --shared->references > 0) return;
     glia__table_free(&shared->table);
@@ -117,8 +133,16 @@ static glia_status measure(glia_dataset *d, glia_error *err) {
     return status;
 }
 
-/* The labels must be classes: whatever reads them later may index by them. */
-static glia_status check_labels(const glia_table *table, const char *name, glia_error *err) {
+/* One target an example, and the labels must be classes: whatever reads them later may index by them. */
+static glia_status check_table(const glia_table *table, const char *name, glia_error *err) {
+    int64_t count = table->inputs.shape.rank < 1 ? 0 : table->inputs.shape.dim[0];
+    if (count == 0) return glia_error_set(err, GLIA_BAD_DATA, "%s: the data set is empty", name);
+    if (glia_shape_elems(&table->inputs.shape) == 0)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: its %lld examples hold no numbers", name,
+                              (long long)count);
+    if (table->targets.data && table->targets.shape.dim[0] != count)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: %lld inputs but %lld targets", name, (long long)count,
+                              (long long)table->targets.shape.dim[0]);
     if (!table->targets.data || table->targets.dtype != GLIA_I64) return GLIA_OK;
     const int64_t *labels = table->targets.data;
     for (int64_t i = 0; i < table->targets.shape.dim[0]; i++)
@@ -132,13 +156,7 @@ static glia_status check_labels(const glia_table *table, const char *name, glia_
 glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char *name,
                               const glia_dataset_options *options, glia_error *err) {
     *out = NULL;
-    glia_status status = check_labels(table, name, err);
-    if (status == GLIA_OK && (table->inputs.shape.rank < 1 || table->inputs.shape.dim[0] == 0))
-        status = glia_error_set(err, GLIA_BAD_DATA, "%s: the data set is empty", name);
-    if (status == GLIA_OK && table->targets.data && table->targets.shape.dim[0] != table->inputs.shape.dim[0])
-        status =
-            glia_error_set(err, GLIA_BAD_DATA, "%s: %lld inputs but %lld targets", name,
-                           (long long)table->inputs.shape.dim[0], (long long)table->targets.shape.dim[0]);
+    glia_status status = check_table(table, name, err);
     glia_shared_table *shared =
         status == GLIA_OK ? glia__calloc(options->allocator, 1, sizeof *shared) : NULL;
     if (!shared) {
@@ -164,20 +182,20 @@ glia_status glia_dataset_wrap(glia_dataset **out, const glia_tensor *inputs, con
     if (!inputs || !inputs->data || inputs->shape.rank < 1)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "a data set needs inputs of at least one dimension");
+    if (targets && !targets->data)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the targets have no data; pass NULL for none");
     glia_table table = {.inputs = *inputs, .default_scale = 1, .classes = classes};
     glia__arena_init(&table.arena, NULL);
     table.inputs.owner = NULL;
     if (targets && targets->dtype == GLIA_F32) {
         table.targets = *targets;
         table.targets.owner = NULL;
-    } else if (targets) { /* class numbers of any integer dtype */
-        int64_t n = glia_shape_elems(&targets->shape);
-        GLIA_TRY(glia_tensor_new(&table.targets, GLIA_I64, GLIA_SHAPE(n), NULL, err));
-        for (int64_t i = 0; i < n; i++) {
-            int64_t label = (int64_t)glia_tensor_get(targets, i);
-            ((int64_t *)table.targets.data)[i] = label;
-            if (!classes) table.classes = GLIA_MAX(table.classes, label + 1);
-        }
+    } else if (targets && glia_dtype_is_float(targets->dtype)) {
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "expected targets of f32 or class numbers, found %s",
+                              glia_dtype_name(targets->dtype));
+    } else if (targets) {
+        GLIA_TRY(glia__table_set_labels(&table, targets, NULL, err));
     }
     glia_dataset_options options = {0};
     return glia__dataset_new(out, &table, "array", &options, err);
@@ -263,10 +281,16 @@ glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale, cons
     int64_t channels = dataset->info.input_shape.rank ? dataset->info.input_shape.dim[0] : 1;
     size_t bytes = (size_t)channels * sizeof(float);
     if (!dataset->channels && (mean || std)) {
-        dataset->mean = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
-        dataset->std = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
+        float *new_mean = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
+        float *new_std = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
+        if (!new_mean || !new_std) {
+            glia__free(dataset->allocator, new_mean, bytes);
+            glia__free(dataset->allocator, new_std, bytes);
+            return out_of_memory(err);
+        }
+        dataset->mean = new_mean;
+        dataset->std = new_std;
         dataset->channels = channels;
-        if (!dataset->mean || !dataset->std) return out_of_memory(err);
     }
     for (int64_t c = 0; c < dataset->channels; c++) dataset->std[c] = 1;
     if (dataset->mean) memset(dataset->mean, 0, bytes);

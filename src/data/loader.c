@@ -99,11 +99,14 @@ static bool allocate(glia_loader *l) {
 glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia_loader_options options,
                             glia_error *err) {
     *out = NULL;
+    if (options.batch_size < 0)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "expected a batch size of at least 1, found %lld",
+                              (long long)options.batch_size);
     glia_loader *l = glia__calloc(options.allocator, 1, sizeof *l);
     if (!l) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a loader");
     l->dataset = dataset;
     l->options = options;
-    l->n = dataset->info.count;
+    l->n = l->next = dataset->info.count; /* nothing to come before an epoch is started */
     l->batch_size = GLIA_MIN(options.batch_size > 0 ? options.batch_size : 32, GLIA_MAX(l->n, 1));
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->changed, NULL);

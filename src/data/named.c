@@ -134,26 +134,25 @@ glia_status glia_dataset_fetch(const char *name, glia_dataset_options options, c
 static glia_status name_classes(glia_table *table, const glia_named_set *set, glia_error *err) {
     table->classes = set->classes;
     table->class_names = glia__arena_alloc(&table->arena, (size_t)set->classes * sizeof(char *));
-    for (int64_t i = 0; table->class_names && i < set->classes; i++)
-        table->class_names[i] = glia__arena_strdup(&table->arena, set->class_names[i]);
-    if (table->name && table->class_names && table->class_names[set->classes - 1]) return GLIA_OK;
+    bool complete = table->name && table->class_names;
+    for (int64_t i = 0; complete && i < set->classes; i++)
+        complete = (table->class_names[i] = glia__arena_strdup(&table->arena, set->class_names[i])) != NULL;
+    if (complete) return GLIA_OK;
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
 }
 
-extern const glia_reader glia__reader_idx;
-
 static glia_status read_named(const char *name, glia_table *out, const char *part,
                               const glia_dataset_options *options, glia_error *err) {
-    char where[1024], source[2300];
+    char where[1024], inputs[1200], targets[1200];
     const glia_named_set *set = glia__named_find(name);
     if (!*part) part = "train";
     bool train = strcmp(part, "train") == 0;
     if (!train && strcmp(part, "test") != 0)
         return glia_error_set(err, GLIA_NOT_FOUND, "%s has no part '%s' (known: train, test)", name, part);
     GLIA_TRY(glia__named_fetch(set, options, where, sizeof where, &set, err));
-    snprintf(source, sizeof source, "%s/%s,%s/%s", where, set->files[train ? 0 : 2].name, where,
-             set->files[train ? 1 : 3].name);
-    GLIA_TRY(glia__reader_idx.read(out, source, options, err));
+    snprintf(inputs, sizeof inputs, "%s/%s", where, set->files[train ? 0 : 2].name);
+    snprintf(targets, sizeof targets, "%s/%s", where, set->files[train ? 1 : 3].name);
+    GLIA_TRY(glia__table_read_idx(out, inputs, targets, options, err));
     out->name = glia__arena_printf(&out->arena, "%s:%s", set->about.name, part);
     return name_classes(out, set, err);
 }

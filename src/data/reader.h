@@ -30,5 +30,12 @@ extern const glia_reader *const glia__readers[];
 extern const size_t glia__readers_count;
 
 void glia__table_free(glia_table *table);
+/* Copies labels of an integer dtype to table->targets as i64, one an example; where table->classes is 0 it becomes
+ * the largest label plus one, within reason: labels beyond it are found out of range later. */
+GLIA_MUST_CHECK glia_status glia__table_set_labels(glia_table *table, const glia_tensor *labels,
+                                                   const glia_allocator *allocator, glia_error *err);
+/* Reads IDX files: what "idx:inputs,targets" does; `targets` "": none. */
+GLIA_MUST_CHECK glia_status glia__table_read_idx(glia_table *table, const char *inputs, const char *targets,
+                                                 const glia_dataset_options *options, glia_error *err);
 
 #endif

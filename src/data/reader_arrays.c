@@ -23,22 +23,14 @@ static glia_status to_targets(glia_table *table, glia_tensor *raw, const char *p
                               const glia_dataset_options *options, glia_error *err) {
     if (glia_dtype_is_float(raw->dtype)) {
         GLIA_TRY(glia_tensor_new(&table->targets, GLIA_F32, raw->shape, options->allocator, err));
-    } else {
-        if (raw->shape.rank != 1) {
-            glia_error_at(err, path, 0, 0);
-            return glia_error_set(err, GLIA_BAD_DATA,
-                                  "%s: expected one label an example, found %d dimensions", path,
-                                  raw->shape.rank);
-        }
-        GLIA_TRY(glia_tensor_new(&table->targets, GLIA_I64, raw->shape, options->allocator, err));
+        int64_t n = glia_shape_elems(&raw->shape);
+        for (int64_t i = 0; i < n; i++) glia_tensor_set(&table->targets, i, glia_tensor_get(raw, i));
+        return GLIA_OK;
     }
-    int64_t n = glia_shape_elems(&raw->shape);
-    for (int64_t i = 0; i < n; i++) {
-        double value = glia_tensor_get(raw, i);
-        glia_tensor_set(&table->targets, i, value);
-        if (table->targets.dtype == GLIA_I64) table->classes = GLIA_MAX(table->classes, (int64_t)value + 1);
-    }
-    return GLIA_OK;
+    if (raw->shape.rank != 1)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: expected one label an example, found %d dimensions",
+                              path, raw->shape.rank);
+    return glia__table_set_labels(table, raw, options->allocator, err);
 }
 
 /* Grey pictures [n, h, w] become [n, 1, h, w]: the channel comes first everywhere. */
@@ -59,11 +51,9 @@ static glia_status finish(glia_table *table, glia_tensor *labels, const char *in
     return labels->data ? to_targets(table, labels, targets, options, err) : GLIA_OK;
 }
 
-static glia_status read_idx(glia_table *out, const char *source, const glia_dataset_options *options,
-                            glia_error *err) {
-    char inputs[1024], targets[1024];
+glia_status glia__table_read_idx(glia_table *out, const char *inputs, const char *targets,
+                                 const glia_dataset_options *options, glia_error *err) {
     glia_tensor labels = {0};
-    GLIA_TRY(two_paths(source, "idx", inputs, targets, sizeof inputs, err));
     GLIA_TRY(glia_idx_read(&out->inputs, inputs, options->limit, options->allocator, err));
     if (*targets) GLIA_TRY(glia_idx_read(&labels, targets, options->limit, options->allocator, err));
     glia_status status = finish(out, &labels, inputs, targets, options, err);
@@ -71,21 +61,47 @@ static glia_status read_idx(glia_table *out, const char *source, const glia_data
     return status;
 }
 
+static glia_status read_idx(glia_table *out, const char *source, const glia_dataset_options *options,
+                            glia_error *err) {
+    char inputs[1024], targets[1024];
+    GLIA_TRY(two_paths(source, "idx", inputs, targets, sizeof inputs, err));
+    return glia__table_read_idx(out, inputs, targets, options, err);
+}
+
 GLIA_READER(idx) = {.name = "idx",
                     .doc = "IDX files of MNIST's format, plain or gzip: inputs, targets",
                     .example = "idx:train-images.gz,train-labels.gz",
                     .read = read_idx};
+
+/* An array of examples, at most `limit` of them (0: all). */
+static glia_status read_npy_rows(glia_tensor *out, const char *path, const glia_dataset_options *options,
+                                 glia_error *err) {
+    glia_tensor all, first, kept;
+    GLIA_TRY(glia_npy_read(&all, path, options->allocator, err));
+    if (all.shape.rank < 1 || options->limit <= 0 || options->limit >= all.shape.dim[0]) {
+        *out = all;
+        return GLIA_OK;
+    }
+    glia_status status = glia_tensor_rows(&first, &all, 0, options->limit, err);
+    if (status == GLIA_OK) status = glia_tensor_new(&kept, all.dtype, first.shape, options->allocator, err);
+    if (status == GLIA_OK) {
+        memcpy(kept.data, first.data, glia_tensor_bytes(&kept));
+        *out = kept;
+    }
+    glia_tensor_free(&all);
+    return status;
+}
 
 static glia_status read_npy(glia_table *out, const char *source, const glia_dataset_options *options,
                             glia_error *err) {
     char inputs[1024], targets[1024];
     glia_tensor labels = {0};
     GLIA_TRY(two_paths(source, "npy", inputs, targets, sizeof inputs, err));
-    GLIA_TRY(glia_npy_read(&out->inputs, inputs, options->allocator, err));
+    GLIA_TRY(read_npy_rows(&out->inputs, inputs, options, err));
     if (out->inputs.shape.rank < 1)
         return glia_error_set(err, GLIA_BAD_DATA, "%s: expected an array [examples, …], found a scalar",
                               inputs);
-    if (*targets) GLIA_TRY(glia_npy_read(&labels, targets, options->allocator, err));
+    if (*targets) GLIA_TRY(read_npy_rows(&labels, targets, options, err));
     glia_status status = finish(out, &labels, inputs, targets, options, err);
     glia_tensor_free(&labels);
     return status;

@@ -1,5 +1,6 @@
 /* reader_csv.c: a data set from a table: numbers as features, one column as the target. */
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,11 +73,12 @@ static glia_status read_number(const glia_csv *csv, const table_columns *t, int6
         return cell_error(csv, t->first + row, column, "the value is missing (`missing: mean` fills it in)",
                           err);
     }
-    if (glia__parse_double(cell, &value)) {
+    bool number = glia__parse_double(cell, &value);
+    if (number && fabs(value) <= (double)FLT_MAX) {
         *out = (float)value;
         return GLIA_OK;
     }
-    snprintf(what, sizeof what, "expected a number, found '%.60s'", cell);
+    snprintf(what, sizeof what, "expected a number%s, found '%.60s'", number ? " within ±3.4e38" : "", cell);
     return cell_error(csv, t->first + row, column, what, err);
 }
 
@@ -156,10 +158,10 @@ static glia_status read_classes(glia_table *out, const glia_csv *csv, const tabl
     if (status == GLIA_OK) {
         out->classes = classes;
         out->class_names = glia__arena_alloc(&out->arena, (size_t)classes * sizeof(char *));
-        for (int64_t k = 0; k < classes && out->class_names; k++)
-            out->class_names[k] = glia__arena_strdup(&out->arena, labels[k]);
-        if (!out->class_names || !out->class_names[classes - 1])
-            status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+        bool complete = out->class_names;
+        for (int64_t k = 0; k < classes && complete; k++)
+            complete = (out->class_names[k] = glia__arena_strdup(&out->arena, labels[k])) != NULL;
+        if (!complete) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
     }
     for (int64_t r = 0; r < t->rows && status == GLIA_OK; r++) {
         const char *label = cell_at(csv, t, r, t->label);
@@ -176,6 +178,14 @@ static glia_status read_values(glia_table *out, const glia_csv *csv, const table
     for (int64_t r = 0; r < t->rows; r++)
         GLIA_TRY(read_number(csv, t, r, t->label, false, (float *)out->targets.data + r, err));
     return GLIA_OK;
+}
+
+/* Words of the options: a misspelt one must not mean the default. */
+static glia_status check_word(const char *option, const char *word, const char *standard, const char *other,
+                              glia_error *err) {
+    if (!word || strcmp(word, standard) == 0 || strcmp(word, other) == 0) return GLIA_OK;
+    return glia_error_set(err, GLIA_INVALID_ARGUMENT, "%s: expected %s or %s, found '%.60s'", option,
+                          standard, other, word);
 }
 
 static glia_status read_table(glia_table *out, const glia_csv *csv, const glia_dataset_options *options,
@@ -195,6 +205,8 @@ static glia_status read_csv(glia_table *out, const char *source, const glia_data
                             glia_error *err) {
     glia_csv csv;
     if (!*source) return glia_error_set(err, GLIA_INVALID_ARGUMENT, "expected csv:FILE, found no file");
+    GLIA_TRY(check_word("missing", options->missing, "error", "mean", err));
+    GLIA_TRY(check_word("target", options->target, "class", "values", err));
     GLIA_TRY(glia__csv_read(&csv, source, options->limit, options->allocator, err));
     glia_status status = read_table(out, &csv, options, err);
     glia__csv_free(&csv);

@@ -3,25 +3,36 @@
 #include "data/dataset.h"
 #include "glia/random.h"
 
-/* Marks the examples of the second part. Stratified: walks a shuffled order and takes of each class its share. */
+/* How many of each class's examples (`counts`) the second part gets (`quotas`), `wanted` in all: its share rounded
+ * down, and one more whenever what was rounded off adds up to an example. */
+static void share_out(const int64_t *counts, int64_t *quotas, int64_t classes, int64_t n, int64_t wanted) {
+    int64_t rounded_off = 0; /* times n; products are below n², in range for any table that memory holds */
+    for (int64_t c = 0; c < classes; c++) {
+        quotas[c] = counts[c] * wanted / n;
+        rounded_off += counts[c] * wanted % n;
+        if (rounded_off < n) continue;
+        rounded_off -= n;
+        quotas[c]++;
+    }
+}
+
+/* Marks the examples of the second part: the first of a shuffled order; stratified: the first of each class. */
 static glia_status mark_second(const glia_dataset *d, int64_t wanted, bool stratified, const int64_t *order,
                                bool *second, glia_error *err) {
-    int64_t n = d->info.count;
+    int64_t n = d->info.count, classes = d->info.classes;
     if (!stratified) {
         for (int64_t i = 0; i < wanted; i++) second[order[i]] = true;
         return GLIA_OK;
     }
-    int64_t *seen = glia__calloc(d->allocator, (size_t)d->info.classes, sizeof *seen);
-    if (!seen) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while splitting a data set");
+    int64_t *counts = glia__calloc(d->allocator, 2 * (size_t)classes, sizeof *counts);
+    if (!counts) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while splitting a data set");
+    int64_t *quotas = counts + classes;
     const int64_t *labels = d->shared->table.targets.data;
-    /* Of a class's first k examples, ⌊k·wanted/n + ½⌋ belong to the second part. */
-    for (int64_t i = 0; i < n; i++) {
-        int64_t *k = &seen[labels[glia__dataset_row(d, order[i])]];
-        double share = (double)wanted / (double)n;
-        second[order[i]] = (int64_t)((double)(*k + 1) * share + 0.5) > (int64_t)((double)*k * share + 0.5);
-        ++*k;
-    }
-    glia__free(d->allocator, seen, (size_t)d->info.classes * sizeof *seen);
+    for (int64_t i = 0; i < n; i++) counts[labels[glia__dataset_row(d, i)]]++;
+    share_out(counts, quotas, classes, n, wanted);
+    for (int64_t i = 0; i < n; i++)
+        if (quotas[labels[glia__dataset_row(d, order[i])]]-- > 0) second[order[i]] = true;
+    glia__free(d->allocator, counts, 2 * (size_t)classes * sizeof *counts);
     return GLIA_OK;
 }
 

@@ -28,7 +28,9 @@ static glia_status parse_dtype(const char *header, const char *path, glia_dtype 
     char descr[16] = "";
     if (at && (*at == '\'' || *at == '"'))
         snprintf(descr, sizeof descr, "%.*s", (int)strcspn(at + 1, "'\""), at + 1);
-    for (size_t i = 0; *descr && i < GLIA_COUNT(descrs); i++)
+    if (!*descr)
+        return glia__file_error(err, GLIA_BAD_FORMAT, path, "the NPY header names no dtype ('descr')");
+    for (size_t i = 0; i < GLIA_COUNT(descrs); i++)
         if (strcmp(descr, descrs[i]) == 0) {
             *dtype = (glia_dtype)i;
             return GLIA_OK;
@@ -150,7 +152,7 @@ glia_status glia_npy_read(glia_tensor *out, const char *path, const glia_allocat
 }
 
 glia_status glia_npy_write(const char *path, const glia_tensor *tensor, glia_error *err) {
-    char header[256], shape[160] = "";
+    char header[384], shape[22 * GLIA_MAX_RANK] = "";
     size_t used = 0;
     if (!*descrs[tensor->dtype])
         return glia_error_set(err, GLIA_UNSUPPORTED, "%s: NPY has no dtype %s; cast to f32 first", path,
