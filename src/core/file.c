@@ -185,6 +185,12 @@ glia_status glia__file_write(const char *path, const void *data, size_t bytes, g
     return status;
 }
 
+glia_status glia__file_rename(const char *from, const char *path, glia_error *err) {
+    if (rename(from, path) != 0) return system_error(err, "write", path);
+    sync_folder(path);
+    return GLIA_OK;
+}
+
 glia_status glia__make_folders(const char *path, glia_error *err) {
     char part[sizeof(((glia_writer *)0)->path)];
     size_t length = strlen(path);

@@ -28,6 +28,8 @@ GLIA_MUST_CHECK glia_status glia__writer_put(glia_writer *writer, const void *da
 GLIA_MUST_CHECK glia_status glia__writer_commit(glia_writer *writer, glia_error *err);
 /* Removes the temporary file. Safe after commit and on a writer of {0}. */
 void glia__writer_abandon(glia_writer *writer);
+/* Renames a file that has been synced to `path` in the same folder, replacing what is there, and syncs the folder. */
+GLIA_MUST_CHECK glia_status glia__file_rename(const char *from, const char *path, glia_error *err);
 /* open, put, commit. */
 GLIA_MUST_CHECK glia_status glia__file_write(const char *path, const void *data, size_t bytes,
                                              glia_error *err);
