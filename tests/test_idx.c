@@ -80,6 +80,14 @@ TEST(refused) {
     check_refused("cut_header", bytes, 14, "expected 12 more bytes of the IDX header, found 10");
     check_refused("cut_data", bytes, sizeof pictures - 1, "the header promises 12 bytes of data, found 11");
     check_refused("longer", bytes, sizeof pictures + 1, "the header promises 12 bytes of data, found more");
+    glia_error err = {0};
+    glia_tensor t;
+    for (int limit = 2; limit <= 4; limit++) { /* who wants all of it looks at its end */
+        glia_status status = glia_idx_read(&t, scratch_path("longer"), limit, NULL, &err);
+        CHECK_INT(status, limit < 3 ? GLIA_OK : GLIA_BAD_FORMAT);
+        glia_error_clear(&err);
+        glia_tensor_free(&t);
+    }
     bytes[7] = 4; /* one picture more than there is */
     check_refused("count", bytes, sizeof pictures, "the header promises 16 bytes of data, found 12");
     memset(bytes + 4, 0xFF, 12); /* 2^96 bytes */
@@ -96,8 +104,6 @@ TEST(refused) {
                   "expected it to begin with 00 00 and a type (08 09 0b 0c 0d 0e), "
                   "found 00 00 07 09");
     check_refused("text", "P5 28 28 255", 12, "not an IDX file");
-    glia_error err = {0};
-    glia_tensor t;
     CHECK_ERR(glia_idx_read(&t, scratch_path("none"), 0, NULL, &err), GLIA_NOT_FOUND, &err,
               "none: No such file or directory");
     CHECK_ERR(glia_idx_read(&t, scratch, 0, NULL, &err), GLIA_IO, &err, "it is a folder, expected a file");
