@@ -166,6 +166,16 @@ TEST(as_data_set) {
     snprintf(source, sizeof source, "npy:%s,%s", scratch_path("x"), scratch_path("far"));
     CHECK_ERR(glia_dataset_open_with(&d, source, (glia_dataset_options){0}, &err), GLIA_BAD_DATA, &err,
               "label 9223372036854775807 of example 1 is out of range 0 … 16777215");
+    x[5] = INFINITY;
+    values[1] = -1e39; /* beyond f32, to which it is read */
+    CHECK_OK(glia_npy_write(scratch_path("inf"), &files[0], &err), &err);
+    CHECK_OK(glia_npy_write(scratch_path("far_values"), &files[3], &err), &err);
+    snprintf(source, sizeof source, "npy:%s", scratch_path("inf"));
+    CHECK_ERR(glia_dataset_open_with(&d, source, (glia_dataset_options){0}, &err), GLIA_BAD_DATA, &err,
+              "inf: example 2 holds inf; a network needs finite numbers");
+    snprintf(source, sizeof source, "npy:%s,%s", scratch_path("x"), scratch_path("far_values"));
+    CHECK_ERR(glia_dataset_open_with(&d, source, (glia_dataset_options){0}, &err), GLIA_BAD_DATA, &err,
+              "far_values: example 1 holds -1e+39; a network needs finite numbers of f32");
     snprintf(source, sizeof source, "npy:%s,%s", scratch_path("x"), scratch_path("scalar"));
     CHECK_ERR(glia_dataset_open_with(&d, source, (glia_dataset_options){0}, &err), GLIA_BAD_DATA, &err,
               "scalar holds 0 targets");

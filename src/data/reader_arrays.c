@@ -1,5 +1,6 @@
 /* reader_arrays.c: data sets of arrays: IDX and NPY files, "inputs,targets". */
 
+#include <math.h>
 #include <stdio.h>
 
 #include "data/reader.h"
@@ -40,12 +41,26 @@ static void add_channel(glia_tensor *inputs) {
     *s = (glia_shape){.rank = 4, .dim = {s->dim[0], 1, s->dim[1], s->dim[2]}};
 }
 
+/* One NaN would make every weight NaN, and nobody would know where it came from. */
+static glia_status check_finite(const glia_tensor *t, const char *path, glia_error *err) {
+    if (!glia_dtype_is_float(t->dtype)) return GLIA_OK;
+    int64_t n = glia_shape_elems(&t->shape);
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite((float)glia_tensor_get(t, i)))
+            return glia_error_set(err, GLIA_BAD_DATA,
+                                  "%s: example %lld holds %g; a network needs finite numbers of f32", path,
+                                  (long long)(i / (n / t->shape.dim[0])), glia_tensor_get(t, i));
+    return GLIA_OK;
+}
+
 static glia_status finish(glia_table *table, glia_tensor *labels, const char *inputs, const char *targets,
                           const glia_dataset_options *options, glia_error *err) {
     if (labels->data && labels->shape.dim[0] != table->inputs.shape.dim[0])
         return glia_error_set(err, GLIA_BAD_DATA, "%s holds %lld inputs, but %s holds %lld targets", inputs,
                               (long long)table->inputs.shape.dim[0], targets,
                               (long long)labels->shape.dim[0]);
+    GLIA_TRY(check_finite(&table->inputs, inputs, err));
+    if (labels->data) GLIA_TRY(check_finite(labels, targets, err));
     table->default_scale = table->inputs.dtype == GLIA_U8 ? 1.0 / 255 : 1;
     add_channel(&table->inputs);
     return labels->data ? to_targets(table, labels, targets, options, err) : GLIA_OK;
