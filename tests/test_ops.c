@@ -1,98 +1,13 @@
 /* test_ops.c: the op-test engine: every op of the registry × every case of its block × every check. Nothing here knows
  * an op by name. `test_ops CHECK…` runs some checks, `OP=conv2d test_ops` one op. */
 
-#include "op_case.h"
+#include "op_engine.h"
 
 #include "failing_allocator.h"
-#include "glia/program.h"
+#include "graph/graph.h"
 #include "kernels/kernel.h"
 
-/* One case, parsed. */
-typedef struct op_test {
-    const glia_op *op;
-    const glia_case *example;
-    op_inputs in;
-    void *attrs; /* parsed, or NULL */
-    glia_arena arena;
-    glia_type out[GLIA_MAX_OUTPUTS];
-} op_test;
-
-static void report(const op_test *t, const char *what, const char *message) {
-    test_failures++;
-    printf("%s: case \"%s\" [%s]: %s: %s\n", t->op->name, t->example->inputs,
-           t->example->attrs ? t->example->attrs : "", what, message);
-}
-
-/* Parses attributes and infers; false when the case expects that to fail (checked here) or something is wrong. */
-static bool open_case(op_test *t, const glia_op *op, const glia_case *example, glia_dtype floats) {
-    *t = (op_test){.op = op, .example = example};
-    glia_error err = {0};
-    glia__arena_init(&t->arena, NULL);
-    test_checks++;
-    if (!make_inputs(&t->in, example->inputs, floats)) {
-        report(t, "case", "malformed inputs");
-        return false;
-    }
-    glia_status status = GLIA_OK;
-    if (op->attrs) {
-        t->attrs = glia__arena_alloc(&t->arena, op->attrs_size);
-        status = glia__fields_parse(op->attrs, t->attrs, example->attrs, &t->arena, &err);
-    }
-    if (status == GLIA_OK) status = op->infer(t->in.types, t->in.count, t->attrs, t->out, &err);
-    if (example->expect_error) {
-        if (floats != GLIA_F32) return false; /* messages name dtypes: checked once */
-        if (status == GLIA_OK) report(t, "expected an error", example->expect_error);
-        if (status != GLIA_OK && !strstr(err.message, example->expect_error))
-            report(t, "message", err.message);
-        return false;
-    }
-    if (status != GLIA_OK) report(t, "infer", err.message);
-    return status == GLIA_OK;
-}
-
-static void close_case(op_test *t) {
-    free_inputs(&t->in);
-    glia__arena_free(&t->arena);
-}
-
-/* Calls `check` for every case that is valid. */
-static void for_each_case(glia_dtype floats, void (*check)(op_test *)) {
-    const char *only = getenv("OP");
-    for (size_t i = 0; i < glia__ops_count; i++) {
-        const glia_op *op = glia__ops[i];
-        if (only && strcmp(only, op->name) != 0) continue;
-        for (const glia_case *example = op->cases; example && example->inputs; example++) {
-            op_test t;
-            if (open_case(&t, op, example, floats)) check(&t);
-            close_case(&t);
-        }
-    }
-}
-
-static bool views_near(const glia_view *a, const glia_view *b, double tolerance, char *message,
-                       size_t capacity) {
-    glia_tensor x = glia_tensor_wrap(a->data, a->dtype, a->shape),
-                y = glia_tensor_wrap(b->data, b->dtype, b->shape);
-    int64_t n = glia_shape_elems(&a->shape);
-    for (int64_t i = 0; i < n; i++) {
-        double p = glia_tensor_get(&x, i), q = glia_tensor_get(&y, i);
-        if (p == q || (isnan(p) && isnan(q)) || fabs(p - q) <= tolerance * (1 + fabs(q))) continue;
-        snprintf(message, capacity, "element %lld is %.9g, expected %.9g", (long long)i, p, q);
-        return false;
-    }
-    return true;
-}
-
-/* Runs ref on the case's inputs to fresh outputs. */
-static bool run_ref(op_test *t, glia_view *out) {
-    glia_error err = {0};
-    make_outputs(t->op, t->out, out);
-    if (run_views(t->op, t->in.views, t->in.count, out, t->attrs, 0, &err, NULL, NULL, 0) == GLIA_OK)
-        return true;
-    report(t, "ref", err.message);
-    free_outputs(t->op, out);
-    return false;
-}
+static const grad_setup REFERENCE = {{.reference = GLIA_YES}, NULL};
 
 /* --- ref: types agree, nothing is written outside, the same bits twice ------------------------------------- */
 
@@ -108,35 +23,126 @@ static void check_ref(op_test *t) {
     free_outputs(t->op, a);
 }
 TEST(ref) {
-    for_each_case(GLIA_F32, check_ref);
-    for_each_case(GLIA_F64, check_ref);
+    for_each_case(GLIA_F32, true, check_ref);
+    for_each_case(GLIA_F64, true, check_ref);
 }
 
-/* --- symbolic: with a symbolic batch, inference gives the same shape once bound ---------------------------- */
+/* --- symbolic: dimensions bound only when planned give the same types and the same bits ---------------------- */
 
-static void check_symbolic(op_test *t) {
-    glia_type in[GLIA_MAX_INPUTS], out[GLIA_MAX_OUTPUTS] = {{0}};
-    memcpy(in, t->in.types, sizeof in);
-    int64_t batch = -1;
-    for (int i = 0; i < t->in.count; i++)
-        if (in[i].shape.rank > 0 && (batch < 0 || in[i].shape.dim[0] == batch) && in[i].shape.dim[0] > 1) {
-            batch = in[i].shape.dim[0];
-            in[i].shape.dim[0] = GLIA_DIM_BATCH;
-        }
+/* The forward and backward programs of both give the same. */
+static bool same_results(const op_test *t, const grad_test *a, const grad_test *b) {
+    glia_tensor x = glia_program_output(a->forward, a->y), y = glia_program_output(b->forward, b->y);
+    bool same = glia_shape_equal(&x.shape, &t->out[0].shape) && glia_shape_equal(&x.shape, &y.shape) &&
+                memcmp(x.data, y.data, glia_tensor_bytes(&x)) == 0;
+    for (int w = 0; w < a->n_wrt && a->backward && same; w++) {
+        x = glia_program_output(a->backward, a->gradients[w]);
+        y = glia_program_output(b->backward, b->gradients[w]);
+        same = glia_shape_equal(&x.shape, &y.shape) && memcmp(x.data, y.data, glia_tensor_bytes(&x)) == 0;
+    }
+    return same;
+}
+
+/* `types` has `symbol` wherever the case has `size`, or only in first places. */
+static void check_symbols(const op_test *t, const glia_type *types, int64_t symbol, int64_t size) {
     glia_error err = {0};
-    if (batch < 0 || t->op->infer(in, t->in.count, t->attrs, out, &err) != GLIA_OK) {
-        if (batch >= 0 && !*err.message) report(t, "symbolic", "refused without a message");
+    glia_type out[GLIA_MAX_OUTPUTS] = {{0}};
+    char what[64], text[128];
+    snprintf(what, sizeof what, "with %s = %lld", symbol == GLIA_DIM_BATCH ? "N" : "T", (long long)size);
+    if (t->op->infer(types, t->in.count, t->attrs, out, &err) != GLIA_OK) {
+        if (!*err.message) report(t, what, "refused without a message");
         return; /* an op may refuse to work along a symbolic dimension */
     }
     for (int o = 0; o < op_outputs(t->op); o++) {
         for (int d = 0; d < out[o].shape.rank; d++)
-            if (out[o].shape.dim[d] == GLIA_DIM_BATCH) out[o].shape.dim[d] = batch;
+            if (out[o].shape.dim[d] == symbol) out[o].shape.dim[d] = size;
         if (!glia_shape_equal(&out[o].shape, &t->out[o].shape))
-            report(t, "symbolic", "another shape when bound");
+            report(t, what, glia_shape_text(&out[o].shape, text, sizeof text));
     }
+    grad_test known, bound;
+    grad_setup setup = {{.reference = GLIA_YES, .dims = {size, size}}, types};
+    glia_status status = build_grad(t, &bound, setup, &err);
+    if (status == GLIA_OK)
+        status = build_grad(t, &known, REFERENCE, &err);
+    else
+        known = (grad_test){0};
+    if (status == GLIA_OK) status = run_grad(&bound, &err);
+    if (status == GLIA_OK) status = run_grad(&known, &err);
+    if (status != GLIA_OK && !(t->derived && status == GLIA_BAD_DATA)) report(t, what, err.message);
+    if (status == GLIA_OK && !same_results(t, &bound, &known)) report(t, what, "other results");
+    free_grad(&bound);
+    free_grad(&known);
+}
+
+static void check_symbolic(op_test *t) {
+    for (int64_t size = 2; size < 10; size++)
+        for (int symbol = GLIA_DIM_BATCH; symbol >= GLIA_DIM_TIME; symbol--) {
+            glia_type types[GLIA_MAX_INPUTS];
+            bool found = false;
+            memcpy(types, t->in.types, sizeof types);
+            for (int i = 0; i < t->in.count; i++)
+                for (int d = 0; d < types[i].shape.rank && (d == 0 || symbol == GLIA_DIM_TIME); d++)
+                    if (types[i].shape.dim[d] == size) types[i].shape.dim[d] = symbol, found = true;
+            if (found) check_symbols(t, types, symbol, size);
+        }
 }
 TEST(symbolic) {
-    for_each_case(GLIA_F32, check_symbolic);
+    for_each_case(GLIA_F32, false, check_symbolic);
+}
+
+/* --- dtypes: what an op computes in another dtype is what it computes in f64 ---------------------------------- */
+
+static bool holds(const glia_tensor *found, int64_t i, double exact) {
+    static const double most[GLIA_DTYPE_COUNT] = {
+        [GLIA_I32] = INT32_MAX, [GLIA_I64] = 0x1p53, [GLIA_U8] = UINT8_MAX, [GLIA_BOOL] = 1};
+    const double value = glia_tensor_get(found, i);
+    if (value == exact || (isnan(value) && isnan(exact))) return true;
+    if (glia_dtype_is_float(found->dtype))
+        return fabs(value - exact) <= (found->dtype == GLIA_BF16 ? 0x1p-8 : 1e-5) * (1 + fabs(exact));
+    const double low = found->dtype == GLIA_U8 || found->dtype == GLIA_BOOL ? 0 : -most[found->dtype];
+    return !(exact >= low && exact <= most[found->dtype]); /* out of range: wraps */
+}
+
+/* The case with whole numbers below `bound` for its floats, as `dtype` and as f64. */
+static void check_dtype(const op_test *t, const char *dtype, int bound) {
+    op_test other, exact;
+    glia_view found[GLIA_MAX_OUTPUTS], wanted[GLIA_MAX_OUTPUTS];
+    char words[64], inputs[256], exact_inputs[256], message[160];
+    snprintf(words, sizeof words, "%s<%d", dtype, bound);
+    retype_case(t->example->inputs, words, inputs, sizeof inputs);
+    snprintf(words, sizeof words, "f64<%d", bound);
+    retype_case(t->example->inputs, words, exact_inputs, sizeof exact_inputs);
+    glia_case made = {inputs, t->example->attrs, 0, NULL},
+              made_exact = {exact_inputs, t->example->attrs, 0, NULL};
+    if (open_case(&other, t->op, &made, true, GLIA_F32) && run_ref(&other, found)) {
+        bool comparable = open_case(&exact, t->op, &made_exact, true, GLIA_F32) && run_ref(&exact, wanted);
+        if (!canaries_live(t->op, found)) report(&other, "ref", "wrote behind an output");
+        for (int o = 0; o < op_outputs(t->op) && comparable; o++) {
+            glia_tensor a = glia_tensor_wrap(found[o].data, found[o].dtype, found[o].shape),
+                        b = glia_tensor_wrap(wanted[o].data, wanted[o].dtype, wanted[o].shape);
+            const int64_t n = glia_shape_elems(&a.shape);
+            for (int64_t i = 0; i < n; i++) {
+                test_checks++;
+                if (holds(&a, i, glia_tensor_get(&b, i))) continue;
+                snprintf(message, sizeof message, "element %lld is %g, in f64 %g", (long long)i,
+                         glia_tensor_get(&a, i), glia_tensor_get(&b, i));
+                report(&other, "dtype", message);
+                break;
+            }
+        }
+        if (comparable) free_outputs(t->op, wanted);
+        close_case(&exact);
+        free_outputs(t->op, found);
+    }
+    close_case(&other);
+}
+
+static void check_dtypes(op_test *t) {
+    static const char *const names[] = {"f32", "bf16", "i32", "i64", "u8"};
+    for (size_t i = 0; i < GLIA_COUNT(names); i++) check_dtype(t, names[i], 5);
+    check_dtype(t, "bool", 2);
+}
+TEST(dtypes) {
+    for_each_case(GLIA_F32, false, check_dtypes);
 }
 
 /* --- attributes: print, parse, equal ------------------------------------------------------------------------ */
@@ -155,7 +161,7 @@ static void check_attrs(op_test *t) {
     glia__text_free(&text);
 }
 TEST(attributes) {
-    for_each_case(GLIA_F32, check_attrs);
+    for_each_case(GLIA_F32, false, check_attrs);
 }
 
 /* --- in place and in parts: the same bits ------------------------------------------------------------------- */
@@ -179,7 +185,7 @@ static void check_inplace(op_test *t) {
     free_outputs(t->op, apart);
 }
 TEST(inplace) {
-    for_each_case(GLIA_F32, check_inplace);
+    for_each_case(GLIA_F32, true, check_inplace);
 }
 
 /* Inputs that a cut along dimension 0 cuts. */
@@ -229,12 +235,22 @@ static void check_rows(op_test *t) {
     free_outputs(t->op, whole);
 }
 TEST(rows) {
-    for_each_case(GLIA_F32, check_rows);
+    for_each_case(GLIA_F32, true, check_rows);
+}
+
+/* What was really checked, by op and by kernel: a case whose check does nothing proves nothing. */
+static int gradients_checked[1024], kernels_checked[256];
+
+static size_t op_number(const glia_op *op) {
+    size_t i = 0;
+    while (glia__ops[i] != op) i++;
+    return i;
 }
 
 /* --- kernels against ref ------------------------------------------------------------------------------------- */
 
-static void check_kernel(op_test *t, const glia_kernel *kernel, const glia_view *expected) {
+static void check_kernel(op_test *t, size_t number, const glia_view *expected) {
+    const glia_kernel *kernel = glia__kernels[number];
     glia_kernel_query query = {.op = t->op,
                                .attrs = t->attrs,
                                .in = t->in.types,
@@ -264,6 +280,7 @@ static void check_kernel(op_test *t, const glia_kernel *kernel, const glia_view 
         if (!views_near(&out[o], &expected[o], tolerance, message, sizeof message))
             report(t, kernel->name, message);
     if (!canaries_live(t->op, out)) report(t, kernel->name, "wrote behind an output");
+    kernels_checked[number] += glia_shape_elems(&out[0].shape) > 0;
     if (kernel->fini && state) kernel->fini(state);
     free_outputs(t->op, out);
 }
@@ -272,72 +289,21 @@ static void check_kernels(op_test *t) {
     glia_view expected[GLIA_MAX_OUTPUTS];
     if (!run_ref(t, expected)) return;
     for (size_t i = 0; i < glia__kernels_count; i++)
-        if (strcmp(glia__kernels[i]->op, t->op->name) == 0) check_kernel(t, glia__kernels[i], expected);
+        if (strcmp(glia__kernels[i]->op, t->op->name) == 0) check_kernel(t, i, expected);
     free_outputs(t->op, expected);
 }
 TEST(kernels) {
-    for_each_case(GLIA_F32, check_kernels);
-    for_each_case(GLIA_F64, check_kernels);
+    for_each_case(GLIA_F32, true, check_kernels);
+    for_each_case(GLIA_F64, true, check_kernels);
+    for (size_t i = 0; i < glia__kernels_count && !getenv("OP"); i++) {
+        test_checks++;
+        if (kernels_checked[i]) continue;
+        test_failures++;
+        printf("kernel %s: no case of %s suits it\n", glia__kernels[i]->name, glia__kernels[i]->op);
+    }
 }
 
 /* --- gradients: the rule against central differences in double ---------------------------------------------- */
-
-typedef struct grad_test {
-    glia_graph *graph;
-    glia_value *inputs[GLIA_MAX_INPUTS], *loss;
-    glia_program *forward, *backward;
-    int wrt[GLIA_MAX_INPUTS], n_wrt;
-    glia_value *gradients[GLIA_MAX_INPUTS];
-} grad_test;
-
-/* loss = Σ y·r with fixed random r, so that every element of y counts differently. */
-static glia_value *random_projection(glia_graph *graph, glia_value *y) {
-    glia_view weights = {.dtype = glia_value_dtype(y), .shape = glia_value_shape(y)};
-    fill_view(&weights, "", 0, 99);
-    glia_tensor tensor = glia_tensor_wrap(weights.data, weights.dtype, weights.shape);
-    glia_value *r = glia_graph_const(graph, &tensor);
-    free(weights.data);
-    glia_value *product = glia_graph_apply(graph, "mul", (glia_value *[]){y, r}, 2, NULL);
-    return glia_graph_apply(graph, "sum", &product, 1, NULL);
-}
-
-static glia_status bind_inputs(const op_test *t, const grad_test *g, glia_program *program, glia_error *err) {
-    for (int i = 0; i < t->in.count; i++)
-        if (g->inputs[i]) GLIA_TRY(glia_program_bind(program, g->inputs[i], t->in.views[i].data, err));
-    return GLIA_OK;
-}
-
-static glia_status build_grad(const op_test *t, grad_test *g, const glia_allocator *allocator,
-                              glia_error *err) {
-    *g = (grad_test){.graph = glia_graph_new(allocator)};
-    if (!g->graph) return GLIA_OUT_OF_MEMORY;
-    glia_value *wrt[GLIA_MAX_INPUTS];
-    char name[16];
-    for (int i = 0; i < t->in.count; i++) {
-        if (t->in.types[i].shape.rank < 0) continue;
-        snprintf(name, sizeof name, "x%d", i);
-        g->inputs[i] = glia_graph_input(g->graph, name, t->in.types[i].dtype, t->in.types[i].shape);
-        if (!glia_dtype_is_float(t->in.types[i].dtype) || (t->op->shape_only >> i & 1)) continue;
-        wrt[g->n_wrt] = g->inputs[i];
-        g->wrt[g->n_wrt++] = i;
-    }
-    glia_value *y = glia_graph_apply_text(g->graph, t->op->name, g->inputs, t->in.count, t->example->attrs);
-    g->loss = y ? random_projection(g->graph, y) : NULL;
-    GLIA_TRY(glia_graph_status(g->graph, err));
-    GLIA_TRY(glia_graph_gradients(g->graph, g->loss, wrt, g->n_wrt, g->gradients, err));
-    glia_program_options options = {
-        .threads = 1, .training = GLIA_YES, .reference = GLIA_YES, .seed = 5, .allocator = allocator};
-    GLIA_TRY(glia_program_new(&g->forward, g->graph, &g->loss, 1, options, err));
-    GLIA_TRY(glia_program_new(&g->backward, g->graph, g->gradients, g->n_wrt, options, err));
-    GLIA_TRY(bind_inputs(t, g, g->forward, err));
-    return bind_inputs(t, g, g->backward, err);
-}
-
-static void free_grad(grad_test *g) {
-    glia_program_free(g->forward);
-    glia_program_free(g->backward);
-    glia_graph_free(g->graph);
-}
 
 static double loss_at(grad_test *g, double *x, double value) {
     double old = *x;
@@ -363,7 +329,7 @@ static void compare_gradient(const op_test *t, grad_test *g, int w) {
     double tolerance = t->example->tolerance > 0 ? t->example->tolerance : 1e-6;
     for (int64_t i = 0; i < n; i += step) {
         double expected = difference(g, (double *)x->data + i, 1e-3);
-        test_checks++;
+        test_checks++, gradients_checked[op_number(t->op)]++;
         if (fabs(dx[i] - expected) <= tolerance * (1 + fabs(expected))) continue;
         /* A kink within the step shows as a difference that changes with the step. A few may be met by chance. */
         double finer = difference(g, (double *)x->data + i, 1e-4);
@@ -381,38 +347,73 @@ static void check_gradient(op_test *t) {
     if (glia_shape_elems(&t->out[0].shape) == 0) return; /* nothing depends on anything */
     grad_test g;
     glia_error err = {0};
-    glia_status status = build_grad(t, &g, NULL, &err);
-    if (status == GLIA_OK) status = glia_program_run(g.backward, 3, &err);
-    if (status != GLIA_OK) report(t, "gradient", err.message);
+    glia_status status = build_grad(t, &g, REFERENCE, &err);
+    if (status == GLIA_OK) status = run_grad(&g, &err);
+    if (status != GLIA_OK && !(t->derived && status == GLIA_BAD_DATA)) report(t, "gradient", err.message);
     for (int w = 0; w < g.n_wrt && status == GLIA_OK; w++) compare_gradient(t, &g, w);
     free_grad(&g);
 }
 TEST(gradients) {
-    for_each_case(GLIA_F64, check_gradient);
+    for_each_case(GLIA_F64, true, check_gradient);
+    for (size_t i = 0; i < glia__ops_count && !getenv("OP"); i++) {
+        test_checks++;
+        if ((glia__ops[i]->traits & GLIA_TRAIT_NO_GRADIENT) || gradients_checked[i]) continue;
+        test_failures++;
+        printf("%s: no case checks its gradient\n", glia__ops[i]->name);
+    }
 }
 
 /* --- every allocation may fail: building, differentiating, planning, running -------------------------------- */
 
 static void check_memory(op_test *t) {
-    if (t->example != t->op->cases) return; /* one case an op is enough: allocations do not depend on sizes */
-    bool differentiable = !(t->op->traits & GLIA_TRAIT_NO_GRADIENT) && glia_dtype_is_float(t->out[0].dtype);
-    if (!differentiable) return;
-    FOR_EACH_FAILURE(memory) {
-        grad_test g;
-        glia_error err = {0};
-        glia_status status = build_grad(t, &g, &memory.allocator, &err);
-        if (status == GLIA_OK) status = glia_program_run(g.backward, 3, &err);
-        CHECK_FAILED_ONCE(memory, status);
-        free_grad(&g);
-    }
+    for (const glia_case *c = t->op->cases; c != t->example;
+         c++) /* the first valid one: sizes do not matter */
+        if (!c->expect_error) return;
+    for (int kernels = 0; kernels < 2; kernels++) FOR_EACH_FAILURE(memory) {
+            grad_test g;
+            glia_error err = {0};
+            grad_setup setup = {{.reference = kernels ? GLIA_NO : GLIA_YES, .allocator = &memory.allocator},
+                                NULL};
+            glia_status status = build_grad(t, &g, setup, &err);
+            if (status == GLIA_OK) status = run_grad(&g, &err);
+            CHECK_FAILED_ONCE(memory, status);
+            free_grad(&g);
+        }
 }
 TEST(memory) {
-    for_each_case(GLIA_F32, check_memory);
+    for_each_case(GLIA_F32, false, check_memory);
 }
 
 /* --- bad inputs: an error or a result, never a crash --------------------------------------------------------- */
 
-static void try_types(const glia_op *op, const glia_type *types, int count) {
+/* Runs the ref of a node that could be built on zeros and ones. */
+static void try_run(const glia_node *node) {
+    glia_view in[GLIA_MAX_INPUTS] = {{0}}, out[GLIA_MAX_OUTPUTS];
+    glia_type types[GLIA_MAX_OUTPUTS];
+    glia_error err = {0};
+    for (int i = 0; i < node->n_inputs + node->n_outputs; i++) {
+        const glia_value *value = i < node->n_inputs ? node->inputs[i] : &node->outputs[i - node->n_inputs];
+        int64_t elems = glia_shape_elems(&value->type.shape);
+        if (elems < 0 || elems > 100000) return;
+    }
+    for (int i = 0; i < node->n_inputs; i++) {
+        in[i] = (glia_view){.dtype = node->inputs[i]->type.dtype, .shape = node->inputs[i]->type.shape};
+        fill_view(&in[i], "", 2, 1);
+    }
+    for (int o = 0; o < node->n_outputs; o++) types[o] = node->outputs[o].type;
+    make_outputs(node->op, types, out);
+    glia_status status = run_views(node->op, in, node->n_inputs, out, node->attrs, 0, &err, NULL, NULL, 0);
+    test_checks++;
+    bool fine = status == GLIA_OK || (status == GLIA_BAD_DATA && *err.message);
+    if (!fine || !canaries_live(node->op, out)) {
+        test_failures++;
+        printf("%s: %s\n", node->op->name, fine ? "wrote behind an output" : err.message);
+    }
+    for (int i = 0; i < node->n_inputs; i++) free(in[i].data);
+    free_outputs(node->op, out);
+}
+
+static void try_types(const glia_op *op, const glia_type *types, int count, const char *attrs) {
     glia_graph *graph = glia_graph_new(NULL);
     glia_value *in[GLIA_MAX_INPUTS + 1] = {NULL};
     char name[16];
@@ -421,8 +422,9 @@ static void try_types(const glia_op *op, const glia_type *types, int count) {
         in[i] = glia_graph_input(graph, name, types[i].dtype, types[i].shape);
     }
     glia_error err = {0};
-    glia_value *y = glia_graph_apply(graph, op->name, in, count, NULL);
+    glia_value *y = glia_graph_apply_text(graph, op->name, in, count, attrs);
     test_checks++;
+    if (y) try_run(y->node);
     if (!y && (glia_graph_status(graph, &err) == GLIA_OK || !*err.message)) {
         test_failures++;
         printf("%s: failed without an error\n", op->name);
@@ -430,32 +432,39 @@ static void try_types(const glia_op *op, const glia_type *types, int count) {
     glia_graph_free(graph);
 }
 
+static void try_shapes(const glia_op *op, const char *attrs) {
+    static const glia_shape shapes[] = {{0},
+                                        {1, {0}},
+                                        {1, {3}},
+                                        {2, {2, 0}},
+                                        {2, {2, 3}},
+                                        {3, {1, 2, 3}},
+                                        {4, {2, 2, 3, 3}},
+                                        {4, {1, 2, 0, 3}},
+                                        {8, {1, 1, 1, 1, 1, 1, 1, 2}},
+                                        {2, {GLIA_DIM_BATCH, GLIA_DIM_TIME}},
+                                        {2, {1LL << 40, 1LL << 40}}};
+    for (int count = 0; count <= op->max_inputs && count <= 4; count++)
+        for (size_t s = 0; s < GLIA_COUNT(shapes); s++)
+            for (int dtype = 0; dtype < GLIA_DTYPE_COUNT; dtype++) {
+                glia_type types[4];
+                for (int k = 0; k < 4; k++)
+                    types[k] =
+                        (glia_type){(glia_dtype)dtype, shapes[(s + (size_t)k * 3) % GLIA_COUNT(shapes)]};
+                try_types(op, types, count, attrs);
+                for (int k = 0; k < 4; k++) types[k].shape = shapes[s];
+                try_types(op, types, count, attrs);
+            }
+}
+
 TEST(bad_inputs) {
     const char *only = getenv("OP");
-    glia_shape shapes[] = {{0},
-                           GLIA_SHAPE(0),
-                           GLIA_SHAPE(3),
-                           GLIA_SHAPE(2, 0),
-                           GLIA_SHAPE(2, 3),
-                           GLIA_SHAPE(1, 2, 3),
-                           GLIA_SHAPE(2, 2, 3, 3),
-                           GLIA_SHAPE(1, 1, 1, 1, 1, 1, 1, 2),
-                           GLIA_SHAPE(GLIA_DIM_BATCH, GLIA_DIM_TIME),
-                           GLIA_SHAPE(1LL << 40, 1LL << 40)};
     for (size_t i = 0; i < glia__ops_count; i++) {
         const glia_op *op = glia__ops[i];
         if (only && strcmp(only, op->name) != 0) continue;
-        for (int count = 0; count <= op->max_inputs && count <= 4; count++)
-            for (size_t s = 0; s < GLIA_COUNT(shapes); s++)
-                for (int dtype = 0; dtype < GLIA_DTYPE_COUNT; dtype++) {
-                    glia_type types[4];
-                    for (int k = 0; k < 4; k++)
-                        types[k] =
-                            (glia_type){(glia_dtype)dtype, shapes[(s + (size_t)k * 3) % GLIA_COUNT(shapes)]};
-                    try_types(op, types, count);
-                    for (int k = 0; k < 4; k++) types[k].shape = shapes[s];
-                    try_types(op, types, count);
-                }
+        try_shapes(op, NULL);
+        for (const glia_case *c = op->cases; c->inputs; c++)
+            if (c->attrs && (c == op->cases || c->attrs != c[-1].attrs)) try_shapes(op, c->attrs);
         glia_value *nothing[GLIA_MAX_INPUTS] = {NULL};
         CHECK(glia_graph_apply(NULL, op->name, nothing, op->min_inputs, NULL) == NULL);
     }
@@ -492,6 +501,33 @@ TEST(meta) {
     CHECK(glia__ops_count > 60);
 }
 
+/* A block that lacks something is noticed, and what it lacks is named. */
+TEST(meta_notices) {
+    const glia_op *whole = glia__op_find("leaky_relu");
+    const glia_field undocumented[] = {{.name = "slope"}, {.name = NULL}};
+    const glia_case valid_only[] = {{.inputs = "4"}, {.inputs = NULL}};
+    CHECK(missing(whole) == NULL);
+#define WITHOUT(what, ...)             \
+    do {                               \
+        glia_op op = *whole;           \
+        __VA_ARGS__;                   \
+        CHECK_STR(missing(&op), what); \
+    } while (0)
+    WITHOUT("doc", op.doc = "");
+    WITHOUT("version", op.version = 0);
+    WITHOUT("infer", op.infer = NULL);
+    WITHOUT("ref", op.ref = NULL);
+    WITHOUT("cases", op.cases = NULL);
+    WITHOUT("cases", op.cases = &valid_only[1]);
+    WITHOUT("grad (or the trait NO_GRADIENT)", op.grad = NULL);
+    WITHOUT("onnx (or the trait NO_ONNX)", op.onnx = NULL);
+    WITHOUT("onnx_since", op.onnx_since = 0);
+    WITHOUT("inputs", op.max_inputs = GLIA_MAX_INPUTS + 1);
+    WITHOUT("doc of an attribute", op.attrs = undocumented);
+    WITHOUT("a case with expect_error", op.cases = valid_only);
+#undef WITHOUT
+}
+
 /* --- the engine itself: it must notice a wrong rule ------------------------------------------------------------ */
 
 TEST(engine_notices) {
@@ -500,8 +536,8 @@ TEST(engine_notices) {
     op_test t;
     grad_test g;
     glia_error err = {0};
-    CHECK(open_case(&t, square, &example, GLIA_F64));
-    CHECK_OK(build_grad(&t, &g, NULL, &err), &err);
+    CHECK(open_case(&t, square, &example, false, GLIA_F64));
+    CHECK_OK(build_grad(&t, &g, REFERENCE, &err), &err);
     CHECK_OK(glia_program_run(g.backward, 3, &err), &err);
     const double *right = glia_program_output(g.backward, g.gradients[0]).data;
     double *x = t.in.views[0].data;
@@ -513,6 +549,7 @@ TEST(engine_notices) {
     close_case(&t);
 }
 
-TEST_MAIN(TEST_ENTRY(meta), TEST_ENTRY(ref), TEST_ENTRY(symbolic), TEST_ENTRY(attributes),
-          TEST_ENTRY(inplace), TEST_ENTRY(rows), TEST_ENTRY(kernels), TEST_ENTRY(gradients),
-          TEST_ENTRY(memory), TEST_ENTRY(bad_inputs), TEST_ENTRY(engine_notices))
+TEST_MAIN(TEST_ENTRY(meta), TEST_ENTRY(meta_notices), TEST_ENTRY(ref), TEST_ENTRY(symbolic),
+          TEST_ENTRY(dtypes), TEST_ENTRY(attributes), TEST_ENTRY(inplace), TEST_ENTRY(rows),
+          TEST_ENTRY(kernels), TEST_ENTRY(gradients), TEST_ENTRY(memory), TEST_ENTRY(bad_inputs),
+          TEST_ENTRY(engine_notices))

@@ -105,14 +105,21 @@ static glia_status softmax_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+/* By dense targets (for distillation): −log softmax / N; the mean over N·C shares is taken C times. */
+static glia_value *dense_target_gradient(const glia_gradient *g) {
+    const int64_t classes = glia_value_shape(g->x[0]).dim[1];
+    if (classes < 0)
+        return glia_graph_fail(g->graph, GLIA_UNSUPPORTED, NULL,
+                               "the gradient of softmax_cross_entropy by its targets needs a known number of "
+                               "classes");
+    glia_value *inputs[] = {glia__scaled(g->dy[0], -(double)classes), g->x[0]};
+    glia_value *share = glia_graph_apply_text(g->graph, "broadcast_like", inputs, 2, "mean=yes");
+    return glia__apply2("mul", glia__apply1("log_softmax", g->x[0]), share);
+}
+
 static void softmax_grad(glia_gradient *g) {
-    g->dx[0] = glia__apply3("softmax_cross_entropy_backward", g->x[0], g->x[1], g->dy[0]);
-    if (g->needed[1]) /* dense targets: −log softmax(x)/N, for distillation */
-        g->dx[1] = glia__scaled(glia__apply2("mul", glia__apply1("log_softmax", g->x[0]), g->dy[0]),
-                                -1.0 / (double)GLIA_MAX(1, glia_value_shape(g->x[0]).dim[0]));
-    if (g->needed[1] && glia_value_shape(g->x[0]).dim[0] < 0)
-        glia_graph_fail(g->graph, GLIA_UNSUPPORTED, NULL,
-                        "the gradient of softmax_cross_entropy by its targets needs a known batch size");
+    if (g->needed[0]) g->dx[0] = glia__apply3("softmax_cross_entropy_backward", g->x[0], g->x[1], g->dy[0]);
+    if (g->needed[1]) g->dx[1] = dense_target_gradient(g);
 }
 
 static double classes_flops(const glia_type *in, const glia_type *out, const void *attrs) {

@@ -96,12 +96,9 @@ static glia_value *opposite(glia_gradient *g, glia_value *dh) {
 /* d/dy of −y·log σ(h) − (1−y)·log(1−σ(h)) is −h, over the count. */
 static glia_value *sigmoid_cross_entropy_target_gradient(glia_gradient *g, glia_value *dh) {
     (void)dh;
-    glia_shape shape = glia_value_shape(g->x[0]);
-    int64_t count = glia_shape_elems(&shape);
-    if (count < 0)
-        return glia_graph_fail(g->graph, GLIA_UNSUPPORTED, NULL,
-                               "the gradient of sigmoid_cross_entropy by its targets needs a known shape");
-    return glia__apply2("mul", glia__scaled(g->x[0], -1.0 / (double)GLIA_MAX(count, 1)), g->dy[0]);
+    glia_value *inputs[] = {g->dy[0], g->x[0]};
+    glia_value *share = glia_graph_apply_text(g->graph, "broadcast_like", inputs, 2, "mean=yes");
+    return glia__apply1("neg", glia__apply2("mul", g->x[0], share));
 }
 
 #define PAIR_CASES(kind)                                                            \

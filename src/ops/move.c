@@ -201,6 +201,10 @@ static void concat_grad(glia_gradient *g) {
     int axis;
     glia_shape shape = glia_value_shape(g->x[0]);
     if (!glia__axis_resolve(((const glia_concat_attrs *)g->attrs)->axis, shape.rank, &axis)) return;
+    if (g->n_in == 1) { /* perhaps along a symbolic dimension */
+        g->dx[0] = g->dy[0];
+        return;
+    }
     int64_t start = 0;
     for (int i = 0; i < g->n_in; i++) {
         int64_t end = start + glia_value_shape(g->x[i]).dim[axis];

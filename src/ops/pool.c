@@ -76,7 +76,11 @@ static glia_status pool_fit(pool *p, const glia_type *x, const glia_pool2d_attrs
                 "%s: a pad of %lld is not smaller than the window's %lld; some windows would be empty", op,
                 (long long)a->pads[i], (long long)a->size[i % 2]);
     GLIA_TRY(glia__window_fit(&p->h, a->padding, a->pads[0], a->pads[2], op, "height", err));
-    return glia__window_fit(&p->w, a->padding, a->pads[1], a->pads[3], op, "width", err);
+    GLIA_TRY(glia__window_fit(&p->w, a->padding, a->pads[1], a->pads[3], op, "width", err));
+    if ((p->h.in == 0 && p->h.out > 0) || (p->w.in == 0 && p->w.out > 0))
+        return glia_error_set(err, GLIA_BAD_SHAPE, "%s: some windows would be empty: no pixels in %s", op,
+                              glia__type_text(x, text, sizeof text));
+    return GLIA_OK;
 }
 
 static glia_status pool_infer(const char *op, const glia_type *in, const void *attrs, glia_type *out,
@@ -250,6 +254,9 @@ GLIA_OP(max_pool2d) = {
                         {.inputs = "2x3x8", .expect_error = "expects images [N, C, H, W]"},
                         {.inputs = "1x1x4x4",
                          .attrs = "padding=explicit pads=2,0,0,0",
+                         .expect_error = "some windows would be empty"},
+                        {.inputs = "1x1x0x4",
+                         .attrs = "padding=explicit pads=1,0,1,0",
                          .expect_error = "some windows would be empty"}),
 };
 
@@ -442,16 +449,10 @@ static glia_status global_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
-/* Every pixel has the same share of its channel's gradient: [N, C, 1, 1] stretched over the image. */
+/* Every pixel has the same share of its channel's gradient. */
 static void global_grad(glia_gradient *g) {
-    glia_shape x = glia_value_shape(g->x[0]);
-    glia_value *dy = glia_graph_apply_text(g->graph, "reshape", &g->dy[0], 1, "shape=0,0,1,1");
-    if (x.dim[2] < 0 || x.dim[3] < 0) {
-        glia_graph_fail(g->graph, GLIA_UNSUPPORTED, NULL,
-                        "the gradient of global_average_pool2d needs a known height and width");
-        return;
-    }
-    g->dx[0] = glia__broadcast_to(glia__scaled(dy, 1.0 / (double)(x.dim[2] * x.dim[3])), g->x[0]);
+    glia_value *inputs[] = {g->dy[0], g->x[0]};
+    g->dx[0] = glia_graph_apply_text(g->graph, "broadcast_like", inputs, 2, "axes=2,3 mean=yes");
 }
 
 static double global_flops(const glia_type *in, const glia_type *out, const void *attrs) {

@@ -30,7 +30,7 @@ static uint32_t backward_rows(const glia_type *in, int n_in, const void *attrs) 
     (void)n_in;
     for (int i = 0; i < a->axes.rank; i++)
         if (a->axes.dim[i] == 0) return 0;
-    if (in[2].shape.rank == 0 || in[0].shape.rank == 0) return 0;
+    if (in[0].shape.rank == 0 || in[0].shape.rank + a->axes.rank != in[2].shape.rank) return 0;
     return in[0].shape.dim[0] == in[2].shape.dim[0] ? 7 : 0;
 }
 
@@ -112,7 +112,7 @@ static glia_status extreme_backward_ref(const glia_call *c) {
     .cases = GLIA_CASES({.inputs = "4 4 4x5", .attrs = "axes=1"}, {.inputs = "4x1 4x1 4x5"},              \
                         {.inputs = "5 5 4x5", .attrs = "axes=0"}, {.inputs = "scalar scalar 2x3"},        \
                         {.inputs = "3 3 2x3x4", .attrs = "axes=0,2"}, {.inputs = "scalar scalar scalar"}, \
-                        {.inputs = "0 0 3x0", .attrs = "axes=0"},                                         \
+                        {.inputs = "0 0 3x0", .attrs = "axes=0"}, {.inputs = "5 5 5x5"},                  \
                         {.inputs = "4 4 4x5", .expect_error = "4 does not broadcast to 4×5"},             \
                         {.inputs = "4 1 4x5", .attrs = "axes=1", .expect_error = "dy 4 and y 1 differ"},  \
                         {.inputs = "4 4 4:i64<9", .expect_error = "expected f32 or f64, found i64 4"})
