@@ -41,16 +41,23 @@ static void add_channel(glia_tensor *inputs) {
     *s = (glia_shape){.rank = 4, .dim = {s->dim[0], 1, s->dim[1], s->dim[2]}};
 }
 
+/* The first element that is no finite number of f32, or -1. */
+static int64_t find_not_finite(const glia_tensor *t) {
+    int64_t n = glia_shape_elems(&t->shape);
+    const float *x = t->dtype == GLIA_F32 ? t->data : NULL; /* usually, and then quickly */
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x ? x[i] : (float)glia_tensor_get(t, i))) return i;
+    return -1;
+}
+
 /* One NaN would make every weight NaN, and nobody would know where it came from. */
 static glia_status check_finite(const glia_tensor *t, const char *path, glia_error *err) {
-    if (!glia_dtype_is_float(t->dtype)) return GLIA_OK;
-    int64_t n = glia_shape_elems(&t->shape);
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite((float)glia_tensor_get(t, i)))
-            return glia_error_set(err, GLIA_BAD_DATA,
-                                  "%s: example %lld holds %g; a network needs finite numbers of f32", path,
-                                  (long long)(i / (n / t->shape.dim[0])), glia_tensor_get(t, i));
-    return GLIA_OK;
+    int64_t at = glia_dtype_is_float(t->dtype) ? find_not_finite(t) : -1;
+    if (at < 0) return GLIA_OK;
+    int64_t example = at / (glia_shape_elems(&t->shape) / t->shape.dim[0]);
+    return glia_error_set(err, GLIA_BAD_DATA,
+                          "%s: example %lld holds %g; a network needs finite numbers of f32", path,
+                          (long long)example, glia_tensor_get(t, at));
 }
 
 static glia_status finish(glia_table *table, glia_tensor *labels, const char *inputs, const char *targets,
