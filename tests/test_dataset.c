@@ -321,6 +321,33 @@ TEST(named) {
     scratch_remove();
 }
 
+/* The real files, against what is known of them. */
+TEST(mnist) {
+    const char *folder = getenv("GLIA_DATA");
+    char path[600];
+    snprintf(path, sizeof path, "%s/mnist/train-images-idx3-ubyte.gz", folder ? folder : "");
+    if (!folder || access(path, R_OK) != 0) SKIP("GLIA_DATA names no folder with mnist");
+    glia_error err = {0};
+    glia_dataset *d;
+    static const int64_t counts[] = {5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949};
+    int64_t found[10] = {0}, first[] = {5, 0, 4, 1, 9};
+    CHECK_OK(glia_dataset_open_with(&d, "mnist:train", (glia_dataset_options){.normalize = GLIA_YES}, &err),
+             &err);
+    const glia_dataset_info *info = glia_dataset_get_info(d);
+    CHECK_INT(info->count, 60000);
+    CHECK_NEAR(info->mean[0], 0.1307, 5e-5);
+    CHECK_NEAR(info->std[0], 0.3081, 5e-5);
+    for (int64_t i = 0; i < info->count; i++) {
+        static float x[28 * 28];
+        int64_t y;
+        CHECK_OK(glia_dataset_gather(d, &i, 1, x, &y, &err), &err);
+        found[y]++;
+        if (i < 5) CHECK_INT(y, first[i]);
+    }
+    for (int i = 0; i < 10; i++) CHECK_INT(found[i], counts[i]);
+    glia_dataset_free(d);
+}
+
 static void keep_line(void *ctx, glia_log_level level, const char *line) {
     if (level == GLIA_LOG_WARNING) snprintf(ctx, 512, "%s", line);
 }
@@ -385,4 +412,4 @@ TEST(memory) {
 TEST_MAIN(TEST_ENTRY(split_sizes), TEST_ENTRY(split_refused), TEST_ENTRY(split_stratified),
           TEST_ENTRY(split_by_seed), TEST_ENTRY(parts), TEST_ENTRY(wrapped), TEST_ENTRY(transforms),
           TEST_ENTRY(normalized), TEST_ENTRY(sources), TEST_ENTRY(named), TEST_ENTRY(substitute),
-          TEST_ENTRY(memory))
+          TEST_ENTRY(mnist), TEST_ENTRY(memory))

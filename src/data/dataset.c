@@ -101,35 +101,60 @@ static glia_status make(glia_dataset **out, glia_shared_table *shared, const cha
     return GLIA_OK;
 }
 
-/* Mean and standard deviation of every channel (dimension 0 of an example), in double. */
+/* --- numbers of the table as floats -------------------------------------------------------------------------- */
+
+/* Pictures are u8: a table of 256 numbers would be no faster than this loop of vectors. */
+static void convert(const glia_tensor *x, int64_t first, int64_t count, float scale, float *to) {
+    if (x->dtype == GLIA_U8) {
+        const uint8_t *from = (const uint8_t *)x->data + first;
+        for (int64_t i = 0; i < count; i++) to[i] = (float)from[i] * scale;
+    } else if (x->dtype == GLIA_F32) {
+        const float *from = (const float *)x->data + first;
+        for (int64_t i = 0; i < count; i++) to[i] = from[i] * scale;
+    } else {
+        for (int64_t i = 0; i < count; i++) to[i] = (float)glia_tensor_get(x, first + i) * scale;
+    }
+}
+
+/* Mean and standard deviation of every channel (dimension 0 of an example), added up in double. `room`: what one
+ * example needs. */
+static void add_up(const glia_dataset *d, int64_t channels, float *room, double *mean, double *deviation) {
+    int64_t inner = d->input_elems / channels;
+    double numbers = (double)d->info.count * (double)inner;
+    for (int pass = 0; pass < 2; pass++) { /* the second: distances from the means */
+        double *sums = pass ? deviation : mean;
+        for (int64_t n = 0; n < d->info.count; n++) {
+            convert(&d->shared->table.inputs, glia__dataset_row(d, n) * d->input_elems, d->input_elems,
+                    (float)d->info.scale, room);
+            for (int64_t c = 0; c < channels; c++) {
+                const float *x = room + c * inner;
+                double sum = 0;
+                for (int64_t i = 0; i < inner; i++)
+                    sum += pass ? ((double)x[i] - mean[c]) * ((double)x[i] - mean[c]) : (double)x[i];
+                sums[c] += sum;
+            }
+        }
+        for (int64_t c = 0; c < channels; c++) sums[c] = pass ? sqrt(sums[c] / numbers) : sums[c] / numbers;
+    }
+}
+
 static glia_status measure(glia_dataset *d, glia_error *err) {
     int64_t channels = d->info.input_shape.rank ? d->info.input_shape.dim[0] : 1;
-    int64_t inner = channels ? d->input_elems / channels : 0;
-    float *mean = glia__calloc(d->allocator, (size_t)channels, sizeof *mean);
-    float *std = glia__calloc(d->allocator, (size_t)channels, sizeof *std);
-    const glia_tensor *x = &d->shared->table.inputs;
-    glia_status status = mean && std ? GLIA_OK : out_of_memory(err);
-    double numbers = (double)d->info.count * (double)inner;
-    for (int64_t c = 0; c < channels && status == GLIA_OK; c++) {
-        double sum = 0, squares = 0;
-        for (int pass = 0; pass < 2; pass++)
-            for (int64_t n = 0; n < d->info.count; n++) {
-                int64_t first = glia__dataset_row(d, n) * d->input_elems + c * inner;
-                for (int64_t i = 0; i < inner; i++) {
-                    double v = glia_tensor_get(x, first + i) * d->info.scale;
-                    if (pass)
-                        squares += (v - sum / numbers) * (v - sum / numbers);
-                    else
-                        sum += v;
-                }
-            }
-        double deviation = numbers > 0 ? sqrt(squares / numbers) : 0;
-        mean[c] = numbers > 0 ? (float)(sum / numbers) : 0;
-        std[c] = deviation > 1e-12 ? (float)deviation : 1; /* a constant column stays constant */
+    size_t n = (size_t)channels;
+    double *sums = glia__calloc(d->allocator, 2 * n, sizeof *sums); /* means, deviations */
+    float *room = glia__alloc(d->allocator, ((size_t)d->input_elems + 2 * n) * sizeof *room);
+    glia_status status = sums && room ? GLIA_OK : out_of_memory(err);
+    if (status == GLIA_OK) {
+        float *mean = room + d->input_elems, *std = mean + n;
+        add_up(d, channels, room, sums, sums + n);
+        for (size_t c = 0; c < n; c++) {
+            mean[c] = (float)sums[c];
+            std[c] = sums[n + c] > 1e-12 ? (float)sums[n + c] : 1; /* a constant column stays constant */
+        }
+        status = glia_dataset_set_transform(d, d->info.scale, mean, std, err);
     }
-    if (status == GLIA_OK) status = glia_dataset_set_transform(d, d->info.scale, mean, std, err);
-    glia__free(d->allocator, mean, (size_t)channels * sizeof *mean);
-    glia__free(d->allocator, std, (size_t)channels * sizeof *std);
+    glia__free(d->allocator, sums, 2 * n * sizeof *sums);
+    glia__free(d->allocator, room, ((size_t)d->input_elems + 2 * n) * sizeof *room);
     return status;
 }
 
@@ -303,19 +328,6 @@ glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale, cons
 }
 
 /* --- gathering ---------------------------------------------------------------------------------------------- */
-
-/* Pictures are u8: a table of 256 numbers would be no faster than this loop of vectors. */
-static void convert(const glia_tensor *x, int64_t first, int64_t count, float scale, float *to) {
-    if (x->dtype == GLIA_U8) {
-        const uint8_t *from = (const uint8_t *)x->data + first;
-        for (int64_t i = 0; i < count; i++) to[i] = (float)from[i] * scale;
-    } else if (x->dtype == GLIA_F32) {
-        const float *from = (const float *)x->data + first;
-        for (int64_t i = 0; i < count; i++) to[i] = from[i] * scale;
-    } else {
-        for (int64_t i = 0; i < count; i++) to[i] = (float)glia_tensor_get(x, first + i) * scale;
-    }
-}
 
 static void normalize(const glia_dataset *d, float *x) {
     int64_t inner = d->input_elems / d->channels;
