@@ -125,6 +125,13 @@ TEST(as_data_set) {
     CHECK_OK(glia_dataset_gather(d, NULL, 3, x, NULL, &err), &err);
     CHECK(x[2] == 3 && x[5] == 3); /* means of 1 5 and of 2 4 */
     CHECK_INT(glia_dataset_get_info(d)->target, GLIA_TARGET_NONE);
+    CHECK(glia_dataset_get_info(d)->fill[0] == 3 && glia_dataset_get_info(d)->fill[1] == 3);
+    glia_dataset_free(d);
+    const float fill[] = {-1, -2}; /* of other data */
+    const glia_dataset_options filled = {.label = "none", .missing = "mean", .fill = fill, .n_fill = 2};
+    CHECK_OK(open_table(&d, "1,2\n?,\n", filled, &err), &err);
+    CHECK_OK(glia_dataset_gather(d, NULL, 2, x, NULL, &err), &err);
+    CHECK(x[2] == -1 && x[3] == -2 && glia_dataset_get_info(d)->fill[1] == -2);
     glia_dataset_free(d);
     scratch_remove();
 }

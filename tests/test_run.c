@@ -114,6 +114,30 @@ TEST(train_and_use) {
     remove_files();
 }
 
+/* What is missing at prediction becomes what it became in training: the mean of the training table, which after the
+ * normalisation is 0, not that of the few rows to predict. */
+TEST(missing_values) {
+    static const char rows[] = "1,10,left\n?,20,right\n2,10,left\n6,20,right\n",
+                      few[] = "?,20,left\n100,,right\n";
+    glia_error err = {0};
+    glia_run_result result;
+    glia_run run;
+    glia_tensor inputs;
+    make_files(CLASSES, ", missing: mean, normalize: yes");
+    CHECK_OK(glia__file_write(table, rows, sizeof rows - 1, &err), &err);
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    CHECK_OK(glia__file_write(table, few, sizeof few - 1, &err), &err);
+    CHECK_OK(glia_run_open(&run, run_dir, NULL, &err), &err);
+    CHECK_OK(glia_run_read(&run, table, false, &inputs, NULL, &err), &err);
+    const float *x = inputs.data;
+    CHECK_NEAR(x[0], 0, 1e-6); /* the mean of 1 2 6 */
+    CHECK_NEAR(x[1], 1, 1e-6); /* 15 ± 5 */
+    CHECK_NEAR(x[3], 0, 1e-6);
+    glia_tensor_free(&inputs);
+    glia_run_close(&run);
+    remove_files();
+}
+
 /* Whatever allocation fails: no leak, no crash, and a run that was there can still be used. The report does without
  * what it has no memory for, so that a training may succeed all the same. */
 static void fail_everywhere(void) {
@@ -134,7 +158,7 @@ static void fail_everywhere(void) {
 }
 
 TEST(out_of_memory_classes) {
-    make_files(CLASSES, ", normalize: yes, split: {validation: 4, test: 4}");
+    make_files(CLASSES, ", normalize: yes, missing: mean, split: {validation: 4, test: 4}");
     fail_everywhere();
 }
 
@@ -162,8 +186,9 @@ TEST(out_of_memory_while_used) {
 }
 
 #ifdef GLIA_HAVE_YAML
-TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(out_of_memory_classes), TEST_ENTRY(out_of_memory_numbers),
-          TEST_ENTRY(out_of_memory_pictures), TEST_ENTRY(out_of_memory_while_used))
+TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(missing_values), TEST_ENTRY(out_of_memory_classes),
+          TEST_ENTRY(out_of_memory_numbers), TEST_ENTRY(out_of_memory_pictures),
+          TEST_ENTRY(out_of_memory_while_used))
 #else
 int main(void) {
     printf("skipped: this build has no libyaml, so it reads no model files\n");

@@ -31,6 +31,7 @@ typedef struct glia_dataset_info {
     const char *const *feature_names; /* names of a table's columns (input_shape.dim[0] of them), or NULL */
     double scale;                     /* 1 when raw */
     const float *mean, *std;          /* per channel (dim 0 of input_shape), or NULL */
+    const float *fill; /* per feature of a table: what a missing value became (missing = "mean"), or NULL */
 } glia_dataset_info;
 
 /* How glia_dataset_open_with reads; zero means default. Strings are borrowed for the call. */
@@ -42,7 +43,12 @@ typedef struct glia_dataset_options {
     const char *label;   /* CSV: the target column, by name or 1-based number or "last" (default) or "none" */
     const char *target;  /* CSV: "class" (default) or "values": what the label column holds */
     const char *missing; /* CSV: "error" (default), "mean": what an empty or '?' cell becomes */
-    int64_t limit;       /* read at most so many examples; default all */
+    const float
+        *fill; /* CSV, missing = "mean": another data set's `fill` in place of this table's own means, so
+                          * that data to predict is treated as the training data were; used when n_fill is the
+                          * number of features */
+    int64_t n_fill;
+    int64_t limit;             /* read at most so many examples; default all */
     const char *data_dir;      /* folder of data sets; default $GLIA_DATA, then the user's cache */
     glia_bool download;        /* named sets: fetch when absent; default yes */
     const glia_logger *logger; /* progress of downloads; NULL: silent */

@@ -70,6 +70,7 @@ static glia_dataset_info info_of(const glia_table *table) {
     glia_dataset_info info = {.count = table->inputs.shape.dim[0],
                               .input_shape = example_shape(&table->inputs),
                               .scale = table->default_scale,
+                              .fill = table->fill,
                               .class_names = (const char *const *)table->class_names,
                               .feature_names = (const char *const *)table->feature_names};
     if (!table->targets.data) return info;

@@ -236,16 +236,22 @@ static void place_error(const glia_recipe *recipe, const char *section, const ch
     if (node) glia_error_at(err, node->origin, node->line, node->column);
 }
 
+/* `train`: the training part, whose means fill in missing values of the others; NULL: this is it. */
 static glia_status open_source(const glia_recipe *recipe, const char *source, const char *part,
-                               const glia_logger *logger, glia_dataset **out, glia_error *err) {
+                               const glia_dataset *train, const glia_logger *logger, glia_dataset **out,
+                               glia_error *err) {
     static const char *const targets[] = {"class", "values"}, *const missing[] = {"error", "mean"};
     glia_dataset_options o = {.scale = recipe->data.scale,
                               .label = recipe->data.label,
                               .target = targets[recipe->data.target],
                               .missing = missing[recipe->data.missing],
                               .limit = recipe->data.limit,
+                              .fill = recipe->trained.fill,
+                              .n_fill = recipe->trained.n_fill,
                               .logger = logger,
                               .allocator = recipe->arena.allocator};
+    const glia_dataset_info *known = train ? glia_dataset_get_info(train) : NULL;
+    if (known && known->fill) o.fill = known->fill, o.n_fill = known->input_shape.dim[0];
     char full[128];
     if (!strchr(source, ':')) {
         snprintf(full, sizeof full, "%s:%s", source, part);
@@ -285,10 +291,11 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
                               const glia_logger *logger, glia_error *err) {
     const char *source = recipe->data.source;
     double validation = recipe->data.split.validation, test = recipe->data.split.test;
-    GLIA_TRY(open_source(recipe, source, "train", logger, &p->train, err));
+    GLIA_TRY(open_source(recipe, source, "train", NULL, logger, &p->train, err));
     int64_t count = glia_dataset_get_info(p->train)->count;
     if (recipe->data.test[0]) {
-        if (test_wanted) GLIA_TRY(open_source(recipe, recipe->data.test, "test", logger, &p->test, err));
+        if (test_wanted)
+            GLIA_TRY(open_source(recipe, recipe->data.test, "test", p->train, logger, &p->test, err));
     } else if (test > 0) {
         GLIA_TRY(split_off(recipe, &p->train, test, count, "test", glia_random_stream("split.test"), &p->test,
                            err));
@@ -296,10 +303,10 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
         char name[64]; /* of the set that was really read: perhaps a substitute, said once */
         const char *really = glia_dataset_get_info(p->train)->name;
         snprintf(name, sizeof name, "%.*s", (int)strcspn(really, ":"), really);
-        GLIA_TRY(open_source(recipe, name, "test", logger, &p->test, err));
+        GLIA_TRY(open_source(recipe, name, "test", p->train, logger, &p->test, err));
     }
     if (recipe->data.validation[0])
-        return open_source(recipe, recipe->data.validation, "train", logger, &p->validation, err);
+        return open_source(recipe, recipe->data.validation, "train", p->train, logger, &p->validation, err);
     if (validation > 0)
         return split_off(recipe, &p->train, validation, count, "validation",
                          glia_random_stream("split.validation"), &p->validation, err);
@@ -444,12 +451,13 @@ glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *inf
                                .scale = info->scale};
     if (info->mean) t->mean = glia__arena_copy(arena, info->mean, bytes), t->n_mean = channels;
     if (info->std) t->std = glia__arena_copy(arena, info->std, bytes), t->n_std = channels;
+    if (info->fill) t->fill = glia__arena_copy(arena, info->fill, bytes), t->n_fill = channels;
     if (info->class_names && info->classes) {
         t->class_names = glia__arena_alloc(arena, (size_t)info->classes * sizeof *t->class_names);
         for (int64_t i = 0; t->class_names && i < info->classes; i++, t->n_class_names++)
             if (!(t->class_names[i] = glia__arena_strdup(arena, info->class_names[i]))) break;
     }
-    if ((info->mean && !t->mean) || (info->std && !t->std) ||
+    if ((info->mean && !t->mean) || (info->std && !t->std) || (info->fill && !t->fill) ||
         (info->class_names && t->n_class_names != info->classes))
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     return glia__recipe_resolve(recipe, err);

@@ -135,6 +135,8 @@ static glia_status open_table(const glia_run *run, const char *path, const char 
             (glia_dataset_options){.label = label,
                                    .target = run->target == GLIA_TARGET_VALUES ? "values" : "class",
                                    .missing = run->recipe->data.missing ? "mean" : "error",
+                                   .fill = run->recipe->trained.fill,
+                                   .n_fill = run->recipe->trained.n_fill,
                                    .scale = 1,
                                    .allocator = run->recipe->arena.allocator},
             err);

@@ -45,8 +45,8 @@ typedef struct glia_recipe_trained {
     const char **class_names;
     int64_t n_class_names;
     double scale;
-    float *mean, *std;
-    int64_t n_mean, n_std;
+    float *mean, *std, *fill; /* fill: what missing values of a table became */
+    int64_t n_mean, n_std, n_fill;
 } glia_recipe_trained;
 
 struct glia_recipe {

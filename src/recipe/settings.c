@@ -197,31 +197,36 @@ static void print_names(const glia_recipe *recipe, const glia_field *field, int 
     glia__text_add(out, "]\n");
 }
 
+/* The list that a key is about, and how many numbers it has. */
+static float **floats_of(glia_recipe_trained *t, const char *name, int64_t **count) {
+    bool mean = strcmp(name, "mean") == 0, std = strcmp(name, "std") == 0;
+    *count = mean ? &t->n_mean : std ? &t->n_std : &t->n_fill;
+    return mean ? &t->mean : std ? &t->std : &t->fill;
+}
+
 static glia_status read_floats(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                                glia_error *err) {
-    glia_recipe_trained *t = &recipe->trained;
-    bool mean = strcmp(field->name, "mean") == 0;
     if (node->kind != GLIA_YAML_LIST)
         return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: expected a list", field->name);
     float *numbers = glia__arena_alloc(&recipe->arena, (size_t)(node->count + 1) * sizeof *numbers);
     if (!numbers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    int64_t count = 0;
+    int64_t count = 0, *kept;
     static const glia_field number = {.name = "number", .kind = GLIA_FIELD_FLOAT, .min = -1e38, .max = 1e38};
     for (const glia_yaml *n = node->first; n; n = n->next) {
         double value;
         GLIA_TRY(glia__recipe_field(n, &number, &value, &recipe->arena, err));
         numbers[count++] = (float)value;
     }
-    *(mean ? &t->mean : &t->std) = numbers;
-    *(mean ? &t->n_mean : &t->n_std) = count;
+    *floats_of(&recipe->trained, field->name, &kept) = numbers;
+    *kept = count;
     return GLIA_OK;
 }
 
 static void print_floats(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
-    const glia_recipe_trained *t = &recipe->trained;
-    bool mean = strcmp(field->name, "mean") == 0;
-    const float *numbers = mean ? t->mean : t->std;
-    int64_t count = mean ? t->n_mean : t->n_std;
+    glia_recipe_trained t = recipe->trained;
+    int64_t *n;
+    const float *numbers = *floats_of(&t, field->name, &n);
+    int64_t count = *n;
     if (!count) return;
     glia__text_printf(out, "%*s%s: [", indent, "", field->name);
     for (int64_t i = 0; i < count; i++) glia__text_printf(out, "%s%.9g", i ? ", " : "", (double)numbers[i]);
@@ -248,6 +253,9 @@ static const glia_recipe_key trained_keys[] = {
                .min = -1e30, .max = 1e30}},
     {.field = {"mean", .doc = "per channel"}, .read = read_floats, .print = print_floats},
     {.field = {"std", .doc = "per channel"}, .read = read_floats, .print = print_floats},
+    {.field = {"fill", .doc = "per feature: what a missing value becomes"},
+     .read = read_floats,
+     .print = print_floats},
     {.field = {.name = NULL}},
 };
 
