@@ -74,7 +74,8 @@ static bool plan_offsets(glia_program *program) {
 glia_status glia__program_place(glia_program *program, glia_error *err) {
     if (!plan_offsets(program))
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
-    if (!program->block_bytes) return GLIA_OK;
+    program->block_bytes =
+        GLIA_MAX(program->block_bytes, (size_t)ALIGNMENT); /* empty arrays lie somewhere too */
     program->block = glia__alloc_aligned(program->allocator, program->block_bytes, 4096);
     if (!program->block)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY,

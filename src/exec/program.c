@@ -92,7 +92,8 @@ glia_status glia_program_bind(glia_program *program, const glia_value *value, vo
 
 static void *address_of(const glia_program *program, int buffer) {
     const glia_buffer *b = &program->buffers[buffer];
-    return b->place == GLIA_PLACE_BLOCK ? program->block + b->offset : b->address;
+    if (b->place == GLIA_PLACE_BLOCK) return program->block + b->offset;
+    return b->address || b->bytes ? b->address : program->block; /* an empty array may be bound to NULL */
 }
 
 /* Writes addresses to every view, once after each change of bindings. */
