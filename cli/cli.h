@@ -27,10 +27,12 @@ typedef struct cli_command {
     int (*run)(const cli_options *options, char **arguments, int count);
 } cli_command;
 
-/* Every command; ends with NULL. */
-extern const cli_command *const cli_commands[];
-extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_data, cli_init, cli_doctor,
-    cli_help;
+/* Every command, in the order of the help: `cli_NAME` is defined in cli/NAME.c. This is the one list of them. */
+#define CLI_COMMANDS(X) X(train) X(evaluate) X(predict) X(summary) X(data) X(init) X(doctor) X(help)
+
+#define CLI_DECLARE(name) extern const cli_command cli_##name;
+CLI_COMMANDS(CLI_DECLARE)
+extern const cli_command *const cli_commands[]; /* ends with NULL */
 
 /* Flags that several commands take, to be listed in their tables. */
 #define CLI_FLAG(flag, type, value, words, ...)                                                            \

@@ -4,8 +4,8 @@
 #include "cli.h"
 #include "help.h"
 
-const cli_command *const cli_commands[] = {&cli_train, &cli_evaluate, &cli_predict, &cli_summary, &cli_data,
-                                           &cli_init,  &cli_doctor,   &cli_help,    NULL};
+#define ADDRESS(name) &cli_##name,
+const cli_command *const cli_commands[] = {CLI_COMMANDS(ADDRESS) NULL};
 
 static const cli_command *find_command(const char *name) {
     for (const cli_command *const *c = cli_commands; *c; c++)
@@ -14,7 +14,7 @@ static const cli_command *find_command(const char *name) {
 }
 
 static int unknown_command(const char *name) {
-    const char *names[16] = {"--help", "--version"};
+    const char *names[GLIA_COUNT(cli_commands) + 2] = {"--help", "--version"};
     size_t count = 2;
     for (const cli_command *const *c = cli_commands; *c; c++) names[count++] = (*c)->name;
     const char *nearest = glia__nearest_word(name, names, count);

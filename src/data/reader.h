@@ -21,6 +21,7 @@ typedef struct glia_reader {
     const char *name; /* the word before ':' */
     const char *doc;
     const char *example;
+    const char *files[3]; /* what the model file calls its files, in order: {idx: {images: a, labels: b}} */
     glia_status (*read)(glia_table *out, const char *source, const glia_dataset_options *options,
                         glia_error *err);
 } glia_reader;

@@ -93,6 +93,7 @@ static glia_status read_idx(glia_table *out, const char *source, const glia_data
 GLIA_READER(idx) = {.name = "idx",
                     .doc = "IDX files of MNIST's format, plain or gzip: inputs, targets",
                     .example = "idx:train-images.gz,train-labels.gz",
+                    .files = {"images", "labels"},
                     .read = read_idx};
 
 /* An array of examples, at most `limit` of them (0: all). */
@@ -132,4 +133,5 @@ static glia_status read_npy(glia_table *out, const char *source, const glia_data
 GLIA_READER(npy) = {.name = "npy",
                     .doc = "NumPy arrays: inputs [examples, …], targets (may be left out)",
                     .example = "npy:inputs.npy,targets.npy",
+                    .files = {"inputs", "targets"},
                     .read = read_npy};

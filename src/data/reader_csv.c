@@ -223,4 +223,5 @@ static glia_status read_csv(glia_table *out, const char *source, const glia_data
 GLIA_READER(csv) = {.name = "csv",
                     .doc = "a table of numbers with a target column, with or without a header",
                     .example = "csv:iris.csv",
+                    .files = {"table"},
                     .read = read_csv};

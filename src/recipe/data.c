@@ -14,11 +14,6 @@
 /* --- sources ----------------------------------------------------------------------------------------------
  */
 
-/* Sources with more than one file name them; the order is that of the reader's text. */
-static const struct {
-    const char *reader, *files[3];
-} file_keys[] = {{"idx", {"images", "labels"}}, {"npy", {"inputs", "targets"}}, {"csv", {"table"}}};
-
 /* The named set that a source means: "mnist" or "mnist:train"; or NULL. */
 static const glia_dataset_named *named_set(const char *source) {
     const glia_dataset_named *set;
@@ -28,11 +23,11 @@ static const glia_dataset_named *named_set(const char *source) {
     return NULL;
 }
 
-static bool is_reader(const char *text, size_t length) {
+static const glia_reader *find_reader(const char *text, size_t length) {
     for (size_t i = 0; i < glia__readers_count; i++)
         if (strlen(glia__readers[i]->name) == length && memcmp(glia__readers[i]->name, text, length) == 0)
-            return true;
-    return false;
+            return glia__readers[i];
+    return NULL;
 }
 
 /* Beside the model file, in the current folder, in the folder of data sets: the first that is there. */
@@ -63,7 +58,7 @@ static void add_source(const glia_recipe *recipe, const char *source,
                        glia_text *out) {
     char path[PATH_MAX];
     size_t prefix = strcspn(source, ":");
-    if (!source[prefix] || !is_reader(source, prefix) || named_set(source)) {
+    if (!source[prefix] || !find_reader(source, prefix) || named_set(source)) {
         glia__text_add(out, source);
         return;
     }
@@ -81,11 +76,10 @@ static void add_source(const glia_recipe *recipe, const char *source,
 /* {images: a, labels: b} in the order of the reader. */
 static glia_status add_files(const glia_yaml *node, glia_text *out, glia_error *err) {
     char found[120];
-    const char *const *names = NULL;
-    for (size_t i = 0; i < GLIA_COUNT(file_keys); i++)
-        if (strcmp(file_keys[i].reader, node->key) == 0) names = file_keys[i].files;
+    const glia_reader *reader = find_reader(node->key, strlen(node->key));
+    const char *const *names = reader ? reader->files : NULL;
     size_t count = 0;
-    while (names && count < GLIA_COUNT(file_keys[0].files) && names[count]) count++;
+    while (reader && count < GLIA_COUNT(reader->files) && names[count]) count++;
     for (const glia_yaml *n = node->first; n; n = n->next) {
         bool known = node->kind == GLIA_YAML_LIST;
         for (size_t i = 0; i < count; i++) known |= n->key && strcmp(names[i], n->key) == 0;
@@ -116,7 +110,7 @@ static glia_status source_text(const glia_yaml *node, const char *name, glia_tex
     }
     if (node->kind != GLIA_YAML_MAP || node->count != 1 || node->first->kind == GLIA_YAML_NULL)
         return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
-                                    "%s: expected a named set (mnist) or one of idx, csv, npy with its files "
+                                    "%s: expected a named set (mnist) or a kind of file with its files "
                                     "({csv: table.csv}), found %s",
                                     name, glia__yaml_found(node, found, sizeof found));
     glia__text_printf(out, "%s:", node->first->key);
@@ -131,13 +125,13 @@ static glia_status check_source(const glia_yaml *node, const char *source, glia_
     const char *words[64];
     char word[64];
     if (named_set(source)) return GLIA_OK;
-    if (is_reader(source, length) && source[length] == ':') return GLIA_OK;
+    if (find_reader(source, length) && source[length] == ':') return GLIA_OK;
     for (size_t i = 0; i < glia__readers_count && count < GLIA_COUNT(words); i++)
         words[count++] = glia__readers[i]->name;
     snprintf(word, sizeof word, "%.*s", (int)GLIA_MIN(length, sizeof word - 1), source);
     glia_yaml at = node->kind == GLIA_YAML_MAP ? *node->first : *node;
     if (node->kind == GLIA_YAML_TEXT) at.key = NULL;
-    if (is_reader(source, length))
+    if (find_reader(source, length))
         return glia__yaml_error(&at, err, GLIA_INVALID_ARGUMENT, "expected '%s:FILE', found '%s'", word,
                                 word);
     return glia__recipe_unknown(&at, "data source", word, words, count, err);
@@ -201,8 +195,7 @@ static const glia_recipe_key split_keys[] = {
 };
 
 const glia_recipe_key glia__recipe_data_keys[] = {
-    SOURCE(source, "a named set (`glia data list`), `idx: {images: …, labels: …}`, `csv: …` or "
-                   "`npy: {inputs: …, targets: …}`; required"),
+    SOURCE(source, "a named set (`glia data list`) or files (see Sources below): `csv: table.csv`; required"),
     SOURCE(validation, "another source, for validation"),
     SOURCE(test, "another source, for the test; a named set brings its own"),
     {.field = {"scale", GLIA_FIELD_FLOAT, AT(scale), "0",

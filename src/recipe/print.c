@@ -1,6 +1,7 @@
 /* print.c: the resolved model file, and its reference page, from the tables. */
 #include <stdio.h>
 
+#include "data/reader.h"
 #include "recipe/recipe.h"
 #include "train/loss.h"
 
@@ -151,6 +152,17 @@ static void document_row(const char *name, const char *doc, glia_text *out) {
     glia__text_add(out, " |\n");
 }
 
+static void document_source(const glia_reader *reader, glia_text *out) {
+    const char *const *files = reader->files;
+    glia__text_printf(out, "| `%s` |", reader->example);
+    if (files[0]) glia__text_printf(out, " `{%s: {", reader->name);
+    for (size_t i = 0; i < GLIA_COUNT(reader->files) && files[i]; i++)
+        glia__text_printf(out, "%s%s: …", i ? ", " : "", files[i]);
+    glia__text_add(out, files[0] ? "}}` | " : " | ");
+    document_text(reader->doc, out);
+    glia__text_add(out, " |\n");
+}
+
 void glia__recipe_document(glia_text *out) {
     glia__text_add(
         out,
@@ -166,6 +178,8 @@ void glia__recipe_document(glia_text *out) {
         "current folder, then in the folder of data sets (`GLIA_DATA`).\n\n## Keys\n\n");
     glia__text_add(out, table_head);
     document_keys("", glia__recipe_root, out);
+    glia__text_add(out, "\n## Sources\n\n| source | with files by name | what |\n|---|---|---|\n");
+    for (size_t i = 0; i < glia__readers_count; i++) document_source(glia__readers[i], out);
     glia__text_add(out,
                    "\n## Layers\n\n"
                    "`model` is a list. An item is a word (`- flatten`), a word with its main value "
