@@ -252,7 +252,8 @@ fi
 checks=$((checks + 1))
 [ -z "$(find cache -type f 2>/dev/null)" ] || say_failed "a failed download leaves files" "$(find cache)"
 expect 1 "unknown data source 'mnits' (did you mean mnist?)" "$GLIA" train net.yaml data.source=mnits
-expect 1 "known: csv, fashion_mnist, idx, mnist, npy" "$GLIA" train net.yaml data.source=foo
+expect 1 "unknown data source 'foo'; known: " "$GLIA" train net.yaml data.source=foo
+expect 1 " csv, " "$GLIA" train net.yaml data.source=foo
 expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist)" "$GLIA" data get foo
 expect 1 "unknown data set 'mnst' (did you mean mnist?)" "$GLIA" data get mnst
 

@@ -26,9 +26,12 @@ static glia_status my_relu_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+/* dx = dy where x > 0, slope·dy elsewhere. Build nodes with glia_op_* or glia_graph_apply; they accept and pass on
+ * NULL. */
 static void my_relu_grad(glia_gradient *g) {
-    /* Build nodes with glia_op_* or glia__apply*; they accept and pass on NULL. */
-    g->dx[0] = glia_op_mul(g->dy[0], g->x[0]);
+    const glia_my_relu_attrs *a = g->attrs;
+    glia_value *positive = glia_op_greater(g->x[0], glia__number(g->x[0], 0));
+    g->dx[0] = glia_op_where(positive, g->dy[0], glia__scaled(g->dy[0], a->slope));
 }
 
 GLIA_OP(my_relu) = {
@@ -52,7 +55,8 @@ GLIA_OP(my_relu) = {
     .onnx = "LeakyRelu",
     .onnx_since = 6,
     .c_expr = "x > 0 ? x : slope * x",
-    .cases = GLIA_CASES({.inputs = "4x5:away"}, {.inputs = "2x3x4:away", .attrs = "slope=0.3"}),
+    .cases = GLIA_CASES({.inputs = "4x5:away"}, {.inputs = "2x3x4:away", .attrs = "slope=0.3"},
+                        {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}),
 };
 
 glia_value *glia_op_my_relu(glia_value *x, glia_my_relu_attrs attrs) {
