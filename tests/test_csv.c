@@ -126,7 +126,15 @@ TEST(as_data_set) {
     CHECK(x[2] == 3 && x[5] == 3); /* means of 1 5 and of 2 4 */
     CHECK_INT(glia_dataset_get_info(d)->target, GLIA_TARGET_NONE);
     CHECK(glia_dataset_get_info(d)->fill[0] == 3 && glia_dataset_get_info(d)->fill[1] == 3);
+    glia_dataset *part;
+    const int64_t first_two[] = {0, 1};
+    CHECK_OK(glia_dataset_take(&part, d, first_two, 2, &err), &err);
     glia_dataset_free(d);
+    CHECK(glia_dataset_get_info(part)->fill[0] == 3); /* the whole table's, until it is said otherwise */
+    CHECK_OK(glia_dataset_set_fill(part, NULL, &err), &err);
+    CHECK_OK(glia_dataset_gather(part, NULL, 2, x, NULL, &err), &err);
+    CHECK(x[0] == 1 && x[2] == 1 && glia_dataset_get_info(part)->fill[0] == 1);
+    glia_dataset_free(part);
     const float fill[] = {-1, -2}; /* of other data */
     const glia_dataset_options filled = {.label = "none", .missing = "mean", .fill = fill, .n_fill = 2};
     CHECK_OK(open_table(&d, "1,2\n?,\n", filled, &err), &err);

@@ -5,7 +5,7 @@
 
 #include "core/file.h"
 #include "failing_allocator.h"
-#include "glia/recipe.h"
+#include "recipe/recipe.h"
 
 static char folder[128], model_file[160], table[160], images[160], labels[160], run_dir[160];
 
@@ -138,6 +138,89 @@ TEST(missing_values) {
     remove_files();
 }
 
+/* Rows of the gap table: a value that is missing in every third, and the number of the row. */
+enum { GAP_ROWS = 60 };
+static bool gap_at(int64_t row) {
+    return row % 3 == 0;
+}
+static void write_gap_table(int factor) {
+    char text[4000];
+    size_t used = 0;
+    glia_error err = {0};
+    for (int i = 0; i < GAP_ROWS; i++) {
+        char value[32] = "?";
+        if (!gap_at(i)) snprintf(value, sizeof value, "%d", factor * i * i);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s,%d,%s\n", value, i, i % 2 ? "a" : "b");
+    }
+    CHECK_OK(glia__file_write(table, text, used, &err), &err);
+}
+
+/* The number of the row, from its normalised second feature. */
+static int64_t row_of(const glia_dataset_info *info, const float *x) {
+    return (int64_t)(x[1] * info->std[1] + info->mean[1] + 0.5f);
+}
+
+static double training_mean(const glia_dataset_info *info, const float *x) {
+    double sum = 0, known = 0;
+    for (int64_t i = 0; i < info->count; i++) {
+        int64_t row = row_of(info, x + 2 * i);
+        if (gap_at(row)) continue;
+        sum += (double)(row * row);
+        known++;
+    }
+    return sum / known;
+}
+
+/* What fills in missing values, and the normalisation, are measured on the training rows alone, saved with the run, and
+ * used for whatever the table holds later. */
+TEST(training_rows_only) {
+    glia_error err = {0};
+    glia_run_result result;
+    glia_run run;
+    glia_recipe *recipe;
+    glia_dataset *part[3];
+    float x[2 * GAP_ROWS];
+    make_files(CLASSES, ", missing: mean, normalize: yes, split: {validation: 14, test: 16}");
+    write_gap_table(1);
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    CHECK_OK(glia_recipe_load(&recipe, model_file, NULL, 0, NULL, &err), &err);
+    CHECK_OK(glia_run_open(&run, run_dir, NULL, &err), &err);
+    CHECK_OK(glia_recipe_data(recipe, &part[0], &part[1], &part[2], NULL, &err), &err);
+    const glia_dataset_info *info = glia_dataset_get_info(part[0]);
+    CHECK_OK(glia_dataset_gather(part[0], NULL, info->count, x, NULL, &err), &err);
+    double fill = training_mean(info, x), sums[2] = {0, 0};
+    for (int64_t i = 0; i < 2 * info->count; i++) sums[i % 2] += (double)x[i];
+    CHECK_NEAR(sums[0], 0, 1e-4); /* normalised: only the training rows have the mean 0 */
+    CHECK_NEAR(sums[1], 0, 1e-4);
+    CHECK_INT(run.recipe->trained.n_fill, 2);
+    for (int p = 0; p < 3; p++) {
+        const glia_dataset_info *other = glia_dataset_get_info(part[p]);
+        CHECK_NEAR(other->fill[0], fill, 1e-3);
+        CHECK(other->fill[0] == run.recipe->trained.fill[0] && other->mean[0] == run.mean[0]);
+        CHECK_OK(glia_dataset_gather(part[p], NULL, other->count, x, NULL, &err), &err);
+        int gaps = 0;
+        for (int64_t i = 0; i < other->count; i++) {
+            if (!gap_at(row_of(other, x + 2 * i))) continue;
+            CHECK_NEAR(x[2 * i], (other->fill[0] - other->mean[0]) / other->std[0], 1e-4);
+            gaps++;
+        }
+        CHECK(gaps > 0);
+        glia_dataset_free(part[p]);
+    }
+    glia_recipe_free(recipe);
+    /* The table becomes another one: a run keeps what it was trained with, a new training does not. */
+    write_gap_table(1000);
+    CHECK_OK(glia_recipe_data(run.recipe, NULL, NULL, &part[2], NULL, &err), &err);
+    CHECK(glia_dataset_get_info(part[2])->fill[0] == run.recipe->trained.fill[0]);
+    glia_dataset_free(part[2]);
+    CHECK_OK(glia_recipe_train(run.recipe, (glia_run_options){.dir = run_dir, .force = true, .error = &err},
+                               &result),
+             &err);
+    CHECK_NEAR(run.recipe->trained.fill[0], 1000 * fill, 10);
+    glia_run_close(&run);
+    remove_files();
+}
+
 /* Whatever allocation fails: no leak, no crash, and a run that was there can still be used. The report does without
  * what it has no memory for, so that a training may succeed all the same. */
 static void fail_everywhere(void) {
@@ -186,9 +269,9 @@ TEST(out_of_memory_while_used) {
 }
 
 #ifdef GLIA_HAVE_YAML
-TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(missing_values), TEST_ENTRY(out_of_memory_classes),
-          TEST_ENTRY(out_of_memory_numbers), TEST_ENTRY(out_of_memory_pictures),
-          TEST_ENTRY(out_of_memory_while_used))
+TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(missing_values), TEST_ENTRY(training_rows_only),
+          TEST_ENTRY(out_of_memory_classes), TEST_ENTRY(out_of_memory_numbers),
+          TEST_ENTRY(out_of_memory_pictures), TEST_ENTRY(out_of_memory_while_used))
 #else
 int main(void) {
     printf("skipped: this build has no libyaml, so it reads no model files\n");

@@ -31,7 +31,7 @@ typedef struct glia_dataset_info {
     const char *const *feature_names; /* names of a table's columns (input_shape.dim[0] of them), or NULL */
     double scale;                     /* 1 when raw */
     const float *mean, *std;          /* per channel (dim 0 of input_shape), or NULL */
-    const float *fill; /* per feature of a table: what a missing value became (missing = "mean"), or NULL */
+    const float *fill; /* per feature of a table: what a missing value becomes (missing = "mean"), or NULL */
 } glia_dataset_info;
 
 /* How glia_dataset_open_with reads; zero means default. Strings are borrowed for the call. */
@@ -93,6 +93,12 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_gather(const glia_dataset *dat
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale,
                                                                 const float *mean, const float *std,
                                                                 glia_error *err);
+
+/* What the missing values of a table (missing = "mean") become: `fill`, one number a feature, unscaled (copied); NULL:
+ * the means of this data set's own examples. After a split, call it with NULL for the training part and with that
+ * part's `fill` for the others, so that training learns nothing of them. Does nothing where none can be missing. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_fill(glia_dataset *dataset, const float *fill,
+                                                           glia_error *err);
 
 /* A named public data set and where its files come from. */
 typedef struct glia_dataset_named {

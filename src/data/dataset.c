@@ -45,6 +45,7 @@ void glia_dataset_free(glia_dataset *dataset) {
     glia__free(a, dataset->order, (size_t)dataset->info.count * sizeof(int64_t));
     glia__free(a, dataset->mean, (size_t)dataset->channels * sizeof(float));
     glia__free(a, dataset->std, (size_t)dataset->channels * sizeof(float));
+    glia__free(a, dataset->fill, (size_t)dataset->input_elems * sizeof(float));
     glia__free(a, (char *)dataset->info.name, dataset->info.name ? strlen(dataset->info.name) + 1 : 0);
     glia__free(a, dataset, sizeof *dataset);
 }
@@ -70,7 +71,6 @@ static glia_dataset_info info_of(const glia_table *table) {
     glia_dataset_info info = {.count = table->inputs.shape.dim[0],
                               .input_shape = example_shape(&table->inputs),
                               .scale = table->default_scale,
-                              .fill = table->fill,
                               .class_names = (const char *const *)table->class_names,
                               .feature_names = (const char *const *)table->feature_names};
     if (!table->targets.data) return info;
@@ -117,6 +117,14 @@ static void convert(const glia_tensor *x, int64_t first, int64_t count, float sc
     }
 }
 
+/* Example `n` as it is after scaling, with what was missing filled in. */
+static void convert_example(const glia_dataset *d, int64_t n, float *to) {
+    float scale = (float)d->info.scale;
+    convert(&d->shared->table.inputs, glia__dataset_row(d, n) * d->input_elems, d->input_elems, scale, to);
+    for (int64_t i = 0; d->fill && i < d->input_elems; i++)
+        if (isnan(to[i])) to[i] = d->fill[i] * scale;
+}
+
 /* Mean and standard deviation of every channel (dimension 0 of an example), added up in double. `room`: what one
  * example needs. */
 static void add_up(const glia_dataset *d, int64_t channels, float *room, double *mean, double *deviation) {
@@ -125,8 +133,7 @@ static void add_up(const glia_dataset *d, int64_t channels, float *room, double 
     for (int pass = 0; pass < 2; pass++) { /* the second: distances from the means */
         double *sums = pass ? deviation : mean;
         for (int64_t n = 0; n < d->info.count; n++) {
-            convert(&d->shared->table.inputs, glia__dataset_row(d, n) * d->input_elems, d->input_elems,
-                    (float)d->info.scale, room);
+            convert_example(d, n, room);
             for (int64_t c = 0; c < channels; c++) {
                 const float *x = room + c * inner;
                 double sum = 0;
@@ -194,7 +201,9 @@ glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char 
     glia_dataset *d;
     GLIA_TRY(make(&d, shared, shared->table.name ? shared->table.name : name, err));
     if (options->scale != 0) d->info.scale = options->scale;
-    if (options->normalize == GLIA_YES) status = measure(d, err);
+    if (d->shared->table.may_miss)
+        status = glia_dataset_set_fill(d, options->n_fill == d->input_elems ? options->fill : NULL, err);
+    if (status == GLIA_OK && options->normalize == GLIA_YES) status = measure(d, err);
     if (status == GLIA_OK)
         *out = d;
     else
@@ -295,6 +304,7 @@ glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset, c
         part->order[i] = glia__dataset_row(dataset, order[i]);
     if (status == GLIA_OK)
         status = glia_dataset_set_transform(part, dataset->info.scale, dataset->mean, dataset->std, err);
+    if (status == GLIA_OK && dataset->fill) status = glia_dataset_set_fill(part, dataset->fill, err);
     if (status == GLIA_OK)
         *out = part;
     else
@@ -328,6 +338,34 @@ glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale, cons
     return GLIA_OK;
 }
 
+/* The mean of what is known of each feature; 0 where nothing is. */
+static void measure_fill(const glia_dataset *d, float *fill) {
+    const float *x = d->shared->table.inputs.data;
+    for (int64_t c = 0; c < d->input_elems; c++) {
+        double sum = 0, known = 0;
+        for (int64_t n = 0; n < d->info.count; n++) {
+            double value = (double)x[glia__dataset_row(d, n) * d->input_elems + c];
+            if (isnan(value)) continue;
+            sum += value;
+            known++;
+        }
+        fill[c] = known > 0 ? (float)(sum / known) : 0;
+    }
+}
+
+glia_status glia_dataset_set_fill(glia_dataset *dataset, const float *fill, glia_error *err) {
+    size_t bytes = (size_t)dataset->input_elems * sizeof(float);
+    if (!dataset->shared->table.may_miss) return GLIA_OK;
+    if (!dataset->fill) dataset->fill = glia__alloc(dataset->allocator, bytes);
+    if (!dataset->fill) return out_of_memory(err);
+    if (fill)
+        memmove(dataset->fill, fill, bytes);
+    else
+        measure_fill(dataset, dataset->fill);
+    dataset->info.fill = dataset->fill;
+    return GLIA_OK;
+}
+
 /* --- gathering ---------------------------------------------------------------------------------------------- */
 
 static void normalize(const glia_dataset *d, float *x) {
@@ -347,8 +385,7 @@ glia_status glia_dataset_gather(const glia_dataset *d, const int64_t *order, int
             return glia_error_set(err, GLIA_INVALID_ARGUMENT, "example %lld is out of range 0 … %lld",
                                   (long long)at, (long long)d->info.count - 1);
         int64_t row = glia__dataset_row(d, at);
-        convert(&table->inputs, row * d->input_elems, d->input_elems, (float)d->info.scale,
-                inputs + i * d->input_elems);
+        convert_example(d, at, inputs + i * d->input_elems);
         if (d->info.mean) normalize(d, inputs + i * d->input_elems);
         if (!targets || !table->targets.data) continue;
         if (d->info.target == GLIA_TARGET_CLASS)

@@ -17,6 +17,7 @@ struct glia_dataset {
     int64_t *order; /* rows of the table; NULL: all of them in order */
     float *mean, *std;
     int64_t channels; /* of mean and std */
+    float *fill;      /* [input_elems]; NULL: nothing can be missing */
     int64_t input_elems, target_elems;
     const glia_allocator *allocator;
 };

@@ -11,8 +11,8 @@ typedef struct glia_table {
     glia_tensor targets; /* dtype I64 [count] for classes, F32 [count, …] for values, data NULL for none */
     int64_t classes;
     char **class_names, **feature_names; /* from glia__alloc'ed arena below; NULL: none */
-    float *fill;      /* what missing values of each feature became, in the arena; NULL: there can be none */
-    const char *name; /* what was really read, in the arena; NULL: the source's own words */
+    bool may_miss;        /* NaN among the inputs (f32, [count, features]) stands for a missing value */
+    const char *name;     /* what was really read, in the arena; NULL: the source's own words */
     double default_scale; /* 1/255 for images, else 1 */
     glia_arena arena;     /* names */
 } glia_table;

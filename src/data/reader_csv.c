@@ -82,27 +82,10 @@ static glia_status read_number(const glia_csv *csv, const table_columns *t, int6
     return cell_error(csv, t->first + row, column, what, err);
 }
 
-/* Puts `fill` where values are missing: the means of the columns, unless the options bring their own. */
-static void impute(float *x, int64_t rows, int64_t columns, const glia_dataset_options *options,
-                   float *fill) {
-    bool given = options->fill && options->n_fill == columns;
-    for (int64_t c = 0; c < columns; c++) {
-        double sum = 0, count = 0;
-        for (int64_t r = 0; r < rows; r++)
-            if (!isnan(x[r * columns + c])) {
-                sum += (double)x[r * columns + c];
-                count++;
-            }
-        fill[c] = given ? options->fill[c] : count > 0 ? (float)(sum / count) : 0;
-        for (int64_t r = 0; r < rows; r++)
-            if (isnan(x[r * columns + c])) x[r * columns + c] = fill[c];
-    }
-}
-
 static glia_status read_features(glia_table *out, const glia_csv *csv, const table_columns *t,
                                  const glia_dataset_options *options, glia_error *err) {
     int64_t columns = csv->columns - (t->label >= 0), at = 0;
-    bool may_miss = options->missing && strcmp(options->missing, "mean") == 0;
+    out->may_miss = options->missing && strcmp(options->missing, "mean") == 0;
     if (columns < 1)
         return glia_error_set(err, GLIA_BAD_DATA, "%s: one column only; expected features beside the target",
                               csv->path);
@@ -116,15 +99,11 @@ static glia_status read_features(glia_table *out, const glia_csv *csv, const tab
         if (c == t->label) continue;
         float *x = (float *)out->inputs.data + at;
         for (int64_t r = 0; r < t->rows; r++)
-            GLIA_TRY(read_number(csv, t, r, c, may_miss, &x[r * columns], err));
+            GLIA_TRY(read_number(csv, t, r, c, out->may_miss, &x[r * columns], err));
         if (csv->header && !(out->feature_names[at] = glia__arena_strdup(&out->arena, csv->header[c])))
             return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
         at++;
     }
-    if (!may_miss) return GLIA_OK;
-    out->fill = glia__arena_alloc(&out->arena, (size_t)columns * sizeof *out->fill);
-    if (!out->fill) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
-    impute(out->inputs.data, t->rows, columns, options, out->fill);
     return GLIA_OK;
 }
 

@@ -209,7 +209,8 @@ const glia_recipe_key glia__recipe_data_keys[] = {
                "CSV: the column to predict, by name or number from 1, or `last`"}},
     {.field = {"target", GLIA_FIELD_CHOICE, AT(target), "class", "CSV: what that column holds",
                "class|values"}},
-    {.field = {"missing", GLIA_FIELD_CHOICE, AT(missing), "error", "CSV: what an empty cell or '?' becomes",
+    {.field = {"missing", GLIA_FIELD_CHOICE, AT(missing), "error",
+               "CSV: what an empty cell or '?' is: an error, or the column's mean over the training part",
                "error|mean"}},
     {.field = {"limit", GLIA_FIELD_INT, AT(limit), "0", "use only the first so many examples; 0: all",
                .min = 0, .max = 9e15}},
@@ -229,22 +230,16 @@ static void place_error(const glia_recipe *recipe, const char *section, const ch
     if (node) glia_error_at(err, node->origin, node->line, node->column);
 }
 
-/* `train`: the training part, whose means fill in missing values of the others; NULL: this is it. */
 static glia_status open_source(const glia_recipe *recipe, const char *source, const char *part,
-                               const glia_dataset *train, const glia_logger *logger, glia_dataset **out,
-                               glia_error *err) {
+                               const glia_logger *logger, glia_dataset **out, glia_error *err) {
     static const char *const targets[] = {"class", "values"}, *const missing[] = {"error", "mean"};
     glia_dataset_options o = {.scale = recipe->data.scale,
                               .label = recipe->data.label,
                               .target = targets[recipe->data.target],
                               .missing = missing[recipe->data.missing],
                               .limit = recipe->data.limit,
-                              .fill = recipe->trained.fill,
-                              .n_fill = recipe->trained.n_fill,
                               .logger = logger,
                               .allocator = recipe->arena.allocator};
-    const glia_dataset_info *known = train ? glia_dataset_get_info(train) : NULL;
-    if (known && known->fill) o.fill = known->fill, o.n_fill = known->input_shape.dim[0];
     char full[128];
     if (!strchr(source, ':')) {
         snprintf(full, sizeof full, "%s:%s", source, part);
@@ -284,11 +279,10 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
                               const glia_logger *logger, glia_error *err) {
     const char *source = recipe->data.source;
     double validation = recipe->data.split.validation, test = recipe->data.split.test;
-    GLIA_TRY(open_source(recipe, source, "train", NULL, logger, &p->train, err));
+    GLIA_TRY(open_source(recipe, source, "train", logger, &p->train, err));
     int64_t count = glia_dataset_get_info(p->train)->count;
     if (recipe->data.test[0]) {
-        if (test_wanted)
-            GLIA_TRY(open_source(recipe, recipe->data.test, "test", p->train, logger, &p->test, err));
+        if (test_wanted) GLIA_TRY(open_source(recipe, recipe->data.test, "test", logger, &p->test, err));
     } else if (test > 0) {
         GLIA_TRY(split_off(recipe, &p->train, test, count, "test", glia_random_stream("split.test"), &p->test,
                            err));
@@ -296,10 +290,10 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
         char name[64]; /* of the set that was really read: perhaps a substitute, said once */
         const char *really = glia_dataset_get_info(p->train)->name;
         snprintf(name, sizeof name, "%.*s", (int)strcspn(really, ":"), really);
-        GLIA_TRY(open_source(recipe, name, "test", p->train, logger, &p->test, err));
+        GLIA_TRY(open_source(recipe, name, "test", logger, &p->test, err));
     }
     if (recipe->data.validation[0])
-        return open_source(recipe, recipe->data.validation, "train", p->train, logger, &p->validation, err);
+        return open_source(recipe, recipe->data.validation, "train", logger, &p->validation, err);
     if (validation > 0)
         return split_off(recipe, &p->train, validation, count, "validation",
                          glia_random_stream("split.validation"), &p->validation, err);
@@ -337,6 +331,19 @@ static glia_status measure(const glia_dataset *data, double *mean, double *std,
     }
     glia__free(allocator, rows, bytes);
     return status;
+}
+
+/* Gives every part what the run fills in for missing values, or the means of the training part: only of that, since
+ * nothing may be learnt from what the model is judged on. */
+static glia_status set_fills(const glia_recipe *recipe, parts *p, glia_error *err) {
+    const glia_recipe_trained *t = &recipe->trained;
+    glia_dataset *others[] = {p->validation, p->test};
+    const glia_dataset_info *info = glia_dataset_get_info(p->train);
+    bool known = t->n_fill > 0 && t->n_fill == glia_shape_elems(&info->input_shape);
+    GLIA_TRY(glia_dataset_set_fill(p->train, known ? t->fill : NULL, err));
+    for (size_t i = 0; i < GLIA_COUNT(others); i++)
+        if (others[i]) GLIA_TRY(glia_dataset_set_fill(others[i], info->fill, err));
+    return GLIA_OK;
 }
 
 /* Gives every part the transform of the run, or that measured on the training part. */
@@ -421,6 +428,7 @@ glia_status glia_recipe_data(const glia_recipe *recipe, glia_dataset **train, gl
     glia_status status = open_parts(recipe, &p, test != NULL, logger, err);
     if (status != GLIA_OK) place_error(recipe, NULL, "source", err);
     if (status == GLIA_OK) status = check_parts(recipe, &p, err);
+    if (status == GLIA_OK) status = set_fills(recipe, &p, err);
     if (status == GLIA_OK) status = set_transforms(recipe, &p, err);
     if (status == GLIA_OK && train) *train = p.train, p.train = NULL;
     if (status == GLIA_OK && validation) *validation = p.validation, p.validation = NULL;

@@ -173,6 +173,8 @@ static glia_status report(training *t, glia_error *err) {
 static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia__run_dir_choose(&t->dir, t->recipe, t->options, err));
     snprintf(t->result->dir, sizeof t->result->dir, "%s", t->dir.path);
+    if (!t->dir.resuming) /* what another run measured on its training part is not this one's */
+        t->recipe->trained = (glia_recipe_trained){.version = ""};
     GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, t->options->logger, err));
     const glia_dataset_info *info = glia_dataset_get_info(t->train);
     GLIA_TRY(glia__recipe_learn(t->recipe, info, err));
