@@ -2,6 +2,10 @@
 //
 //     02_mnist_fit [EPOCHS [EXAMPLES]]      default: 10 epochs on all 60,000
 //
+// Shows a data set by name (found in $GLIA_DATA, in your cache, or downloaded), layers for pictures, progress, the
+// figures of an evaluation, and saved weights (digits.safetensors in the current folder). examples/mnist_cnn.yaml is
+// the same network as a model file. Next: 03_mnist_loop.c.
+//
 // prints: digits learned
 // arguments: 1 6000
 // data: mnist
@@ -17,12 +21,14 @@ int main(int argc, char **argv) {
 
     glia_model *model = glia_model_new("digits");
     glia_value *x = glia_input(model, "image", .shape = {1, 28, 28});
+    // 28×28 grey pixels → 32 maps of 26×26 → the strongest of every 2×2 → one number for each digit. There is no
+    // softmax at the end: the loss for classes has it.
     x = glia_conv2d(x, .filters = 32, .kernel = {3, 3}, .activation = "relu");
     x = glia_max_pool2d(x, .size = {2, 2});
     x = glia_dense(glia_flatten(x), .units = 10);
     glia_model_set_output(model, x);
 
-    glia_dataset_options options = {.limit = limit};
+    glia_dataset_options options = {.limit = limit}; // 0: no limit
     glia_status status = glia_dataset_open_with(&train, "mnist:train", options, &err);
     if (status == GLIA_OK) status = glia_dataset_open_with(&test, "mnist:test", options, &err);
     if (status == GLIA_OK)

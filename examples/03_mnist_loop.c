@@ -2,6 +2,9 @@
 //
 //     03_mnist_loop [EPOCHS [EXAMPLES]]     default: 1 epoch on all 60,000
 //
+// Shows what glia_fit does inside: a loader hands out batches, a trainer computes loss and gradients and changes the
+// weights. Write it so when a training needs something that glia_fit has not. Next: 04_regression.c.
+//
 // prints: the loss fell
 // arguments: 1 6000
 // data: mnist
@@ -35,7 +38,7 @@ static glia_status train_epoch(glia_trainer *trainer, glia_loader *loader, int64
         status = glia_trainer_update(trainer, err);
         if (step == 0 && epoch == 0) *first = loss;
         *last = loss;
-        if (step % 10 == 0) {
+        if (step % 10 == 0) { // every gradient can be looked at: here the first weight of the first filter
             glia_tensor g = glia_trainer_gradient(trainer, 0);
             printf("epoch %lld step %3lld  loss %.4f  d loss/d conv2d.weight[0] %+.5f\n",
                    (long long)epoch + 1, (long long)step, loss, glia_tensor_get(&g, 0));

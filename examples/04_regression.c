@@ -3,6 +3,9 @@
 // Reads $GLIA_DATA/tabular/housing.csv (13 columns and the price in 1000 $) when it is there; else it makes up 500
 // houses whose price depends on rooms, crime, poverty and distance, with some noise.
 //
+// Shows numbers as targets, a CSV file, columns of any unit made comparable (.normalize), a split into training and
+// test, and what to look at in place of accuracy. examples/housing.yaml is the same task as a model file.
+//
 // prints: prices predicted
 #include <glia/glia.h>
 #include <math.h>
@@ -12,6 +15,7 @@
 enum { HOUSES = 500, FIGURES = 13 };
 static float figures[HOUSES][FIGURES], prices[HOUSES];
 
+// Random numbers are counted, not drawn: number i of a stream is always the same.
 static glia_status make_up(glia_dataset **out, glia_error *err) {
     glia_random random = {.seed = 1, .stream = glia_random_stream("houses")};
     for (uint64_t i = 0; i < HOUSES; i++) {
@@ -45,9 +49,10 @@ int main(void) {
     glia_value *x = glia_input(model, "figures", .shape = {FIGURES});
     x = glia_dense(x, .units = 32, .activation = "relu");
     x = glia_dense(x, .units = 16, .activation = "relu");
-    glia_model_set_output(model, glia_dense(x, .units = 1));
+    glia_model_set_output(model, glia_dense(x, .units = 1)); // one number, of any size: no activation
 
     glia_status status = open_houses(&all, &err);
+    // A fifth of the houses is kept for the test: seed 1 says which.
     if (status == GLIA_OK) status = glia_dataset_split(&train, &test, all, 0.2, false, 1, &err);
     if (status == GLIA_OK)
         status = glia_fit(model, train, .loss = "mse", .epochs = 100, .batch_size = 32,

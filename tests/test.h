@@ -1,7 +1,7 @@
 /* test.h: the test harness: one header, one process a file.
  *
  *     TEST(shape_text) { CHECK(1 + 1 == 2); CHECK_STR(text, "2×3"); }
- *     TEST_MAIN(shape_text, …)
+ *     TEST_MAIN(TEST_ENTRY(shape_text), …)
  *
  * A failed check prints file, line and values, and the test goes on; the process then exits with 1. Arguments
  * name the tests to run (default: all). SKIP(reason) in the first lines leaves a test out, saying so. */
@@ -97,10 +97,12 @@ typedef struct test_entry {
     { #name, test_##name }
 
 static inline int test_run(const test_entry *tests, size_t count, int argc, char **argv) {
+    int ran = 0;
     for (size_t i = 0; i < count; i++) {
         int wanted = argc < 2;
         for (int a = 1; a < argc; a++) wanted |= strcmp(argv[a], tests[i].name) == 0;
         if (!wanted) continue;
+        ran++;
         int before = test_failures;
         printf("%s\n", tests[i].name);
         fflush(stdout);
@@ -108,7 +110,8 @@ static inline int test_run(const test_entry *tests, size_t count, int argc, char
         if (test_failures != before) printf("  FAILED: %s\n", tests[i].name);
     }
     printf("%d checks, %d failed\n", test_checks, test_failures);
-    return test_failures ? 1 : 0;
+    if (!ran) printf("no test has that name\n");
+    return test_failures || !ran ? 1 : 0;
 }
 /* TEST_MAIN(TEST_ENTRY(a), TEST_ENTRY(b)) */
 #define TEST_MAIN(...)                                                      \
