@@ -126,7 +126,10 @@ const cli_command cli_train = {
         "log.txt and report.html. A run that is there is never replaced unasked. Words with '=' replace "
         "values\n"
         "of the model file (glia help model-file lists the keys). Ctrl-C saves and stops, with exit status "
-        "1.",
+        "1.\n--resume goes on as if nothing had happened. It takes other epochs, validate_every, patience, "
+        "min_delta,\nthreads, metrics and settings of the optimizer (learning_rate, …), and logs what "
+        "changed; "
+        "it refuses other\ndata, another model, loss, optimizer, batch_size, shuffle, seed or monitor.",
     .examples = "glia train examples/mnist_cnn.yaml\n"
                 "glia train examples/mnist_cnn.yaml train.epochs=3 model.conv2d.filters=16 --out runs/small\n"
                 "glia train runs/mnist_cnn-7 --resume",

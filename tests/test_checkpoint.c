@@ -194,6 +194,41 @@ TEST(kill_and_resume) {
             status, &fit_err, part);                                                                        \
     } while (0)
 
+static void keep_change(void *ctx, glia_log_level level, const char *text) {
+    (void)level;
+    if (strstr(text, "changed")) snprintf(ctx, 600, "%s", text);
+}
+
+/* The learning rate that is given counts, not the saved one, and the log says so. */
+TEST(changed_settings) {
+    glia_error err = {0};
+    toy data;
+    toy_open(&data, COUNT, 1, false);
+    glia_model *m = toy_model(TOY_CLASSES, NULL);
+    char told[600] = "";
+    glia_logger logger = {.line = keep_change, .ctx = told};
+    CHECK_OK(glia_fit(m, data.data, .epochs = 1, .run_dir = "ck_run", .optimizer = glia_adam(),
+                      .logger = &logger, .error = &err),
+             &err);
+    CHECK_OK(glia_fit(m, data.data, .epochs = 1, .run_dir = "ck_run", .optimizer = glia_adam(),
+                      .resume = GLIA_YES, .logger = &logger, .error = &err),
+             &err);
+    CHECK_STR(told, "");
+    glia_tensor weight = glia_model_get_param(m, "head.weight");
+    float before = ((const float *)weight.data)[0];
+    CHECK_OK(glia_fit(m, data.data, .epochs = 3, .run_dir = "ck_run", .resume = GLIA_YES,
+                      .optimizer = glia_adam(.learning_rate = 1e-20), .early_stopping = {.patience = 9},
+                      .logger = &logger, .error = &err),
+             &err);
+    CHECK_STR(told,
+              "changed from here on: learning_rate 1e-20 (was 0.001), epochs 3 (was 1), patience 9 (was 0)");
+    weight = glia_model_get_param(m, "head.weight");
+    CHECK(((const float *)weight.data)[0] == before);
+    remove_run("ck_run");
+    glia_model_free(m);
+    glia_dataset_free(data.data);
+}
+
 TEST(refused) {
     glia_error err = {0};
     toy data;
@@ -221,6 +256,10 @@ TEST(refused) {
     RESUME_FAILS(GLIA_INVALID_ARGUMENT, "was made with batch_size 32, this training has 8", m, data.data,
                  .batch_size = 8);
     RESUME_FAILS(GLIA_INVALID_ARGUMENT, "was made with seed 0, this training has 5", m, data.data, .seed = 5);
+    RESUME_FAILS(GLIA_INVALID_ARGUMENT, "was made with shuffle yes, this training has no", m, data.data,
+                 .shuffle = GLIA_NO);
+    RESUME_FAILS(GLIA_INVALID_ARGUMENT, "was made with monitor loss, this training has accuracy", m,
+                 data.data, .early_stopping = {.monitor = "val_accuracy"});
     /* Weights alone are no checkpoint. */
     CHECK_OK(glia_model_save_weights(m, "ck_run/last.safetensors", &err), &err);
     RESUME_FAILS(GLIA_BAD_FORMAT, "is no checkpoint to continue from: its metadata has no 'layers'", m,
@@ -340,5 +379,5 @@ TEST(not_finite_names_the_checkpoint) {
 }
 
 TEST_MAIN(TEST_ENTRY(run_directory), TEST_ENTRY(resume_is_bit_exact), TEST_ENTRY(kill_and_resume),
-          TEST_ENTRY(refused), TEST_ENTRY(unwritable), TEST_ENTRY(full_disk), TEST_ENTRY(out_of_memory),
-          TEST_ENTRY(starting_anew), TEST_ENTRY(not_finite_names_the_checkpoint))
+          TEST_ENTRY(changed_settings), TEST_ENTRY(refused), TEST_ENTRY(unwritable), TEST_ENTRY(full_disk),
+          TEST_ENTRY(out_of_memory), TEST_ENTRY(starting_anew), TEST_ENTRY(not_finite_names_the_checkpoint))

@@ -133,6 +133,30 @@ expect 0 "saved runs/half" "$GLIA" train net.yaml train.epochs=4 --out runs/half
 expect 0 "saved runs/half" "$GLIA" train net.yaml --out runs/half --resume
 same runs/net-3/last.safetensors runs/half/last.safetensors "4 + 4 epochs differ from 8"
 
+# epochs_of RUN: how many its history has
+epochs_of() { wc -l <"$1/metrics.jsonl"; }
+
+# --- what may change meanwhile, and what may not ---
+cp -r runs/half runs/changed
+expect 0 "changed from here on: learning_rate 0.001 (was 0.01), epochs 9 (was 8)" \
+    "$GLIA" train net.yaml --out runs/changed --resume train.epochs=9 optimizer.adam.learning_rate=0.001
+expect 0 "changed from here on: learning_rate 0.001 (was 0.01), epochs 9 (was 8)" cat runs/changed/log.txt
+# refused SAVED GIVEN OVERRIDE
+refused() {
+    expect 1 "runs/changed holds another training: '$1' there, '$2' here; it cannot be continued" \
+        "$GLIA" train net.yaml --out runs/changed --resume train.epochs=20 "$3"
+}
+cp runs/changed/last.safetensors changed.safetensors
+refused 'optimizer: adam' 'optimizer: sgd' optimizer=sgd
+refused 'loss: softmax_cross_entropy' 'loss: categorical_cross_entropy' loss=categorical_cross_entropy
+refused 'batch_size: 16' 'batch_size: 8' train.batch_size=8
+refused 'shuffle: yes' 'shuffle: no' train.shuffle=no
+refused 'monitor: val_loss' 'monitor: val_accuracy' train.early_stopping.monitor=val_accuracy
+refused 'validation: 20' 'validation: 30' data.split.validation=30
+same changed.safetensors runs/changed/last.safetensors "a refused resume changes the checkpoint"
+expect 0 "9" epochs_of runs/changed
+expect 0 "epochs: 9" cat runs/changed/config.yaml
+
 # --- killed before the first checkpoint: resuming begins again ---
 for left in "config.yaml log.txt" "log.txt" "log.txt config.yaml.tmp-1"; do
     rm -rf runs/fresh && mkdir runs/fresh
@@ -148,9 +172,6 @@ wait_for() {
     tries=0
     while [ ! -s "$1" ] && [ $tries -lt 2000 ]; do sleep 0.01; tries=$((tries + 1)); done
 }
-
-# epochs_of RUN: how many its history has
-epochs_of() { wc -l <"$1/metrics.jsonl"; }
 
 # --- two trainings in one folder ---
 "$GLIA" train net.yaml train.epochs=1000000 --out runs/busy >busy.txt 2>&1 &

@@ -188,6 +188,9 @@ TEST(text_numbers) {
     check_number(-0.0, "-0");
     check_number(1.0 / 3, "0.3333333333333333");
     check_number(1e300, "1e+300");
+    check_number(5000, "5000"); /* as people write it */
+    check_number(-20, "-20");
+    check_number(1e15, "1e+15");
     check_number(123456789, "123456789");
     check_number(NAN, "null");
     check_number(-INFINITY, "null");

@@ -127,7 +127,9 @@ typedef struct glia_fit_options {
      * epoch, after every one, and on a stop), best.safetensors (weights) and metrics.jsonl (a line an epoch). What
      * another training left there under these names is replaced. NULL: none. */
     const char *run_dir;
-    /* Continue from run_dir/last.safetensors; default no. Interrupted and resumed gives the same bits as
+    /* Continue from run_dir/last.safetensors; default no. Model, loss, kind of optimiser, batch_size, shuffle, seed and
+     * monitor must be those of the checkpoint. The optimiser's settings (learning rate, …), epochs, validate_every,
+     * patience and min_delta may be others: these count, not the saved ones, and the logger is told what changed. Interrupted and resumed gives the same bits as
      * uninterrupted. Model, loss, optimiser, seed, batch size, shuffling and the number of examples must be as they
      * were; the learning rate, epochs and validation may differ. */
     glia_bool resume;

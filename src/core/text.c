@@ -137,6 +137,8 @@ void glia__text_add_number(glia_text *text, double value) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         if (strtod(digits, NULL) == value) break;
     }
+    if (fabs(value) < 1e15 && value == floor(value)) /* 5000, not 5e+03 */
+        snprintf(digits, sizeof digits, "%.0f", value);
     const char *point = decimal_point();
     char *at = strcmp(point, ".") != 0 ? strstr(digits, point) : NULL;
     if (at) {

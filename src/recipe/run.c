@@ -41,7 +41,8 @@ static bool holds_others(const char *path) {
 /* --- is it the same training? -----------------------------------------------------------------------------
  */
 
-/* What must agree for a resumed training to be the same one; how long it goes on may change. */
+/* What must agree for a resumed training to be the same one: what the weights, the optimiser's moments, the order of
+ * the examples and the best value so far belong to. How long it goes on, the learning rate and the like may change. */
 static void print_identity(const glia_recipe *recipe, glia_text *out) {
     static const char *const keys[] = {"data", "model", "loss"};
     glia_text all;
@@ -60,8 +61,10 @@ static void print_identity(const glia_recipe *recipe, glia_text *out) {
         if (on) glia__text_printf(out, "%.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
-    glia__text_printf(out, "optimizer: %s\nbatch_size: %lld\nseed: %lld\n", recipe->optimizer->name,
-                      (long long)recipe->train.batch_size, (long long)recipe->train.seed);
+    glia_fit_options o = glia_recipe_fit_options(recipe);
+    glia__text_printf(out, "optimizer: %s\nbatch_size: %lld\nshuffle: %s\nseed: %lld\nmonitor: %s\n",
+                      recipe->optimizer->name, (long long)o.batch_size, o.shuffle == GLIA_NO ? "no" : "yes",
+                      (long long)o.seed, o.early_stopping.monitor);
     out->failed |= all.failed;
     glia__text_free(&all);
 }
@@ -121,7 +124,9 @@ static glia_status check_same(const char *dir, const glia_recipe *recipe, glia_e
             quote_difference(here, at, quoted_here, sizeof quoted_here);
             status = glia_error_set(err, GLIA_INVALID_ARGUMENT,
                                     "%.200s holds another training: '%s' there, '%s' here; it cannot be "
-                                    "continued with this model file (--out DIR writes elsewhere)",
+                                    "continued with this model file (--out DIR writes elsewhere; a resumed "
+                                    "training may change epochs, validate_every, patience, min_delta, "
+                                    "threads, metrics and the optimizer's settings)",
                                     dir, quoted_there, quoted_here);
         }
     }

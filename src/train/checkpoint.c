@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/log.h"
 
 /* The layers as text, to tell models apart whose parameters look alike: "dense dense_1 N×10; …". */
 static void describe_layers(const glia_model *model, glia_text *out) {
@@ -172,6 +173,7 @@ static glia_status check_layers(const reading *r, const char *here) {
 static glia_status check_settings(const reading *r, const glia_fit_setting *settings, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const char *there;
+        if (settings[i].may_change) continue;
         GLIA_TRY(get_text(r, settings[i].name, &there));
         if (strcmp(there, settings[i].value) != 0)
             return glia_error_set(
@@ -181,6 +183,20 @@ static glia_status check_settings(const reading *r, const glia_fit_setting *sett
                 r->path, settings[i].name, there, settings[i].value);
     }
     return GLIA_OK;
+}
+
+/* One line for all that the training goes on with otherwise: who forgot a change should read it. */
+static void tell_changes(const reading *r, const glia_fit_setting *settings, size_t count,
+                         const glia_logger *logger) {
+    char line[600];
+    size_t used = 0;
+    for (size_t i = 0; i < count && used < sizeof line; i++) {
+        const char *there = glia_safetensors_metadata(r->file, settings[i].name);
+        if (!settings[i].may_change || !there || strcmp(there, settings[i].value) == 0) continue;
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%s %.60s (was %.60s)", used ? ", " : "",
+                                 settings[i].name, settings[i].value, there);
+    }
+    if (used) glia__log(logger, GLIA_LOG_INFO, "changed from here on: %s", line);
 }
 
 static glia_status get_state(const reading *r, glia_fit_state *state, int64_t *step) {
@@ -230,7 +246,8 @@ static glia_status read_all(const reading *r, glia_trainer *t, glia_fit_state *s
 }
 
 glia_status glia__checkpoint_read(const char *dir, glia_trainer *t, glia_fit_state *state,
-                                  const glia_fit_setting *settings, size_t count, glia_error *err) {
+                                  const glia_fit_setting *settings, size_t count, const glia_logger *logger,
+                                  glia_error *err) {
     char path[1024];
     glia_safetensors *file;
     glia_text layers;
@@ -241,6 +258,7 @@ glia_status glia__checkpoint_read(const char *dir, glia_trainer *t, glia_fit_sta
     reading r = {file, path, err};
     glia_status status =
         layers.failed ? no_memory(err) : read_all(&r, t, state, settings, count, layers.data);
+    if (status == GLIA_OK) tell_changes(&r, settings, count, logger);
     glia__text_free(&layers);
     glia_safetensors_close(file);
     return status;

@@ -15,10 +15,12 @@ typedef struct glia_fit_state {
     int64_t waited;     /* validations without improvement */
 } glia_fit_state;
 
-/* A setting that must be the same when a training goes on. */
+/* A setting of a training, as its checkpoint has it. What the saved state belongs to must be the same when the training
+ * goes on: the optimiser, the order of the examples. Others, such as a learning rate, may change. */
 typedef struct glia_fit_setting {
     const char *name;
     char value[64];
+    bool may_change;
 } glia_fit_setting;
 
 /* Writes DIR/last.safetensors: weights, moments ("optimizer.m.dense.weight"), and as metadata the state, the
@@ -28,10 +30,10 @@ GLIA_MUST_CHECK glia_status glia__checkpoint_write(const char *dir, const glia_t
                                                    const glia_fit_setting *settings, size_t count,
                                                    glia_error *err);
 /* Reads it back. Refuses, with nothing changed, a checkpoint of another model or other settings, naming the first
- * difference. */
+ * difference. Settings that changed, and may, are told to `logger` with both values. */
 GLIA_MUST_CHECK glia_status glia__checkpoint_read(const char *dir, glia_trainer *trainer,
                                                   glia_fit_state *state, const glia_fit_setting *settings,
-                                                  size_t count, glia_error *err);
+                                                  size_t count, const glia_logger *logger, glia_error *err);
 
 /* DIR/metrics.jsonl: one JSON object a line, one line an epoch. */
 /* Keeps the whole lines of epochs 1 … `epochs` (0: an empty file); what is damaged goes. */

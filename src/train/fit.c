@@ -44,7 +44,7 @@ typedef struct fit {
     glia_metrics *running, *validation;
     const monitor *monitor;
     glia_fit_state state;
-    glia_fit_setting settings[8];
+    glia_fit_setting settings[24];
     size_t n_settings;
     float *good; /* weights of the last complete epoch */
     float *best; /* those of the best one; NULL unless they are restored at the end */
@@ -128,14 +128,38 @@ static void add_setting(fit *f, const char *name, const char *format, ...) {
     va_end(args);
 }
 
-/* What must not change between a training and its continuation. */
+static void may_change(fit *f) {
+    f->settings[f->n_settings - 1].may_change = true;
+}
+
+/* What must not change between a training and its continuation, and what may. */
 static void list_settings(fit *f) {
+    const glia_optimizer *optimizer = f->trainer->optimizer;
     add_setting(f, "loss", "%s", f->trainer->runner.head->loss->name);
-    add_setting(f, "optimizer", "%s", f->trainer->optimizer->name);
+    add_setting(f, "optimizer", "%s", optimizer->name);
     add_setting(f, "seed", "%llu", (unsigned long long)f->o.seed);
     add_setting(f, "batch_size", "%lld", (long long)f->o.batch_size);
     add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
+    add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
+    for (const glia_field *o = optimizer->fields; o && o->name && f->n_settings + 4 < GLIA_COUNT(f->settings);
+         o++) {
+        const char *settings = (const char *)&f->trainer->settings;
+        if (o->kind != GLIA_FIELD_FLOAT) continue;
+        add_setting(f, o->name, "%.9g", *(const double *)(settings + o->offset));
+        may_change(f);
+    }
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"epochs", (double)f->o.epochs},
+                   {"validate_every", (double)f->o.validate_every},
+                   {"patience", (double)f->o.early_stopping.patience},
+                   {"min_delta", f->o.early_stopping.min_delta}};
+    for (size_t i = 0; i < GLIA_COUNT(numbers); i++) {
+        add_setting(f, numbers[i].name, "%.17g", numbers[i].value);
+        may_change(f);
+    }
 }
 
 static glia_status make_objects(fit *f, const glia_target *target, glia_error *err) {
@@ -204,7 +228,8 @@ static void tell_where(const fit *f) {
 }
 
 static glia_status continue_run(fit *f, glia_error *err) {
-    GLIA_TRY(glia__checkpoint_read(f->o.run_dir, f->trainer, &f->state, f->settings, f->n_settings, err));
+    GLIA_TRY(glia__checkpoint_read(f->o.run_dir, f->trainer, &f->state, f->settings, f->n_settings,
+                                   f->o.logger, err));
     tell_where(f);
     if (f->best && f->state.best_epoch) GLIA_TRY(read_best(f, err));
     return glia__history_cut(f->o.run_dir, f->state.epoch, f->allocator, err);
