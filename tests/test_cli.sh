@@ -245,6 +245,21 @@ if [ -r /usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz ]; then
     expect 0 "fashion_mnist:" offline train "$GLIA_SOURCE_DIR/examples/mnist_cnn.yaml" data.limit=300 data.split.validation=50 train.epochs=1 --out runs/offline
     checks=$((checks + 1))
     [ "$(printf '%s\n' "$out" | grep -c '^warning:')" = 1 ] || say_failed "expected the substitute to be named once" "$out"
+    # Nobody shall take its figures for those of MNIST: the log, the configuration and the report say so, too.
+    expect 0 "in place of mnist" grep '  warning: .*using fashion_mnist from /usr/share/datasets/fashion-mnist' runs/offline/log.txt
+    expect 0 'substitute: fashion_mnist in place of mnist' cat runs/offline/config.yaml
+    expect 0 "These are not figures of mnist, which was not to be had: fashion_mnist stood in for it." cat runs/offline/report.html
+    expect 0 "fashion_mnist:test:" offline evaluate runs/offline --quiet
+    mkdir real # MNIST comes back, as far as its files' names tell
+    ln -s /usr/share/datasets/fashion-mnist real/mnist
+    mnist_there() (GLIA_DATA=$work/real offline "$@")
+    expect 1 "the run was trained on fashion_mnist in place of mnist, which is there now; train anew, or ask for data.source=fashion_mnist" \
+        mnist_there evaluate runs/offline
+    expect 1 "the run was trained on fashion_mnist in place of mnist" \
+        mnist_there train "$GLIA_SOURCE_DIR/examples/mnist_cnn.yaml" data.limit=300 data.split.validation=50 --out runs/offline --resume
+    expect 0 "saved runs/mnist" mnist_there train "$GLIA_SOURCE_DIR/examples/mnist_cnn.yaml" data.limit=300 data.split.validation=50 train.epochs=1 --out runs/mnist
+    expect 1 "0" grep -c 'substitute:' runs/mnist/config.yaml
+    expect 1 "the run was trained on mnist, but now there is only fashion_mnist, another data set" offline evaluate runs/mnist
 else
     echo "note: Debian's dataset-fashion-mnist is not installed: its use without a network is not tested"
     expect 1 "or install Debian's package dataset-fashion-mnist" offline data get mnist

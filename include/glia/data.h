@@ -21,8 +21,10 @@ typedef enum glia_target_kind {
 
 /* What a data set holds. Strings and arrays belong to the data set. */
 typedef struct glia_dataset_info {
-    const char *name;       /* "mnist:train" */
-    int64_t count;          /* examples */
+    const char *name; /* "mnist:train": what was really read */
+    const char *
+        in_place_of; /* "mnist" when that was asked for, but without a network another set was read; or NULL */
+    int64_t count;   /* examples */
     glia_shape input_shape; /* of one example, channels first: {1, 28, 28} */
     glia_target_kind target;
     glia_shape target_shape;          /* of one example; rank 0 for a class or a single number */

@@ -71,6 +71,7 @@ static glia_dataset_info info_of(const glia_table *table) {
     glia_dataset_info info = {.count = table->inputs.shape.dim[0],
                               .input_shape = example_shape(&table->inputs),
                               .scale = table->default_scale,
+                              .in_place_of = table->in_place_of,
                               .class_names = (const char *const *)table->class_names,
                               .feature_names = (const char *const *)table->feature_names};
     if (!table->targets.data) return info;

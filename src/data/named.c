@@ -144,7 +144,7 @@ static glia_status name_classes(glia_table *table, const glia_named_set *set, gl
 static glia_status read_named(const char *name, glia_table *out, const char *part,
                               const glia_dataset_options *options, glia_error *err) {
     char where[1024], inputs[1200], targets[1200];
-    const glia_named_set *set = glia__named_find(name);
+    const glia_named_set *set = glia__named_find(name), *wanted = set;
     if (!*part) part = "train";
     bool train = strcmp(part, "train") == 0;
     if (!train && strcmp(part, "test") != 0)
@@ -154,6 +154,7 @@ static glia_status read_named(const char *name, glia_table *out, const char *par
     snprintf(targets, sizeof targets, "%s/%s", where, set->files[train ? 1 : 3].name);
     GLIA_TRY(glia__table_read_idx(out, inputs, targets, options, err));
     out->name = glia__arena_printf(&out->arena, "%s:%s", set->about.name, part);
+    if (set != wanted) out->in_place_of = wanted->about.name;
     return name_classes(out, set, err);
 }
 

@@ -11,10 +11,11 @@ typedef struct glia_table {
     glia_tensor targets; /* dtype I64 [count] for classes, F32 [count, …] for values, data NULL for none */
     int64_t classes;
     char **class_names, **feature_names; /* from glia__alloc'ed arena below; NULL: none */
-    bool may_miss;        /* NaN among the inputs (f32, [count, features]) stands for a missing value */
-    const char *name;     /* what was really read, in the arena; NULL: the source's own words */
-    double default_scale; /* 1/255 for images, else 1 */
-    glia_arena arena;     /* names */
+    bool may_miss;           /* NaN among the inputs (f32, [count, features]) stands for a missing value */
+    const char *name;        /* what was really read, in the arena; NULL: the source's own words */
+    const char *in_place_of; /* the named set that was asked for but not to be had (static), or NULL */
+    double default_scale;    /* 1/255 for images, else 1 */
+    glia_arena arena;        /* names */
 } glia_table;
 
 typedef struct glia_reader {

@@ -407,11 +407,34 @@ static glia_status check_names(const glia_dataset *part, const char *const *name
     return GLIA_OK;
 }
 
+const char *glia__recipe_substitute(const glia_dataset_info *info, char *out, size_t capacity) {
+    out[0] = 0;
+    if (info->in_place_of)
+        snprintf(out, capacity, "%.*s in place of %s", (int)strcspn(info->name, ":"), info->name,
+                 info->in_place_of);
+    return out;
+}
+
+glia_status glia__recipe_check_substitute(const char *trained_on, const glia_dataset_info *info,
+                                          glia_error *err) {
+    char now[128];
+    if (strcmp(trained_on, glia__recipe_substitute(info, now, sizeof now)) == 0) return GLIA_OK;
+    if (!now[0])
+        return glia_error_set(err, GLIA_BAD_DATA,
+                              "the run was trained on %.80s, which is there now; train anew, or ask for "
+                              "data.source=%.*s",
+                              trained_on, (int)strcspn(trained_on, " "), trained_on);
+    return glia_error_set(err, GLIA_BAD_DATA,
+                          "the run was trained on %.60s, but now there is only %.*s, another data set",
+                          info->in_place_of, (int)strcspn(now, " "), now);
+}
+
 static glia_status check_parts(const glia_recipe *recipe, const parts *p, glia_error *err) {
     const glia_recipe_trained *t = &recipe->trained;
     const glia_dataset_info *info = glia_dataset_get_info(p->train);
     const char *const *names = t->n_class_names ? t->class_names : info->class_names;
     int64_t classes = t->n_class_names ? t->n_class_names : info->classes;
+    if (t->input_shape.rank) GLIA_TRY(glia__recipe_check_substitute(t->substitute, info, err));
     GLIA_TRY(check_part(p->train, p->validation, "validation", err));
     GLIA_TRY(check_part(p->train, p->test, "test", err));
     if (t->n_class_names) GLIA_TRY(check_names(p->train, names, classes, err));
@@ -444,12 +467,15 @@ glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *inf
     glia_arena *arena = &recipe->arena;
     int64_t channels = info->input_shape.rank ? info->input_shape.dim[0] : 0;
     size_t bytes = (size_t)channels * sizeof(float);
-    *t = (glia_recipe_trained){.version = glia_version(),
-                               .input_shape = info->input_shape,
-                               .classes = info->classes,
-                               .target = (int)info->target,
-                               .target_shape = info->target_shape,
-                               .scale = info->scale};
+    char substitute[128];
+    *t = (glia_recipe_trained){
+        .version = glia_version(),
+        .substitute = glia__arena_strdup(arena, glia__recipe_substitute(info, substitute, sizeof substitute)),
+        .input_shape = info->input_shape,
+        .classes = info->classes,
+        .target = (int)info->target,
+        .target_shape = info->target_shape,
+        .scale = info->scale};
     if (info->mean) t->mean = glia__arena_copy(arena, info->mean, bytes), t->n_mean = channels;
     if (info->std) t->std = glia__arena_copy(arena, info->std, bytes), t->n_std = channels;
     if (info->fill) t->fill = glia__arena_copy(arena, info->fill, bytes), t->n_fill = channels;
@@ -458,7 +484,7 @@ glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *inf
         for (int64_t i = 0; t->class_names && i < info->classes; i++, t->n_class_names++)
             if (!(t->class_names[i] = glia__arena_strdup(arena, info->class_names[i]))) break;
     }
-    if ((info->mean && !t->mean) || (info->std && !t->std) || (info->fill && !t->fill) ||
+    if (!t->substitute || (info->mean && !t->mean) || (info->std && !t->std) || (info->fill && !t->fill) ||
         (info->class_names && t->n_class_names != info->classes))
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     return glia__recipe_resolve(recipe, err);

@@ -250,7 +250,9 @@ static void add_facts(page *p) {
     glia__fields_print(s->recipe->optimizer->fields, &s->recipe->optimizer_options, true, &optimizer);
     char shape[96], params[40], seconds[40];
     const glia_report_fact facts[] = {
-        {"data", info->name},
+        {"data", info->in_place_of
+                     ? glia__arena_printf(a, "%s, in place of %s", info->name, info->in_place_of)
+                     : info->name},
         {"examples", glia__arena_printf(a, "%lld to train on, each %s", (long long)info->count,
                                         glia_shape_text(&info->input_shape, shape, sizeof shape))},
         {"parameters",
@@ -320,6 +322,10 @@ static const char *subtitle(page *p) {
         glia__count_text(glia_model_param_count(s->model), params, sizeof params),
         glia__count_text(info->count, train, sizeof train), name, slash ? slash + 1 : info->name,
         (long long)s->history->epochs, s->history->epochs == 1 ? "" : "s");
+    if (sentence && info->in_place_of)
+        sentence = glia__arena_printf(
+            &p->arena, "These are not figures of %s, which was not to be had: %.*s stood in for it. %s",
+            info->in_place_of, name, info->name, sentence);
     if (!sentence || !s->result->evaluated) return sentence;
     return glia__arena_printf(&p->arena, "%s; measured on %s %s examples", sentence,
                               glia__count_text(s->result->report.examples, part, sizeof part),

@@ -38,6 +38,7 @@ double glia__recipe_metric_value(const glia_recipe_metric *metric, const glia_re
 /* What training knew about the data; only in the config.yaml of a run. */
 typedef struct glia_recipe_trained {
     const char *version;    /* of Glia; "": the file is no run's */
+    const char *substitute; /* "fashion_mnist in place of mnist", or "" */
     glia_shape input_shape; /* rank 0: not known */
     int64_t classes;
     int target; /* index in "none|class|values" = glia_target_kind */
@@ -142,6 +143,12 @@ GLIA_MUST_CHECK glia_status glia__recipe_resolve(glia_recipe *recipe, glia_error
 /* Every key, layer, loss and optimiser as Markdown: docs/model-file.md. */
 void glia__recipe_document(glia_text *out);
 
+/* "fashion_mnist in place of mnist" when another set was read than the source names; else "". */
+const char *glia__recipe_substitute(const glia_dataset_info *info, char *out, size_t capacity);
+/* Who trained on a substitute goes on with it, and the other way round: the classes mean other things. `trained_on` is
+ * what glia__recipe_substitute gave then. */
+GLIA_MUST_CHECK glia_status glia__recipe_check_substitute(const char *trained_on,
+                                                          const glia_dataset_info *info, glia_error *err);
 /* Copies what `info` says to recipe->trained. */
 GLIA_MUST_CHECK glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info,
                                                glia_error *err);

@@ -100,7 +100,8 @@ static void quote_difference(const char *line, size_t at, char *out, size_t capa
         snprintf(out, capacity, "%.*s: … %.*s", (int)name, line, (int)(end - start), line + start);
 }
 
-static glia_status check_same(const char *dir, const glia_recipe *recipe, glia_error *err) {
+static glia_status check_same(glia_run_dir *run, const glia_recipe *recipe, glia_error *err) {
+    const char *dir = run->path;
     char path[1200];
     const char *there, *here;
     glia_recipe *old = NULL;
@@ -109,6 +110,7 @@ static glia_status check_same(const char *dir, const glia_recipe *recipe, glia_e
     glia_text a, b;
     glia__text_init(&a, recipe->arena.allocator);
     glia__text_init(&b, recipe->arena.allocator);
+    snprintf(run->substitute, sizeof run->substitute, "%s", old->trained.substitute);
     print_identity(old, &a);
     print_identity(recipe, &b);
     glia_status status = GLIA_OK;
@@ -154,7 +156,7 @@ static glia_status decide(glia_run_dir *dir, const glia_recipe *recipe, const gl
             return glia_error_set(err, GLIA_NOT_FOUND,
                                   "nothing to resume: %.300s is no run directory (it has no config.yaml)",
                                   path);
-        if (config) GLIA_TRY(check_same(path, recipe, err));
+        if (config) GLIA_TRY(check_same(dir, recipe, err));
         if (best && !last)
             return glia_error_set(
                 err, GLIA_NOT_FOUND,
@@ -199,8 +201,11 @@ static void tee_line(void *ctx, glia_log_level level, const char *text) {
     time_t now = time(NULL);
     struct tm tm;
     if (dir->logger && level >= dir->logger->level) dir->logger->line(dir->logger->ctx, level, text);
-    if (!dir->log) return;
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
+    if (!dir->log) {
+        glia__text_printf(&dir->early, "%s  %s%s\n", stamp, marks[level], text);
+        return;
+    }
     fprintf(dir->log, "%s  %s%s\n", stamp, marks[level], text);
     fflush(dir->log); /* a full disk loses log lines, not the training */
 }
@@ -215,12 +220,15 @@ static glia_status open_log(glia_run_dir *dir, glia_error *err) {
         dir->log = NULL;
         return glia_error_set(err, GLIA_IO, "another training is running in %.300s", dir->path);
     }
+    fputs(dir->early.data, dir->log);
+    glia__text_free(&dir->early);
     return GLIA_OK;
 }
 
 glia_status glia__run_dir_choose(glia_run_dir *dir, const glia_recipe *recipe,
                                  const glia_run_options *options, glia_error *err) {
     *dir = (glia_run_dir){.logger = options->logger};
+    glia__text_init(&dir->early, recipe->arena.allocator);
     int length = options->dir ? snprintf(dir->path, sizeof dir->path, "%s", options->dir)
                               : snprintf(dir->path, sizeof dir->path, "runs/%s-%lld", recipe->name,
                                          (long long)recipe->train.seed);
@@ -246,6 +254,7 @@ glia_status glia__run_dir_create(glia_run_dir *dir, const glia_recipe *recipe, g
 void glia__run_dir_close(glia_run_dir *dir) {
     if (dir->log) fclose(dir->log);
     dir->log = NULL;
+    glia__text_free(&dir->early);
 }
 
 /* --- opening for use --------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ typedef struct glia_run_dir {
     char path[1024];
     bool resuming;
     FILE *log;                 /* log.txt, locked while the training runs */
+    glia_text early;           /* its lines until it can be opened */
+    char substitute[128];      /* resuming: what the run to continue was trained on, as config.yaml says */
     const glia_logger *logger; /* of the caller */
     glia_logger tee;           /* to both; valid while the struct stays where it is */
 } glia_run_dir;

@@ -240,6 +240,8 @@ static void print_floats(const glia_recipe *recipe, const glia_field *field, int
 
 static const glia_recipe_key trained_keys[] = {
     {.field = {"glia", GLIA_FIELD_STRING, AT(trained.version), "", "version that trained"}},
+    {.field = {"substitute", GLIA_FIELD_STRING, AT(trained.substitute), "",
+               "which data set was read in place of the one that `data.source` names"}},
     {.field = {"input_shape", GLIA_FIELD_DIMS, AT(trained.input_shape), "", "of one example", .min = 1,
                .max = 1 << 30}},
     {.field = {"target", GLIA_FIELD_CHOICE, AT(trained.target), "none", "kind of target",

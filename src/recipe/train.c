@@ -174,12 +174,12 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia__run_dir_choose(&t->dir, t->recipe, t->options, err));
     snprintf(t->result->dir, sizeof t->result->dir, "%s", t->dir.path);
     if (!t->dir.resuming) /* what another run measured on its training part is not this one's */
-        t->recipe->trained = (glia_recipe_trained){.version = ""};
-    GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, t->options->logger, err));
+        t->recipe->trained = (glia_recipe_trained){.version = "", .substitute = ""};
+    GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, &t->dir.tee, err));
     const glia_dataset_info *info = glia_dataset_get_info(t->train);
+    if (t->dir.resuming) GLIA_TRY(glia__recipe_check_substitute(t->dir.substitute, info, err));
     GLIA_TRY(glia__recipe_learn(t->recipe, info, err));
-    GLIA_TRY(
-        glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, t->options->logger, err));
+    GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
     GLIA_TRY(check_memory(t, err));
     GLIA_TRY(glia__run_dir_create(&t->dir, t->recipe, err));
     announce_data(t);
