@@ -216,6 +216,46 @@ TEST(accepted) {
     scratch_remove();
 }
 
+/* An allocator in whose first block for the file's data somebody else cuts the file short. */
+typedef struct cutting {
+    glia_allocator allocator;
+    const char *path;
+    size_t data_bytes;
+} cutting;
+
+static void *cutting_alloc(void *ctx, size_t bytes, size_t align) {
+    const cutting *c = ctx;
+    if (bytes == c->data_bytes) CHECK(truncate(c->path, 200) == 0);
+    return aligned_alloc(align, (bytes + align - 1) / align * align);
+}
+
+static void cutting_free(void *ctx, void *ptr, size_t bytes) {
+    (void)ctx, (void)bytes;
+    free(ptr);
+}
+
+TEST(cut_short_by_others) {
+    if (built_without()) SKIP(no_jansson);
+    scratch_make();
+    glia_error err = {0};
+    glia_safetensors *file;
+    glia_tensor t;
+    static const char header[] = "{" TENSOR("a", "U8", "[2000]", 0, 2000) "}";
+    const char *path = put(header, 2000);
+    CHECK_OK(glia_safetensors_open(&file, path, NULL, &err), &err);
+    CHECK(truncate(path, 0) == 0); /* after opening: what was read is there */
+    CHECK_OK(glia_safetensors_get(file, "a", &t, &err), &err);
+    CHECK_INT(glia_tensor_get(&t, 1999), 1999 % 256);
+    glia_safetensors_close(file);
+    cutting c = {.path = put(header, 2000), .data_bytes = 2000};
+    c.allocator = (glia_allocator){cutting_alloc, cutting_free, &c};
+    glia_status status = glia_safetensors_open(&file, c.path, &c.allocator, &err);
+    CHECK_ERR(status, GLIA_BAD_FORMAT, &err,
+              "truncated while it was read: it had 2067 bytes, now it ends after 200");
+    CHECK(file == NULL);
+    scratch_remove();
+}
+
 TEST(memory) {
     if (built_without()) SKIP(no_jansson);
     scratch_make();
@@ -232,4 +272,4 @@ TEST(memory) {
 }
 
 TEST_MAIN(TEST_ENTRY(written_and_read), TEST_ENTRY(not_written), TEST_ENTRY(refused), TEST_ENTRY(accepted),
-          TEST_ENTRY(memory))
+          TEST_ENTRY(cut_short_by_others), TEST_ENTRY(memory))

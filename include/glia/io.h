@@ -11,17 +11,18 @@ extern "C" {
 
 /* --- safetensors: https://github.com/huggingface/safetensors -------------------------------------------- */
 
-typedef struct glia_safetensors glia_safetensors; /* an open file, memory-mapped read-only */
+typedef struct glia_safetensors glia_safetensors; /* a file read into memory */
 
 /* Opens and checks strictly: header size, JSON, no duplicate names, known dtypes, no holes, no overlaps, no
- * bytes left over. Dtypes that Glia has no arrays for are an error naming the tensor. Close when done. */
+ * bytes left over. Dtypes that Glia has no arrays for are an error naming the tensor. The file may change or go
+ * afterwards: all of it has been read. Close when done. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_safetensors_open(glia_safetensors **out, const char *path,
                                                            const glia_allocator *allocator, glia_error *err);
 GLIA_API void glia_safetensors_close(glia_safetensors *file);
 GLIA_API size_t glia_safetensors_count(const glia_safetensors *file);
 GLIA_API const char *glia_safetensors_name(const glia_safetensors *file, size_t index); /* in file order */
-/* Borrows the mapped bytes (read-only, may be unaligned: copy with memcpy); GLIA_NOT_FOUND when there is
- * none. */
+/* Borrows the bytes until the file is closed (read-only, may be unaligned: copy with memcpy); GLIA_NOT_FOUND
+ * when there is none. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_safetensors_get(const glia_safetensors *file, const char *name,
                                                           glia_tensor *out, glia_error *err);
 /* The string kept under `key` in __metadata__, or NULL. */

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,9 +24,9 @@ typedef struct entry {
 struct glia_safetensors {
     glia_arena arena; /* everything below */
     const char *path;
-    void *map; /* the whole file */
-    size_t map_bytes;
-    const unsigned char *data; /* after the header */
+    int fd;              /* while opening */
+    uint64_t file_bytes; /* when it was opened */
+    unsigned char *data; /* after the header: `data_bytes` bytes */
     uint64_t data_bytes;
     entry *entries; /* in the header's order */
     size_t count;
@@ -40,18 +39,20 @@ struct glia_safetensors {
 
 #define FAIL(file, status, ...) glia__file_error(err, status, (file)->path, __VA_ARGS__)
 
-enum { HEADER_LIMIT = 100000000, LENGTH_BYTES = 8 };
+enum { HEADER_LIMIT = 100000000, LENGTH_BYTES = 8, DATA_ALIGN = 64 };
 
 static glia_status out_of_memory(const glia_safetensors *file, glia_error *err) {
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory reading %s", file->path);
 }
 
-/* --- mapping and length -----------------------------------------------------------------------------------
+/* --- reading and length -----------------------------------------------------------------------------------
+ *
+ * Everything is read into memory rather than mapped: a file that another process cuts short later does no harm.
  */
 
-static glia_status map_file(glia_safetensors *file, int fd, glia_error *err) {
+static glia_status measure_file(glia_safetensors *file, glia_error *err) {
     struct stat info;
-    if (fstat(fd, &info) != 0)
+    if (fstat(file->fd, &info) != 0)
         return glia_error_set(err, GLIA_IO, "cannot read %s: %s", file->path, strerror(errno));
     if (!S_ISREG(info.st_mode))
         return glia_error_set(err, GLIA_IO, "cannot read %s: expected a file, found a folder or device",
@@ -59,33 +60,51 @@ static glia_status map_file(glia_safetensors *file, int fd, glia_error *err) {
     if (info.st_size < LENGTH_BYTES)
         return FAIL(file, GLIA_BAD_FORMAT, "not a safetensors file: expected at least %d bytes, found %lld",
                     LENGTH_BYTES, (long long)info.st_size);
-    void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return glia_error_set(err, errno == ENOMEM ? GLIA_OUT_OF_MEMORY : GLIA_IO, "cannot map %s: %s",
-                              file->path, strerror(errno));
-    file->map = map;
-    file->map_bytes = (size_t)info.st_size;
+    file->file_bytes = (uint64_t)info.st_size;
     return GLIA_OK;
 }
 
-/* Finds header and data. */
-static glia_status cut_header(glia_safetensors *file, size_t *header_bytes, glia_error *err) {
-    const unsigned char *bytes = file->map;
-    uint64_t length = 0;
+/* Reads all of `bytes` bytes, which lie at `at`. */
+static glia_status read_bytes(const glia_safetensors *file, uint64_t at, void *to, size_t bytes,
+                              glia_error *err) {
+    for (size_t used = 0; used < bytes;) {
+        ssize_t got = pread(file->fd, (char *)to + used, bytes - used, (off_t)(at + used));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return glia_error_set(err, GLIA_IO, "cannot read %s: %s", file->path, strerror(errno));
+        if (got == 0)
+            return FAIL(file, GLIA_BAD_FORMAT,
+                        "truncated while it was read: it had %" PRIu64 " bytes, now it ends after %" PRIu64,
+                        file->file_bytes, at + used);
+        used += (size_t)got;
+    }
+    return GLIA_OK;
+}
+
+static glia_status measure_header(glia_safetensors *file, size_t *header_bytes, glia_error *err) {
+    unsigned char bytes[LENGTH_BYTES];
+    uint64_t length = 0, follow = file->file_bytes - LENGTH_BYTES;
+    GLIA_TRY(read_bytes(file, 0, bytes, LENGTH_BYTES, err));
     for (int i = 0; i < LENGTH_BYTES; i++) length |= (uint64_t)bytes[i] << (8 * i);
     if (length > HEADER_LIMIT)
         return FAIL(file, GLIA_BAD_FORMAT,
                     "not a safetensors file: expected a header of at most %d bytes, found %" PRIu64,
                     HEADER_LIMIT, length);
-    if (length > file->map_bytes - LENGTH_BYTES)
-        return FAIL(file, GLIA_BAD_FORMAT, "truncated: the header has %" PRIu64 " bytes, but only %zu follow",
-                    length, file->map_bytes - LENGTH_BYTES);
-    if (length == 0 || bytes[LENGTH_BYTES] != '{')
-        return FAIL(file, GLIA_BAD_FORMAT, "not a safetensors file: expected a header that begins with '{'");
+    if (length > follow)
+        return FAIL(file, GLIA_BAD_FORMAT,
+                    "truncated: the header has %" PRIu64 " bytes, but only %" PRIu64 " follow", length,
+                    follow);
     *header_bytes = (size_t)length;
-    file->data = bytes + LENGTH_BYTES + length;
-    file->data_bytes = file->map_bytes - LENGTH_BYTES - length;
+    file->data_bytes = follow - length;
     return GLIA_OK;
+}
+
+static glia_status read_data(glia_safetensors *file, glia_error *err) {
+    if (file->data_bytes <= PTRDIFF_MAX)
+        file->data = glia__alloc_aligned(file->arena.allocator, (size_t)file->data_bytes, DATA_ALIGN);
+    if (!file->data)
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory: %" PRIu64 " bytes of %s",
+                              file->data_bytes, file->path);
+    return read_bytes(file, file->file_bytes - file->data_bytes, file->data, (size_t)file->data_bytes, err);
 }
 
 /* --- the header -------------------------------------------------------------------------------------------
@@ -254,12 +273,11 @@ static glia_status check_coverage(glia_safetensors *file, glia_error *err) {
     return GLIA_OK;
 }
 
-static glia_status read_header(glia_safetensors *file, glia_error *err) {
-    size_t header_bytes = 0;
-    GLIA_TRY(cut_header(file, &header_bytes, err));
+static glia_status parse_text(glia_safetensors *file, const char *text, size_t bytes, glia_error *err) {
+    if (bytes == 0 || text[0] != '{')
+        return FAIL(file, GLIA_BAD_FORMAT, "not a safetensors file: expected a header that begins with '{'");
     json_error_t problem;
-    json_t *root =
-        json_loadb((const char *)file->map + LENGTH_BYTES, header_bytes, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &problem);
     if (!root && json_error_code(&problem) == json_error_out_of_memory) return out_of_memory(file, err);
     if (!root)
         return FAIL(file, GLIA_BAD_FORMAT, "the header is not valid JSON: %s (byte %d)", problem.text,
@@ -267,6 +285,18 @@ static glia_status read_header(glia_safetensors *file, glia_error *err) {
     glia_status status = parse_header(file, root, err);
     json_decref(root);
     return status == GLIA_OK ? check_coverage(file, err) : status;
+}
+
+static glia_status read_header(glia_safetensors *file, glia_error *err) {
+    size_t bytes = 0;
+    GLIA_TRY(measure_file(file, err));
+    GLIA_TRY(measure_header(file, &bytes, err));
+    char *text = glia__alloc(file->arena.allocator, bytes);
+    if (!text) return out_of_memory(file, err);
+    glia_status status = read_bytes(file, LENGTH_BYTES, text, bytes, err);
+    if (status == GLIA_OK) status = parse_text(file, text, bytes, err);
+    glia__free(file->arena.allocator, text, bytes);
+    return status;
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------
@@ -288,9 +318,11 @@ glia_status glia_safetensors_open(glia_safetensors **out, const char *path, cons
     }
     file->arena = arena;
     file->path = path; /* replaced by a copy below */
-    glia_status status = map_file(file, fd, err);
+    file->fd = fd;
+    glia_status status = read_header(file, err);
+    if (status == GLIA_OK) status = read_data(file, err);
     close(fd);
-    if (status == GLIA_OK) status = read_header(file, err);
+    file->fd = -1;
     if (status == GLIA_OK) {
         file->path = glia__arena_strdup(&file->arena, path);
         if (!file->path) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory reading %s", path);
@@ -316,7 +348,7 @@ glia_status glia_safetensors_open(glia_safetensors **out, const char *path, cons
 
 void glia_safetensors_close(glia_safetensors *file) {
     if (!file) return;
-    if (file->map) munmap(file->map, file->map_bytes);
+    glia__free(file->arena.allocator, file->data, (size_t)file->data_bytes);
     glia_arena arena = file->arena; /* it holds `file` itself */
     glia__arena_free(&arena);
 }
@@ -346,7 +378,7 @@ glia_status glia_safetensors_get(const glia_safetensors *file, const char *name,
         return glia__file_error(err, GLIA_NOT_FOUND, file->path, "there is no tensor '%s' among its %zu",
                                 name, file->count);
     const entry *e = *found;
-    *out = glia_tensor_wrap((void *)(file->data + e->begin), e->dtype, e->shape);
+    *out = glia_tensor_wrap(file->data + e->begin, e->dtype, e->shape);
     return GLIA_OK;
 }
 
