@@ -7,6 +7,7 @@
 
 #include "glia/random.h"
 #include "graph/op.h"
+#include "kernels/kernel.h"
 
 typedef struct op_inputs {
     int count;
@@ -121,27 +122,39 @@ static inline void free_outputs(const glia_op *op, glia_view *out) {
     for (int o = 0; o < op_outputs(op); o++) free(out[o].data);
 }
 
-/* Runs ref, or a kernel's run when `run` is given. */
+/* A kernel ready to run; `made` NULL below: ref. */
+typedef struct made_kernel {
+    const glia_kernel *kernel;
+    void *state;
+    glia_kernel_needs needs;
+} made_kernel;
+
+/* Runs ref, or a kernel, which packs its parameters first when it said so. */
 static inline glia_status run_views(const glia_op *op, const glia_view *in, int n_in, glia_view *out,
                                     const void *attrs, int64_t first_elem, glia_error *err,
-                                    glia_status (*run)(void *, const glia_call *), void *state,
-                                    size_t workspace) {
+                                    const made_kernel *made) {
     glia_type tin[GLIA_MAX_INPUTS], tout[GLIA_MAX_OUTPUTS];
     for (int i = 0; i < n_in; i++) tin[i] = (glia_type){in[i].dtype, in[i].shape};
     for (int o = 0; o < op_outputs(op); o++) tout[o] = (glia_type){out[o].dtype, out[o].shape};
     glia_step step = {.seed = 5, .number = 3, .training = true};
-    if (!run && op->workspace) workspace = op->workspace(tin, tout, attrs);
+    size_t workspace = made            ? made->needs.workspace_bytes
+                       : op->workspace ? op->workspace(tin, tout, attrs)
+                                       : 0;
+    size_t packed = made ? made->needs.packed_bytes : 0;
     glia_call call = {.attrs = attrs,
                       .in = in,
                       .out = out,
                       .n_in = n_in,
                       .n_out = op_outputs(op),
                       .workspace = aligned_alloc(64, (workspace + 127) / 64 * 64),
+                      .packed = packed ? aligned_alloc(64, (packed + 63) / 64 * 64) : NULL,
                       .step = &step,
                       .first_elem = first_elem,
                       .node = op->name,
                       .err = err};
-    glia_status status = run ? run(state, &call) : op->ref(&call);
+    glia_status status = packed ? made->kernel->pack(made->state, &call) : GLIA_OK;
+    if (status == GLIA_OK) status = made ? made->kernel->run(made->state, &call) : op->ref(&call);
+    free(call.packed);
     free(call.workspace);
     return status;
 }

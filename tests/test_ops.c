@@ -181,7 +181,7 @@ static void check_inplace(op_test *t) {
     make_outputs(t->op, t->out, out);
     memcpy(out[0].data, in[0].data, view_bytes(&in[0]));
     in[0].data = out[0].data;
-    if (run_views(t->op, in, t->in.count, out, t->attrs, 0, &err, NULL, NULL, 0) != GLIA_OK)
+    if (run_views(t->op, in, t->in.count, out, t->attrs, 0, &err, NULL) != GLIA_OK)
         report(t, "in place", err.message);
     else if (memcmp(out[0].data, apart[0].data, view_bytes(&out[0])) != 0)
         report(t, "in place", "other bits than apart");
@@ -227,8 +227,7 @@ static void check_rows(op_test *t) {
         for (int i = 0; i < t->in.count; i++)
             if (cut >> i & 1) narrow(&in[i], begin, end);
         for (int o = 0; o < op_outputs(t->op); o++) narrow(&out[o], begin, end);
-        if (run_views(t->op, in, t->in.count, out, t->attrs, begin * row_elems, &err, NULL, NULL, 0) !=
-            GLIA_OK)
+        if (run_views(t->op, in, t->in.count, out, t->attrs, begin * row_elems, &err, NULL) != GLIA_OK)
             report(t, "rows", err.message);
     }
     for (int o = 0; o < op_outputs(t->op); o++)
@@ -253,14 +252,17 @@ static size_t op_number(const glia_op *op) {
 
 /* --- kernels against ref ------------------------------------------------------------------------------------- */
 
-static void check_kernel(op_test *t, size_t number, const glia_view *expected) {
-    const glia_kernel *kernel = glia__kernels[number];
+/* `params`: inputs that the kernel is told are parameters, and may pack. */
+static void check_kernel(op_test *t, size_t number, uint32_t params, const glia_view *expected) {
+    made_kernel made = {.kernel = glia__kernels[number]};
+    const glia_kernel *kernel = made.kernel;
     glia_kernel_query query = {.op = t->op,
                                .attrs = t->attrs,
                                .in = t->in.types,
                                .out = t->out,
                                .n_in = t->in.count,
                                .n_out = op_outputs(t->op),
+                               .params = params,
                                .threads = 2,
                                .training = true};
     const char *why_not = NULL;
@@ -268,16 +270,13 @@ static void check_kernel(op_test *t, size_t number, const glia_view *expected) {
         if (!why_not || !*why_not) report(t, kernel->name, "declined without a reason");
         return;
     }
-    void *state = NULL;
-    size_t workspace = 0;
     glia_error err = {0};
     glia_view out[GLIA_MAX_OUTPUTS];
     char message[128];
     make_outputs(t->op, t->out, out);
-    glia_status status = kernel->init ? kernel->init(&query, &state, &workspace, &err) : GLIA_OK;
+    glia_status status = kernel->init ? kernel->init(&query, &made.state, &made.needs, &err) : GLIA_OK;
     for (int run = 0; run < 2 && status == GLIA_OK; run++)
-        status =
-            run_views(t->op, t->in.views, t->in.count, out, t->attrs, 0, &err, kernel->run, state, workspace);
+        status = run_views(t->op, t->in.views, t->in.count, out, t->attrs, 0, &err, &made);
     double tolerance = t->example->tolerance > 0 ? t->example->tolerance : 1e-5;
     if (status != GLIA_OK) report(t, kernel->name, err.message);
     for (int o = 0; o < op_outputs(t->op) && status == GLIA_OK; o++)
@@ -285,7 +284,7 @@ static void check_kernel(op_test *t, size_t number, const glia_view *expected) {
             report(t, kernel->name, message);
     if (!canaries_live(t->op, out)) report(t, kernel->name, "wrote behind an output");
     kernels_checked[number] += glia_shape_elems(&out[0].shape) > 0;
-    if (kernel->fini && state) kernel->fini(state);
+    if (kernel->fini && made.state) kernel->fini(made.state);
     free_outputs(t->op, out);
 }
 
@@ -293,7 +292,10 @@ static void check_kernels(op_test *t) {
     glia_view expected[GLIA_MAX_OUTPUTS];
     if (!run_ref(t, expected)) return;
     for (size_t i = 0; i < glia__kernels_count; i++)
-        if (strcmp(glia__kernels[i]->op, t->op->name) == 0) check_kernel(t, i, expected);
+        if (strcmp(glia__kernels[i]->op, t->op->name) == 0) {
+            check_kernel(t, i, 0, expected);
+            if (glia__kernels[i]->pack) check_kernel(t, i, UINT32_MAX, expected);
+        }
     free_outputs(t->op, expected);
 }
 TEST(kernels) {
@@ -406,7 +408,7 @@ static void try_run(const glia_node *node) {
     }
     for (int o = 0; o < node->n_outputs; o++) types[o] = node->outputs[o].type;
     make_outputs(node->op, types, out);
-    glia_status status = run_views(node->op, in, node->n_inputs, out, node->attrs, 0, &err, NULL, NULL, 0);
+    glia_status status = run_views(node->op, in, node->n_inputs, out, node->attrs, 0, &err, NULL);
     test_checks++;
     bool fine = status == GLIA_OK || (status == GLIA_BAD_DATA && *err.message);
     if (!fine || !canaries_live(node->op, out)) {

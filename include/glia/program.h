@@ -18,6 +18,7 @@ typedef struct glia_program_options {
     glia_bool training;             /* default no: dropout and the like are identities */
     glia_bool reference;            /* run .ref kernels only (tests) */
     glia_bool reuse_memory;         /* default yes; no: every value keeps its own memory (tests, debugging) */
+    glia_bool fixed_params;         /* parameters change only when bound again: kernels pack them once */
     glia_bool check_finite;         /* stop at the first node that makes NaN or infinity; slow */
     uint64_t seed;                  /* of random ops */
     const glia_allocator *allocator;

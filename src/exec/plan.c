@@ -150,7 +150,7 @@ static void extend_life(glia_buffer *buffer, int64_t call) {
 static glia_status add_call(glia_program *program, const glia_node *node, glia_error *err) {
     glia_planned_call *call = &program->calls[program->n_calls];
     size_t n = (size_t)(node->n_inputs + node->n_outputs);
-    *call = (glia_planned_call){.node = node, .workspace = -1, .parts = 1};
+    *call = (glia_planned_call){.node = node, .workspace = -1, .packed = -1, .parts = 1};
     call->types = glia__arena_alloc(&program->arena, n * sizeof *call->types);
     call->views = glia__arena_alloc(&program->arena, n * sizeof *call->views);
     call->buffers = glia__arena_alloc(&program->arena, n * sizeof *call->buffers);
@@ -171,6 +171,31 @@ static glia_status add_call(glia_program *program, const glia_node *node, glia_e
     return GLIA_OK;
 }
 
+/* Inputs that are parameters, as they are or seen in another shape. */
+static uint32_t params_of(const glia_program *program, const glia_node *node) {
+    uint32_t params = 0;
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (!node->inputs[i]) continue;
+        const glia_value *source = program->buffers[program->buffer_of[node->inputs[i]->id]].source;
+        if (source && source->kind == GLIA_VALUE_PARAM) params |= 1u << i;
+    }
+    return params;
+}
+
+/* Memory of one call: workspace while it runs, packed parameters for as long as the program lives. */
+static void add_needs(glia_program *program, glia_planned_call *call, size_t packed_bytes) {
+    int64_t now = call - program->calls;
+    if (call->workspace_bytes) {
+        call->workspace_bytes = (call->workspace_bytes + 63) & ~(size_t)63;
+        call->workspace = add_buffer(
+            program,
+            (glia_buffer){.bytes = call->workspace_bytes * (size_t)call->parts, .first = now, .last = now});
+    }
+    if (packed_bytes)
+        call->packed =
+            add_buffer(program, (glia_buffer){.bytes = packed_bytes, .first = 0, .last = INT64_MAX});
+}
+
 static glia_status choose_kernel(glia_program *program, glia_planned_call *call, glia_error *err) {
     const glia_node *node = call->node;
     glia_kernel_query query = {.op = node->op,
@@ -179,22 +204,20 @@ static glia_status choose_kernel(glia_program *program, glia_planned_call *call,
                                .out = call->types + node->n_inputs,
                                .n_in = node->n_inputs,
                                .n_out = node->n_outputs,
+                               .params = params_of(program, node),
                                .threads = program->options.threads,
                                .training = program->options.training == GLIA_YES,
                                .allocator = program->allocator};
     if (program->options.reference != GLIA_YES)
         call->kernel = glia__kernel_choose(&query, program->trace ? stderr : NULL);
+    glia_kernel_needs needs = {0};
     if (call->kernel && call->kernel->init)
-        GLIA_TRY(call->kernel->init(&query, &call->state, &call->workspace_bytes, err));
+        GLIA_TRY(call->kernel->init(&query, &call->state, &needs, err));
     else if (!call->kernel && node->op->workspace)
-        call->workspace_bytes = node->op->workspace(query.in, query.out, node->attrs);
+        needs.workspace_bytes = node->op->workspace(query.in, query.out, node->attrs);
+    call->workspace_bytes = needs.workspace_bytes;
     glia__program_split(program, call);
-    if (!call->workspace_bytes) return GLIA_OK;
-    call->workspace_bytes = (call->workspace_bytes + 63) & ~(size_t)63;
-    int64_t now = call - program->calls;
-    call->workspace = add_buffer(
-        program,
-        (glia_buffer){.bytes = call->workspace_bytes * (size_t)call->parts, .first = now, .last = now});
+    add_needs(program, call, needs.packed_bytes);
     return GLIA_OK;
 }
 
@@ -237,7 +260,7 @@ static glia_status allocate(glia_program *program, planning *p, glia_value *cons
     glia__graph_mark(graph, outputs, count, p->needed);
     for (size_t n = 0; n < p->n_nodes; n++) n_calls += p->needed[n];
     program->n_values = graph->n_values;
-    size_t most_buffers = program->n_values + n_calls + 1; /* one a value, one workspace a call */
+    size_t most_buffers = program->n_values + 2 * n_calls + 1; /* one a value, two a call: see add_needs */
     program->buffer_of = glia__arena_alloc(arena, (program->n_values + 1) * sizeof(int));
     program->type_of = glia__arena_alloc(arena, (program->n_values + 1) * sizeof(glia_type));
     program->calls = glia__arena_alloc(arena, (n_calls + 1) * sizeof(glia_planned_call));

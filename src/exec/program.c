@@ -73,6 +73,7 @@ glia_status glia_program_bind(glia_program *program, const glia_value *value, vo
         if (buffer < 0) return GLIA_OK; /* nothing in this program depends on it */
         program->buffers[buffer].address = data;
         program->resolved = false;
+        if (value->kind == GLIA_VALUE_PARAM) program->packed = false;
         return GLIA_OK;
     }
     glia_planned_output *output = find_output(program, value);
@@ -190,6 +191,9 @@ glia_status glia_program_run(glia_program *program, uint64_t number, glia_error 
     if (!program->resolved) GLIA_TRY(resolve(program, err));
     glia_step step = {
         .seed = program->options.seed, .number = number, .training = program->options.training == GLIA_YES};
+    for (int64_t c = 0; c < program->n_calls && !program->packed; c++)
+        GLIA_TRY(glia__program_pack(program, &program->calls[c], &step, err));
+    program->packed = program->options.fixed_params == GLIA_YES;
     for (int64_t c = 0; c < program->n_calls; c++) GLIA_TRY(run_call(program, c, &step, err));
     for (int i = 0; i < program->n_outputs; i++) {
         const glia_planned_output *output = &program->outputs[i];

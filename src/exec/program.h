@@ -35,7 +35,7 @@ typedef struct glia_planned_call {
     glia_type *types;       /* n_inputs + n_outputs, dims known; rank -1 for an absent input */
     glia_view *views;       /* the same, with addresses */
     int *buffers;           /* the same; -1 for an absent input */
-    int workspace;          /* buffer, -1 for none */
+    int workspace, packed;  /* buffers, -1 for none */
     size_t workspace_bytes; /* for each part */
     glia_split split;
     uint32_t cut; /* inputs that are cut */
@@ -68,14 +68,17 @@ struct glia_program {
     size_t block_bytes, unplanned_bytes;
     glia_error *part_errors; /* one for each worker but the first */
     bool resolved;           /* views hold addresses */
+    bool packed;             /* the kernels' copies of the parameters are those of now */
     bool trace;              /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
     int64_t runs;
 };
 
 /* plan.c: calls, types, kernels; a buffer for every value. */
 glia_status glia__program_plan(glia_program *program, glia_value *const *outputs, int count, glia_error *err);
-/* split.c: parts of one call, and running it in parts. */
+/* split.c: parts of one call, packing its parameters, and running it in parts. */
 void glia__program_split(const glia_program *program, glia_planned_call *call);
+glia_status glia__program_pack(const glia_program *program, const glia_planned_call *call,
+                               const glia_step *step, glia_error *err);
 glia_status glia__program_call(const glia_program *program, const glia_planned_call *call,
                                const glia_step *step, glia_error *err);
 /* memory.c: offsets and the block. */

@@ -97,21 +97,35 @@ static void run_part(void *ctx, int part, int parts) {
     shared->status[part] = run_one(planned, &call);
 }
 
+static void *memory_of(const glia_program *program, int buffer) {
+    return buffer < 0 ? NULL : program->block + program->buffers[buffer].offset;
+}
+
+static glia_call whole_call(const glia_program *program, const glia_planned_call *planned,
+                            const glia_step *step, glia_error *err) {
+    const glia_node *node = planned->node;
+    return (glia_call){.attrs = node->attrs,
+                       .in = planned->views,
+                       .out = planned->views + node->n_inputs,
+                       .n_in = node->n_inputs,
+                       .n_out = node->n_outputs,
+                       .workspace = memory_of(program, planned->workspace),
+                       .packed = memory_of(program, planned->packed),
+                       .step = step,
+                       .node = node->name,
+                       .err = err};
+}
+
+glia_status glia__program_pack(const glia_program *program, const glia_planned_call *planned,
+                               const glia_step *step, glia_error *err) {
+    if (planned->packed < 0) return GLIA_OK;
+    glia_call call = whole_call(program, planned, step, err);
+    return planned->kernel->pack(planned->state, &call);
+}
+
 glia_status glia__program_call(const glia_program *program, const glia_planned_call *planned,
                                const glia_step *step, glia_error *err) {
-    const glia_node *node = planned->node;
-    glia_call call = {.attrs = node->attrs,
-                      .in = planned->views,
-                      .out = planned->views + node->n_inputs,
-                      .n_in = node->n_inputs,
-                      .n_out = node->n_outputs,
-                      .step = step,
-                      .node = node->name,
-                      .err = err};
-    if (planned->workspace >= 0) {
-        const glia_buffer *workspace = &program->buffers[planned->workspace];
-        call.workspace = program->block + workspace->offset;
-    }
+    glia_call call = whole_call(program, planned, step, err);
     if (planned->parts < 2) return run_one(planned, &call);
     glia_status status[GLIA_MOST_THREADS] = {GLIA_OK};
     shared_call shared = {planned, &call, status, program->part_errors};

@@ -53,6 +53,7 @@ typedef struct glia_call {
     glia_view *out;
     int n_in, n_out;
     void *workspace; /* workspace_bytes of the op or kernel, 64-byte aligned; contents undefined */
+    void *packed;    /* packed_bytes of the kernel: what its pack left there */
     const glia_step *step;
     int64_t first_elem; /* elementwise splits: flat index of element 0 in the whole output */
     const char *node;   /* for messages */

@@ -13,10 +13,17 @@ typedef struct glia_kernel_query {
     const void *attrs;
     const glia_type *in, *out;
     int n_in, n_out;
-    int threads; /* workers that the kernel may use inside one call */
+    uint32_t params; /* bit i: input i is a parameter, which changes only between runs */
+    int threads;     /* workers that the kernel may use inside one call */
     bool training;
     const glia_allocator *allocator; /* of the program: what init allocates comes from here */
 } glia_kernel_query;
+
+/* Memory that the program's block holds for one call; both are 64-byte aligned. */
+typedef struct glia_kernel_needs {
+    size_t workspace_bytes; /* during a run; every worker's part of a split run has its own */
+    size_t packed_bytes;    /* from one pack to the next: parameters in the kernel's own layout */
+} glia_kernel_needs;
 
 typedef struct glia_kernel {
     const char *name;
@@ -24,10 +31,13 @@ typedef struct glia_kernel {
     int priority;     /* higher is tried first; the comment beside it holds the figure that justifies it */
     bool own_threads; /* true: uses query->threads workers itself; false: the executor splits rows */
     bool (*supports)(const glia_kernel_query *query, const char **why_not);
-    /* Makes the state of one node of one program (NULL: stateless) and says how much workspace one run needs
-     * (every worker's part of a split run has its own). *state and *workspace_bytes are zero before. */
-    glia_status (*init)(const glia_kernel_query *query, void **state, size_t *workspace_bytes,
+    /* Makes the state of one node of one program (NULL: stateless) and says what memory it needs. *state and
+     * *needs are zero before. */
+    glia_status (*init)(const glia_kernel_query *query, void **state, glia_kernel_needs *needs,
                         glia_error *err);
+    /* Copies parameters (inputs of query->params) to call->packed, in the layout that run wants. Called before a run
+     * whenever they may have changed; only those inputs have data then. NULL: run takes them as they are. */
+    glia_status (*pack)(void *state, const glia_call *call);
     /* Allocates nothing. May be called from one thread at a time for one state, unless own_threads is false.
      */
     glia_status (*run)(void *state, const glia_call *call);

@@ -56,6 +56,7 @@ glia_status glia__evaluate_data(glia_runner *runner, const glia_dataset *data, i
     glia_loader_options options = {.batch_size = GLIA_MIN(batch_size, glia_dataset_get_info(data)->count),
                                    .allocator = runner->model->allocator};
     GLIA_TRY(glia_loader_new(&loader, data, options, err));
+    glia__runner_params_changed(runner); /* a trainer's have, since the last evaluation */
     glia_status status = glia_loader_start(loader, 0, err);
     if (status == GLIA_OK) status = evaluate_batches(runner, loader, metrics, on_batch, ctx, err);
     glia_loader_free(loader);

@@ -16,6 +16,7 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
     glia_program_options options = {.dims = {count},
                                     .threads = r->threads,
                                     .training = mode == GLIA_RUN_TRAIN ? GLIA_YES : GLIA_NO,
+                                    .fixed_params = mode == GLIA_RUN_TRAIN ? GLIA_NO : GLIA_YES,
                                     .check_finite = check ? GLIA_YES : GLIA_NO,
                                     .seed = r->seed,
                                     .allocator = model->allocator};
@@ -125,6 +126,10 @@ glia_status glia__runner_find_bad_node(glia_runner *r, const float *inputs, cons
     glia_program_free(program);
     if (status != GLIA_OK) return status;
     return glia_error_set(err, GLIA_NOT_FINITE, "a sum of gradients became NaN or infinite");
+}
+
+void glia__runner_params_changed(glia_runner *r) {
+    for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++) r->programs[i].bound = NULL;
 }
 
 glia_tensor glia__runner_predictions(const glia_runner *r) {

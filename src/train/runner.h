@@ -43,6 +43,8 @@ GLIA_MUST_CHECK glia_status glia__runner_run(glia_runner *runner, glia_run_mode 
 GLIA_MUST_CHECK glia_status glia__runner_find_bad_node(glia_runner *runner, const float *inputs,
                                                        const void *targets, int64_t count, int64_t step,
                                                        glia_error *err);
+/* To be called when the weights were written, before runs other than GLIA_RUN_TRAIN. */
+void glia__runner_params_changed(glia_runner *runner);
 /* What the last run predicted: [count, …]; valid until the next run. */
 glia_tensor glia__runner_predictions(const glia_runner *runner);
 void glia__runner_deinit(glia_runner *runner);

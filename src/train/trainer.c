@@ -94,6 +94,7 @@ static glia_status check_batch(const glia_trainer *t, const float *inputs, const
 glia_status glia_trainer_forward(glia_trainer *t, const float *inputs, const void *targets, int64_t count,
                                  double *loss, glia_error *err) {
     GLIA_TRY(check_batch(t, inputs, targets, count, err));
+    glia__runner_params_changed(&t->runner);
     return glia__runner_run(&t->runner, GLIA_RUN_LOSS, inputs, targets, count, t->step + 1, loss, err);
 }
 

@@ -55,18 +55,18 @@ bool glia__dnnl_takes_types(const glia_kernel_query *query, const char **why_not
 
 /* Makes PREFIX_supports and PREFIX_init of a kernel from its PREFIX_spec, which turns a query to a spec or says why it
  * cannot. */
-#define GLIA_DNNL_PLANNING(prefix)                                                                          \
-    static bool prefix##_supports(const glia_kernel_query *query, const char **why_not) {                   \
-        glia_dnnl_spec spec;                                                                                \
-        return prefix##_spec(query, &spec, why_not) && glia__dnnl_offers(&spec, why_not);                   \
-    }                                                                                                       \
-    static glia_status prefix##_init(const glia_kernel_query *query, void **state, size_t *workspace_bytes, \
-                                     glia_error *err) {                                                     \
-        glia_dnnl_spec spec;                                                                                \
-        const char *why_not = NULL;                                                                         \
-        if (!prefix##_spec(query, &spec, &why_not))                                                         \
-            return glia_error_set(err, GLIA_UNSUPPORTED, "%s: oneDNN: %s", query->op->name, why_not);       \
-        return glia__dnnl_new((glia_dnnl **)state, &spec, query->allocator, workspace_bytes, err);          \
+#define GLIA_DNNL_PLANNING(prefix)                                                                           \
+    static bool prefix##_supports(const glia_kernel_query *query, const char **why_not) {                    \
+        glia_dnnl_spec spec;                                                                                 \
+        return prefix##_spec(query, &spec, why_not) && glia__dnnl_offers(&spec, why_not);                    \
+    }                                                                                                        \
+    static glia_status prefix##_init(const glia_kernel_query *query, void **state, glia_kernel_needs *needs, \
+                                     glia_error *err) {                                                      \
+        glia_dnnl_spec spec;                                                                                 \
+        const char *why_not = NULL;                                                                          \
+        if (!prefix##_spec(query, &spec, &why_not))                                                          \
+            return glia_error_set(err, GLIA_UNSUPPORTED, "%s: oneDNN: %s", query->op->name, why_not);        \
+        return glia__dnnl_new((glia_dnnl **)state, &spec, query->allocator, &needs->workspace_bytes, err);   \
     }
 
 #endif
