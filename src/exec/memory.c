@@ -4,16 +4,14 @@
  * Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): the
  * largest buffer first, each at the lowest offset that is free during its whole life. */
 
+#include <sys/mman.h>
+
 #include "exec/program.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, PAGE = 4096, HUGE_PAGE = 2 << 20 };
 
 static size_t padded(size_t bytes) {
     return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-}
-
-static bool needs_place(const glia_buffer *buffer) {
-    return buffer->place == GLIA_PLACE_BLOCK && buffer->last >= 0 && buffer->bytes > 0;
 }
 
 /* Insertion sort keeps equal sizes in order, so that plans do not change from machine to machine. */
@@ -49,37 +47,50 @@ static void insert_by_offset(int *placed, int count, int buffer, const glia_buff
     placed[k] = buffer;
 }
 
-static bool plan_offsets(glia_program *program) {
-    int count = 0;
+glia_status glia__plan_offsets(glia_program *program, const int *which, int count, size_t *bytes,
+                               glia_error *err) {
     glia_buffer *buffers = program->buffers;
-    int *order = glia__arena_alloc(&program->arena, ((size_t)program->n_buffers + 1) * sizeof *order);
-    int *placed = glia__arena_alloc(&program->arena, ((size_t)program->n_buffers + 1) * sizeof *placed);
-    if (!order || !placed) return false;
-    for (int i = 0; i < program->n_buffers; i++) {
-        if (!needs_place(&buffers[i])) continue;
-        order[count++] = i;
-        program->unplanned_bytes += padded(buffers[i].bytes);
-    }
+    int *order = glia__arena_alloc(&program->arena, ((size_t)count + 1) * sizeof *order);
+    int *placed = glia__arena_alloc(&program->arena, ((size_t)count + 1) * sizeof *placed);
+    if (!order || !placed)
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+    *bytes = 0;
+    for (int i = 0; i < count; i++) order[i] = which[i];
     sort_by_size(order, count, buffers);
     for (int i = 0; i < count; i++) {
         glia_buffer *buffer = &buffers[order[i]];
-        buffer->offset = program->options.reuse_memory == GLIA_NO ? program->block_bytes
-                                                                  : lowest_offset(buffers, buffer, placed, i);
+        buffer->offset =
+            program->options.reuse_memory == GLIA_NO ? *bytes : lowest_offset(buffers, buffer, placed, i);
         insert_by_offset(placed, i, order[i], buffers);
-        program->block_bytes = GLIA_MAX(program->block_bytes, buffer->offset + padded(buffer->bytes));
+        *bytes = GLIA_MAX(*bytes, buffer->offset + padded(buffer->bytes));
     }
-    return true;
+    return GLIA_OK;
 }
 
-glia_status glia__program_place(glia_program *program, glia_error *err) {
-    if (!plan_offsets(program))
-        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+/* The block, on huge pages where the system gives them: fewer misses of the TLB, and 512 times fewer page faults. */
+static glia_status allocate_block(glia_program *program, glia_error *err) {
+    bool huge = program->block_bytes >= HUGE_PAGE;
     program->block_bytes =
         GLIA_MAX(program->block_bytes, (size_t)ALIGNMENT); /* empty arrays lie somewhere too */
-    program->block = glia__alloc_aligned(program->allocator, program->block_bytes, 4096);
+    program->block = glia__alloc_aligned(program->allocator, program->block_bytes, huge ? HUGE_PAGE : PAGE);
     if (!program->block)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY,
                               "out of memory: the program needs a block of %.1f MB; try a smaller batch",
                               (double)program->block_bytes / 1e6);
+    if (huge) (void)madvise(program->block, program->block_bytes, MADV_HUGEPAGE); /* a wish only */
     return GLIA_OK;
+}
+
+glia_status glia__program_place(glia_program *program, glia_error *err) {
+    int *which = glia__arena_alloc(&program->arena, ((size_t)program->n_buffers + 1) * sizeof *which);
+    int count = 0;
+    if (!which) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+    for (int i = 0; i < program->n_buffers; i++) {
+        const glia_buffer *buffer = &program->buffers[i];
+        if (buffer->place != GLIA_PLACE_BLOCK || buffer->last < 0 || !buffer->bytes) continue;
+        which[count++] = i;
+        program->unplanned_bytes += padded(buffer->bytes);
+    }
+    GLIA_TRY(glia__plan_offsets(program, which, count, &program->block_bytes, err));
+    return allocate_block(program, err);
 }

@@ -3,10 +3,39 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/threads.h"
 #include "exec/program.h"
+#include "passes/pass.h"
+
+static glia_status out_of_memory(glia_error *err) {
+    return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+}
+
+/* The graph through the passes. Checks of every node, and reference runs, want the nodes as they are. */
+static glia_status rewrite(glia_program *program, glia_value *const *outputs, int count, glia_error *err) {
+    const glia_program_options *o = &program->options;
+    glia_pass_options options = {
+        .training = o->training == GLIA_YES, .threads = o->threads, .allocator = program->allocator};
+    memcpy(options.dims, o->dims, sizeof options.dims);
+    program->n_user_values = program->user_graph->n_values;
+    program->stand_ins =
+        glia__arena_alloc(&program->arena, (program->n_user_values + 1) * sizeof(glia_value *));
+    if (!program->stand_ins) return out_of_memory(err);
+    bool plain = o->reference == GLIA_YES || o->check_finite == GLIA_YES;
+    return glia__rewrite_all(&program->graph, program->stand_ins, program->n_user_values, program->user_graph,
+                             outputs, count, &options, plain, err);
+}
+
+static glia_status build(glia_program *program, glia_value *const *outputs, int count, glia_error *err) {
+    program->worker_errors =
+        glia__arena_alloc(&program->arena, (size_t)program->options.threads * sizeof(glia_error));
+    if (!program->worker_errors) return out_of_memory(err);
+    GLIA_TRY(rewrite(program, outputs, count, err));
+    GLIA_TRY(glia__program_plan(program, outputs, count, err));
+    GLIA_TRY(glia__program_segment(program, err));
+    return glia__program_place(program, err);
+}
 
 glia_status glia_program_new(glia_program **out, const glia_graph *graph, glia_value *const *outputs,
                              int count, glia_program_options options, glia_error *err) {
@@ -16,19 +45,15 @@ glia_status glia_program_new(glia_program **out, const glia_graph *graph, glia_v
         if (!outputs[i] || outputs[i]->graph != graph)
             return glia_error_set(err, GLIA_INVALID_ARGUMENT, "output %d is not a value of this graph", i);
     glia_program *program = glia__calloc(options.allocator, 1, sizeof *program);
-    if (!program) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+    if (!program) return out_of_memory(err);
     glia__arena_init(&program->arena, options.allocator);
     if (options.threads <= 0) options.threads = glia__thread_cores();
     options.threads = GLIA_MIN(options.threads, GLIA_MOST_THREADS);
     program->allocator = options.allocator;
-    program->graph = graph;
+    program->user_graph = graph;
     program->options = options;
     program->trace = getenv("GLIA_TRACE") && *getenv("GLIA_TRACE") == '1';
-    program->part_errors = glia__arena_alloc(&program->arena, (size_t)options.threads * sizeof(glia_error));
-    glia_status status = program->part_errors ? glia__program_plan(program, outputs, count, err)
-                                              : glia_error_set(err, GLIA_OUT_OF_MEMORY,
-                                                               "out of memory while planning the program");
-    if (status == GLIA_OK) status = glia__program_place(program, err);
+    glia_status status = build(program, outputs, count, err);
     if (status != GLIA_OK) {
         glia_program_free(program);
         return status;
@@ -37,15 +62,22 @@ glia_status glia_program_new(glia_program **out, const glia_graph *graph, glia_v
     return GLIA_OK;
 }
 
+static void free_states(const glia_program *program, const glia_segment *s) {
+    for (int64_t c = s->first; c < s->end; c++) {
+        const glia_planned_call *call = &program->calls[c];
+        if (!call->kernel || !call->kernel->fini || !call->states) continue;
+        for (int i = 0; i < 2 * s->workers; i++)
+            if (call->states[i]) call->kernel->fini(call->states[i]);
+    }
+}
+
 void glia_program_free(glia_program *program) {
     if (!program) return;
     if (program->trace && program->runs) glia_program_print(program, stderr);
     const glia_allocator *allocator = program->allocator;
-    for (int64_t i = 0; i < program->n_calls; i++) {
-        const glia_planned_call *call = &program->calls[i];
-        if (call->kernel && call->kernel->fini && call->state) call->kernel->fini(call->state);
-    }
+    for (int64_t i = 0; i < program->n_segments; i++) free_states(program, &program->segments[i]);
     glia__free(allocator, program->block, program->block_bytes);
+    glia_graph_free(program->graph);
     glia__arena_free(&program->arena);
     glia__free(allocator, program, sizeof *program);
 }
@@ -65,10 +97,12 @@ static bool may_move(const glia_program *program, const glia_planned_output *out
 }
 
 glia_status glia_program_bind(glia_program *program, const glia_value *value, void *data, glia_error *err) {
-    if (!value || value->graph != program->graph)
+    if (!value || value->graph != program->user_graph)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the value to bind is not of this program's graph");
     bool is_source = value->kind == GLIA_VALUE_INPUT || value->kind == GLIA_VALUE_PARAM;
-    int buffer = value->id < (int64_t)program->n_values ? program->buffer_of[value->id] : -1;
+    const glia_value *here =
+        value->id < (int64_t)program->n_user_values ? program->stand_ins[value->id] : NULL;
+    int buffer = here ? program->buffer_of[here->id] : -1;
     if (is_source) {
         if (buffer < 0) return GLIA_OK; /* nothing in this program depends on it */
         program->buffers[buffer].address = data;
@@ -91,12 +125,6 @@ glia_status glia_program_bind(glia_program *program, const glia_value *value, vo
     return GLIA_OK;
 }
 
-static void *address_of(const glia_program *program, int buffer) {
-    const glia_buffer *b = &program->buffers[buffer];
-    if (b->place == GLIA_PLACE_BLOCK) return program->block + b->offset;
-    return b->address || b->bytes ? b->address : program->block; /* an empty array may be bound to NULL */
-}
-
 /* Writes addresses to every view, once after each change of bindings. */
 static glia_status resolve(glia_program *program, glia_error *err) {
     for (int i = 0; i < program->n_buffers; i++) {
@@ -108,7 +136,7 @@ static glia_status resolve(glia_program *program, glia_error *err) {
     for (int64_t c = 0; c < program->n_calls; c++) {
         glia_planned_call *call = &program->calls[c];
         for (int i = 0; i < call->node->n_inputs + call->node->n_outputs; i++)
-            call->views[i].data = call->buffers[i] < 0 ? NULL : address_of(program, call->buffers[i]);
+            call->views[i].data = glia__buffer_address(program, call->buffers[i]);
     }
     program->resolved = true;
     return GLIA_OK;
@@ -153,36 +181,26 @@ static glia_status check_views(const glia_planned_call *call, bool inputs, glia_
 
 #ifndef NDEBUG
 /* Dead memory becomes NaN in debug builds, so that a planner bug becomes a failing test. */
-static void poison_dead(const glia_program *program, int64_t call) {
+static void poison_dead(const glia_program *program, const glia_segment *s) {
     if (program->options.reuse_memory == GLIA_NO) return;
     for (int i = 0; i < program->n_buffers; i++) {
         const glia_buffer *buffer = &program->buffers[i];
-        if (buffer->place == GLIA_PLACE_BLOCK && buffer->last == call)
+        if (buffer->place == GLIA_PLACE_BLOCK && buffer->last >= s->first && buffer->last < s->end)
             memset(program->block + buffer->offset, 0xff, buffer->bytes);
     }
 }
 #endif
 
-static double now_seconds(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static glia_status run_call(glia_program *program, int64_t c, const glia_step *step, glia_error *err) {
-    glia_planned_call *call = &program->calls[c];
+/* When every node is checked, segments are single calls. */
+static glia_status run_segment(glia_program *program, const glia_segment *s, const glia_step *step,
+                               glia_error *err) {
+    const glia_planned_call *call = &program->calls[s->first];
     bool check = program->options.check_finite == GLIA_YES;
     if (check) GLIA_TRY(check_views(call, true, err));
-    double start = program->trace ? now_seconds() : 0;
-    glia_status status = glia__program_call(program, call, step, err);
-    if (program->trace) call->seconds += now_seconds() - start;
-    if (status != GLIA_OK) {
-        if (err && !*err->node) snprintf(err->node, sizeof err->node, "%s", call->node->name);
-        return glia_error_set(err, status, "%s failed: %s", call->node->name, glia_status_message(status));
-    }
+    GLIA_TRY(glia__program_run_segment(program, s, step, err));
     if (check) GLIA_TRY(check_views(call, false, err));
 #ifndef NDEBUG
-    poison_dead(program, c);
+    poison_dead(program, s);
 #endif
     return GLIA_OK;
 }
@@ -191,14 +209,14 @@ glia_status glia_program_run(glia_program *program, uint64_t number, glia_error 
     if (!program->resolved) GLIA_TRY(resolve(program, err));
     glia_step step = {
         .seed = program->options.seed, .number = number, .training = program->options.training == GLIA_YES};
-    for (int64_t c = 0; c < program->n_calls && !program->packed; c++)
-        GLIA_TRY(glia__program_pack(program, &program->calls[c], &step, err));
+    if (!program->packed) GLIA_TRY(glia__program_pack(program, &step, err));
     program->packed = program->options.fixed_params == GLIA_YES;
-    for (int64_t c = 0; c < program->n_calls; c++) GLIA_TRY(run_call(program, c, &step, err));
+    for (int64_t i = 0; i < program->n_segments; i++)
+        GLIA_TRY(run_segment(program, &program->segments[i], &step, err));
     for (int i = 0; i < program->n_outputs; i++) {
         const glia_planned_output *output = &program->outputs[i];
         if (output->copy_to)
-            memcpy(output->copy_to, address_of(program, output->buffer),
+            memcpy(output->copy_to, glia__buffer_address(program, output->buffer),
                    program->buffers[output->buffer].bytes);
     }
     program->runs++;
@@ -208,7 +226,7 @@ glia_status glia_program_run(glia_program *program, uint64_t number, glia_error 
 glia_tensor glia_program_output(const glia_program *program, const glia_value *value) {
     const glia_planned_output *output = find_output(program, value);
     if (!output) return (glia_tensor){0};
-    void *data = output->copy_to ? output->copy_to : address_of(program, output->buffer);
+    void *data = output->copy_to ? output->copy_to : glia__buffer_address(program, output->buffer);
     return glia_tensor_wrap(data, output->type.dtype, output->type.shape);
 }
 
@@ -220,29 +238,4 @@ glia_program_info glia_program_get_info(const glia_program *program) {
                               .calls = program->n_calls};
     for (int64_t i = 0; i < program->n_calls; i++) info.flops += program->calls[i].flops;
     return info;
-}
-
-void glia_program_print(const glia_program *program, FILE *out) {
-    static const char *const splits[] = {"", " flat", " rows"};
-    char text[128];
-    for (int64_t c = 0; c < program->n_calls; c++) {
-        const glia_planned_call *call = &program->calls[c];
-        const glia_node *node = call->node;
-        fprintf(out, "%3lld %-32s %-24s", (long long)c, node->name,
-                call->kernel ? call->kernel->name : "ref");
-        if (call->split) fprintf(out, "%s/%d", splits[call->split], call->parts);
-        for (int i = 0; i < node->n_inputs + node->n_outputs; i++) {
-            if (i == node->n_inputs) fputs(" →", out);
-            if (call->buffers[i] < 0) continue;
-            fprintf(out, " %s", glia_shape_text(&call->views[i].shape, text, sizeof text));
-        }
-        fprintf(out, "  %.3g MFLOP", call->flops / 1e6);
-        if (call->workspace_bytes) fprintf(out, "  workspace %.3g KB", (double)call->workspace_bytes / 1e3);
-        if (program->trace && program->runs)
-            fprintf(out, "  %.1f µs", 1e6 * call->seconds / (double)program->runs);
-        fputc('\n', out);
-    }
-    glia_program_info info = glia_program_get_info(program);
-    fprintf(out, "%lld calls, %.3g MFLOP, block %.3g MB (%.3g MB without reuse)\n", (long long)info.calls,
-            info.flops / 1e6, (double)info.block_bytes / 1e6, (double)info.unplanned_bytes / 1e6);
 }

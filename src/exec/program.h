@@ -1,5 +1,6 @@
-/* program.h (internal): a planned graph. Three steps make it: plan.c binds dimensions and chooses kernels,
- * split.c decides how each call is shared between workers, memory.c lays out one block. run.c runs it. */
+/* program.h (internal): a planned graph. Passes rewrite the graph; plan.c turns it into calls and buffers; segment.c cuts the
+ * calls in segments, chunks and lanes, and chooses kernels, by the costs of cost.c; memory.c lays out one block. run.c runs
+ * it, print.c tells about it. */
 #ifndef GLIA_EXEC_PROGRAM_H
 #define GLIA_EXEC_PROGRAM_H
 
@@ -7,13 +8,13 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 
-enum { GLIA_MOST_THREADS = 256 };
+enum { GLIA_MOST_THREADS = 256, GLIA_FLAT_ROW = 16 /* elements: a cache line of f32 */ };
 
 /* Where a value's bytes are. Values that are views of each other share a buffer. */
 typedef enum glia_place {
-    GLIA_PLACE_BLOCK, /* at `offset` of the block */
-    GLIA_PLACE_BOUND, /* at `address`: an input or parameter of the caller, or an output that it wants there
-                       */
+    GLIA_PLACE_BLOCK,  /* at `offset` of the block */
+    GLIA_PLACE_WORKER, /* at `offset` of every worker's part of its segment's memory: a chunk at a time */
+    GLIA_PLACE_BOUND, /* at `address`: an input or parameter of the caller, or an output that it wants there */
     GLIA_PLACE_CONST  /* at `address`, in the graph */
 } glia_place;
 
@@ -25,26 +26,42 @@ typedef struct glia_buffer {
     const glia_value *source; /* inputs and parameters: which, for messages */
 } glia_buffer;
 
-/* How a call is shared between workers. */
-typedef enum glia_split { GLIA_SPLIT_NONE, GLIA_SPLIT_FLAT, GLIA_SPLIT_ROWS } glia_split;
+/* How one call may be cut along dimension 0. */
+typedef struct glia_cut {
+    int64_t rows;    /* 0: not at all */
+    uint32_t inputs; /* bit i: input i is cut; the others are seen whole by every chunk */
+    bool flat;       /* rows are GLIA_FLAT_ROW elements, of all inputs that are cut and of the output */
+    bool sums;       /* the outputs are sums over the rows; else they are cut as well */
+} glia_cut;
 
 typedef struct glia_planned_call {
     const glia_node *node;
     const glia_kernel *kernel; /* NULL: the op's ref */
-    void *state;
-    glia_type *types;       /* n_inputs + n_outputs, dims known; rank -1 for an absent input */
-    glia_view *views;       /* the same, with addresses */
-    int *buffers;           /* the same; -1 for an absent input */
-    int workspace, packed;  /* buffers, -1 for none */
-    size_t workspace_bytes; /* for each part */
-    glia_split split;
-    uint32_t cut; /* inputs that are cut */
-    int parts;
-    double flops, seconds;
+    void **states;             /* of the kernel: [worker][0: whole chunks, 1: the last, smaller one] */
+    glia_view *views;          /* n_inputs + n_outputs whole arrays; rank 0 and no data for an absent input */
+    int *buffers;              /* the same; -1 for an absent input */
+    glia_cut cut;
+    int workspace;  /* buffer, -1 for none; in the worker's memory */
+    int packed;     /* buffer, -1 for none: one for each kind of chunk */
+    int lanes, sum; /* buffers of a call that sums: the lanes but the first, one chunk's outputs; -1: none */
+    size_t packed_bytes; /* for one kind of chunk */
+    double flops, bytes, seconds;
 } glia_planned_call;
 
+/* Calls that run together. The rows are cut in chunks; a worker takes a chunk through all the calls before the next. Chunks
+ * belong to lanes: sums are kept apart by lane and added up in the order of lanes. Chunks and lanes follow from
+ * shapes alone, so results do not depend on the number of workers. One chunk: the calls see whole arrays, and kernels
+ * use all threads. */
+typedef struct glia_segment {
+    int64_t first, end; /* calls */
+    int64_t rows, chunk, chunks;
+    int lanes, workers;
+    int memory; /* buffer: the workers' memory, worker_bytes each; -1: none */
+    size_t worker_bytes;
+} glia_segment;
+
 typedef struct glia_planned_output {
-    const glia_value *value;
+    const glia_value *value; /* the user's */
     int buffer;
     glia_type type;
     void *copy_to; /* bound, but its buffer is not free to move (a view of an input): copied after the run */
@@ -52,36 +69,47 @@ typedef struct glia_planned_output {
 
 struct glia_program {
     const glia_allocator *allocator;
-    glia_arena arena; /* everything below but the block and the kernels' states */
-    const glia_graph *graph;
+    glia_arena arena; /* everything below but the graph, the block and the kernels' states */
+    const glia_graph *user_graph;
+    glia_graph *graph;      /* what the passes made of it */
+    glia_value **stand_ins; /* by the user's value id: the value of `graph`; NULL: none */
+    size_t n_user_values;
     glia_program_options options;
     glia_planned_call *calls;
     int64_t n_calls;
+    glia_segment *segments;
+    int64_t n_segments;
     glia_buffer *buffers;
     int n_buffers;
-    int *buffer_of; /* by value id; -1: not in this program */
-    glia_type *type_of;
-    size_t n_values;
+    int *buffer_of; /* by value id of `graph`; -1: not in this program */
     glia_planned_output *outputs;
     int n_outputs;
     char *block;
     size_t block_bytes, unplanned_bytes;
-    glia_error *part_errors; /* one for each worker but the first */
-    bool resolved;           /* views hold addresses */
-    bool packed;             /* the kernels' copies of the parameters are those of now */
-    bool trace;              /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
+    glia_error *worker_errors;
+    bool resolved; /* views hold addresses */
+    bool packed;   /* the kernels' copies of the parameters are those of now */
+    bool trace;    /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
     int64_t runs;
 };
 
-/* plan.c: calls, types, kernels; a buffer for every value. */
+/* plan.c: calls, and a buffer for every value. */
 glia_status glia__program_plan(glia_program *program, glia_value *const *outputs, int count, glia_error *err);
-/* split.c: parts of one call, packing its parameters, and running it in parts. */
-void glia__program_split(const glia_program *program, glia_planned_call *call);
-glia_status glia__program_pack(const glia_program *program, const glia_planned_call *call,
-                               const glia_step *step, glia_error *err);
-glia_status glia__program_call(const glia_program *program, const glia_planned_call *call,
-                               const glia_step *step, glia_error *err);
-/* memory.c: offsets and the block. */
+int glia__program_add_buffer(glia_program *program, glia_buffer buffer);
+/* segment.c: segments, kernels and their memory. */
+glia_status glia__program_segment(glia_program *program, glia_error *err);
+/* cut.c: how calls may be cut, and what a chunk of them looks like. */
+glia_cut glia__call_cut(const glia_node *node);
+void glia__cut_types(const glia_planned_call *call, int64_t chunk, glia_type *types);
+void glia__cut_view(const glia_planned_call *call, int operand, int64_t begin, int64_t end, glia_view *view);
+/* memory.c: offsets of buffers that live at most as long as their first … last say; the bytes that all of them need. */
+glia_status glia__plan_offsets(glia_program *program, const int *buffers, int count, size_t *bytes,
+                               glia_error *err);
 glia_status glia__program_place(glia_program *program, glia_error *err);
+/* run.c */
+glia_status glia__program_pack(const glia_program *program, const glia_step *step, glia_error *err);
+glia_status glia__program_run_segment(glia_program *program, const glia_segment *segment,
+                                      const glia_step *step, glia_error *err);
+void *glia__buffer_address(const glia_program *program, int buffer);
 
 #endif

@@ -93,6 +93,17 @@ bool glia__shape_is_absurd(const glia_shape *shape) {
     return elems < 0 || elems > INT64_MAX / 1024;
 }
 
+static glia_value *new_source(glia_graph *graph, glia_value_kind kind, const char *name, glia_dtype dtype,
+                              glia_shape shape) {
+    glia_value *value = glia__arena_alloc(&graph->arena, sizeof *value);
+    if (!value) return out_of_memory(graph);
+    value->kind = kind;
+    value->type = (glia_type){dtype, shape};
+    value->name = glia__arena_strdup(&graph->arena, name);
+    if (!value->name || !glia__graph_add_value(graph, value)) return out_of_memory(graph);
+    return value;
+}
+
 static glia_value *add_source(glia_graph *graph, glia_value_kind kind, const char *name, glia_dtype dtype,
                               glia_shape shape) {
     if (!graph || graph->error.status != GLIA_OK) return NULL;
@@ -111,13 +122,7 @@ static glia_value *add_source(glia_graph *graph, glia_value_kind kind, const cha
             if (!graph->values[i]->node && strcmp(graph->values[i]->name, name) == 0)
                 return glia_graph_fail(graph, GLIA_INVALID_ARGUMENT, name, "the name '%s' is used twice",
                                        name);
-    glia_value *value = glia__arena_alloc(&graph->arena, sizeof *value);
-    if (!value) return out_of_memory(graph);
-    value->kind = kind;
-    value->type = (glia_type){dtype, shape};
-    value->name = glia__arena_strdup(&graph->arena, name);
-    if (!value->name || !glia__graph_add_value(graph, value)) return out_of_memory(graph);
-    return value;
+    return new_source(graph, kind, name, dtype, shape);
 }
 
 glia_value *glia_graph_input(glia_graph *graph, const char *name, glia_dtype dtype, glia_shape shape) {
@@ -143,6 +148,12 @@ glia_value *glia_graph_const(glia_graph *graph, const glia_tensor *data) {
     if (!copy) return out_of_memory(graph);
     if (bytes) memcpy(copy, data->data, bytes);
     value->data = copy;
+    return value;
+}
+
+glia_value *glia__graph_copy_source(glia_graph *graph, const glia_value *source, glia_shape shape) {
+    glia_value *value = new_source(graph, source->kind, source->name, source->type.dtype, shape);
+    if (value) value->data = source->data;
     return value;
 }
 

@@ -44,6 +44,8 @@ void glia__graph_mark(const glia_graph *graph, glia_value *const *outputs, int c
 /* Append to the graph's arrays and set ids; false when out of memory. */
 bool glia__graph_add_value(glia_graph *graph, glia_value *value);
 bool glia__graph_add_node(glia_graph *graph, glia_node *node);
+/* A source like `source`, of another graph, with its dimensions known. A constant's data are borrowed from there. */
+glia_value *glia__graph_copy_source(glia_graph *graph, const glia_value *source, glia_shape shape);
 /* More elements than any memory holds, whatever its symbols become: products of dimensions would overflow. */
 bool glia__shape_is_absurd(const glia_shape *shape);
 /* The first graph found among `inputs`, or NULL. */

@@ -111,6 +111,8 @@ struct glia_op {
     /* Which inputs are cut along dimension 0 together with all outputs (bit i), because row r of the outputs
      * depends on row r of those inputs only; 0: cannot be cut. NULL: never. Elementwise ops need none. */
     uint32_t (*rows)(const glia_type *in, int n_in, const void *attrs);
+    /* Inputs that may be cut along dimension 0 when the outputs of the pieces are added: gradients by weights. */
+    uint32_t (*sums)(const glia_type *in, int n_in, const void *attrs);
     /* Floating-point operations of one run, for plans and reports (NULL: one per output element). */
     double (*flops)(const glia_type *in, const glia_type *out, const void *attrs);
     /* The issue "Out and in" fills these for every op. */

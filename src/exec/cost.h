@@ -1,0 +1,15 @@
+/* cost.h: what the planner believes about time. One place for all figures; nothing here may depend on the number of threads,
+ * because how sums are grouped follows from it, and results must not. */
+#ifndef GLIA_EXEC_COST_H
+#define GLIA_EXEC_COST_H
+
+#include "exec/program.h"
+
+/* Seconds of a call on one core, seen alone: the larger of computing and moving its bytes. */
+double glia__cost_call(const glia_planned_call *call);
+/* Chunks for a call that is cut by itself; 1: it does not pay. */
+int64_t glia__cost_chunks(const glia_planned_call *call);
+/* Lanes for a call that sums: as many as may be added up again at a small part of the call's time. */
+int glia__cost_lanes(const glia_planned_call *call, int64_t chunks);
+
+#endif

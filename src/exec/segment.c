@@ -1,0 +1,187 @@
+/* segment.c: cuts the calls of a program in segments, chunks and lanes; chooses the kernel of every call for its kind of chunk; and
+ * gives workers their memory. */
+
+#include <stdio.h>
+
+#include "exec/cost.h"
+
+static glia_status out_of_memory(glia_error *err) {
+    return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+}
+
+/* --- kernels ---------------------------------------------------------------------------------------------- */
+
+/* Inputs that are parameters, as they are or seen in another shape. */
+static uint32_t params_of(const glia_program *program, const glia_planned_call *call) {
+    uint32_t params = 0;
+    for (int i = 0; i < call->node->n_inputs; i++) {
+        if (call->buffers[i] < 0) continue;
+        const glia_value *source = program->buffers[call->buffers[i]].source;
+        if (source && source->kind == GLIA_VALUE_PARAM) params |= 1u << i;
+    }
+    return params;
+}
+
+/* The question to kernels about a chunk of `rows`; `types` has room for every operand. */
+static glia_kernel_query query_for(const glia_program *program, const glia_planned_call *call, int64_t rows,
+                                   int threads, glia_type *types) {
+    glia__cut_types(call, rows, types);
+    return (glia_kernel_query){.op = call->node->op,
+                               .attrs = call->node->attrs,
+                               .in = types,
+                               .out = types + call->node->n_inputs,
+                               .n_in = call->node->n_inputs,
+                               .n_out = call->node->n_outputs,
+                               .params = params_of(program, call),
+                               .threads = threads,
+                               .training = program->options.training == GLIA_YES,
+                               .allocator = program->allocator};
+}
+
+static const glia_kernel *choose(const glia_program *program, const glia_kernel_query *query) {
+    if (program->options.reference == GLIA_YES) return NULL;
+    return glia__kernel_choose(query, program->trace ? stderr : NULL);
+}
+
+static glia_status make_state(const glia_planned_call *call, const glia_kernel_query *query, void **state,
+                              glia_kernel_needs *most, glia_error *err) {
+    glia_kernel_needs needs = {0};
+    if (call->kernel && call->kernel->init)
+        GLIA_TRY(call->kernel->init(query, state, &needs, err));
+    else if (!call->kernel && call->node->op->workspace)
+        needs.workspace_bytes = call->node->op->workspace(query->in, query->out, call->node->attrs);
+    most->workspace_bytes = GLIA_MAX(most->workspace_bytes, needs.workspace_bytes);
+    most->packed_bytes = GLIA_MAX(most->packed_bytes, needs.packed_bytes);
+    return GLIA_OK;
+}
+
+/* The states of a call's kernel: one a worker, for whole chunks and for a smaller last one. */
+static glia_status make_states(glia_program *program, const glia_segment *s, glia_planned_call *call,
+                               glia_kernel_needs *needs, glia_error *err) {
+    glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
+    const int64_t rest = s->rows % s->chunk;
+    const int threads = s->chunks > 1 ? 1 : program->options.threads;
+    call->states = glia__arena_alloc(&program->arena, 2 * (size_t)s->workers * sizeof *call->states);
+    if (!call->states) return out_of_memory(err);
+    for (int w = 0; w < s->workers; w++)
+        for (int kind = 0; kind < (rest ? 2 : 1); kind++) {
+            glia_kernel_query query = query_for(program, call, kind ? rest : s->chunk, threads, types);
+            GLIA_TRY(make_state(call, &query, &call->states[2 * w + kind], needs, err));
+        }
+    return GLIA_OK;
+}
+
+/* --- memory ----------------------------------------------------------------------------------------------- */
+
+static size_t padded(size_t bytes) {
+    return (bytes + 63) & ~(size_t)63;
+}
+
+static size_t sum_bytes(const glia_planned_call *call) {
+    size_t bytes = 0;
+    for (int o = 0; o < call->node->n_outputs; o++) {
+        const glia_view *out = &call->views[call->node->n_inputs + o];
+        bytes += padded((size_t)glia_shape_elems(&out->shape) * glia_dtype_bytes(out->dtype));
+    }
+    return bytes;
+}
+
+/* Memory of one call beside its operands. */
+static void add_needs(glia_program *program, const glia_segment *s, glia_planned_call *call,
+                      const glia_kernel_needs *needs) {
+    const int64_t now = call - program->calls;
+    glia_buffer local = {.place = GLIA_PLACE_WORKER, .first = now, .last = now};
+    if (needs->workspace_bytes) {
+        local.bytes = needs->workspace_bytes;
+        call->workspace = glia__program_add_buffer(program, local);
+    }
+    call->packed_bytes = padded(needs->packed_bytes);
+    if (needs->packed_bytes)
+        call->packed = glia__program_add_buffer(
+            program, (glia_buffer){.bytes = 2 * call->packed_bytes, .first = 0, .last = INT64_MAX});
+    if (!call->cut.sums || s->chunks < 2) return;
+    if (s->lanes > 1)
+        call->lanes =
+            glia__program_add_buffer(program, (glia_buffer){.bytes = (size_t)(s->lanes - 1) * sum_bytes(call),
+                                                            .first = s->first,
+                                                            .last = s->end - 1});
+    if (s->chunks > s->lanes) {
+        local.bytes = sum_bytes(call);
+        call->sum = glia__program_add_buffer(program, local);
+    }
+}
+
+/* The buffers of the workers' memory, from `first` buffer on, laid out; and the memory itself, for all workers. */
+static glia_status add_worker_memory(glia_program *program, glia_segment *s, glia_error *err) {
+    int *which = glia__arena_alloc(&program->arena, ((size_t)program->n_buffers + 1) * sizeof *which);
+    int count = 0;
+    if (!which) return out_of_memory(err);
+    for (int b = 0; b < program->n_buffers; b++) {
+        const glia_buffer *buffer = &program->buffers[b];
+        bool ours = buffer->place == GLIA_PLACE_WORKER && buffer->first >= s->first && buffer->last < s->end;
+        if (ours && buffer->bytes) which[count++] = b;
+    }
+    s->memory = -1;
+    if (!count) return GLIA_OK;
+    GLIA_TRY(glia__plan_offsets(program, which, count, &s->worker_bytes, err));
+    s->worker_bytes = padded(s->worker_bytes);
+    s->memory = glia__program_add_buffer(
+        program,
+        (glia_buffer){.bytes = s->worker_bytes * (size_t)s->workers, .first = s->first, .last = s->end - 1});
+    return GLIA_OK;
+}
+
+/* --- segments --------------------------------------------------------------------------------------------- */
+
+/* A call by itself: whole, when its kernel shares the work among threads or there is too little of it; else cut. */
+static glia_segment single(const glia_program *program, int64_t c) {
+    glia_planned_call *call = &program->calls[c];
+    glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
+    glia_segment s = {
+        .first = c, .end = c + 1, .rows = GLIA_MAX(call->cut.rows, 1), .lanes = 1, .workers = 1};
+    glia_kernel_query query = query_for(program, call, s.rows, program->options.threads, types);
+    const glia_kernel *kernel = choose(program, &query);
+    s.chunk = s.rows;
+    s.chunks = 1;
+    call->kernel = kernel;
+    if (call->cut.rows < 2 || (kernel && kernel->own_threads)) return s;
+    s.chunks = glia__cost_chunks(call);
+    if (call->cut.sums) s.chunks = glia__cost_lanes(call, s.chunks);
+    s.chunk = (s.rows + s.chunks - 1) / s.chunks;
+    s.chunks = (s.rows + s.chunk - 1) / s.chunk;
+    s.lanes = (int)s.chunks;
+    s.workers = GLIA_MIN(program->options.threads, s.lanes);
+    if (s.chunks == 1) return s;
+    query = query_for(program, call, s.chunk, 1, types);
+    call->kernel = choose(program, &query);
+    return s;
+}
+
+static glia_status finish_segment(glia_program *program, glia_segment *s, glia_error *err) {
+    for (int64_t c = s->first; c < s->end; c++) {
+        glia_kernel_needs needs = {0};
+        GLIA_TRY(make_states(program, s, &program->calls[c], &needs, err));
+        add_needs(program, s, &program->calls[c], &needs);
+    }
+    return add_worker_memory(program, s, err);
+}
+
+static void measure(glia_planned_call *call) {
+    const glia_node *node = call->node;
+    glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
+    call->cut = glia__call_cut(node);
+    glia__cut_types(call, call->cut.rows, types);
+    const glia_type *out = types + node->n_inputs;
+    call->flops =
+        node->op->flops ? node->op->flops(types, out, node->attrs) : (double)glia_shape_elems(&out[0].shape);
+}
+
+glia_status glia__program_segment(glia_program *program, glia_error *err) {
+    for (int64_t c = 0; c < program->n_calls; c++) measure(&program->calls[c]);
+    for (int64_t c = 0; c < program->n_calls; c = program->segments[program->n_segments - 1].end) {
+        glia_segment *s = &program->segments[program->n_segments++];
+        *s = single(program, c);
+        GLIA_TRY(finish_segment(program, s, err));
+    }
+    return GLIA_OK;
+}
