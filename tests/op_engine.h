@@ -159,8 +159,9 @@ typedef struct grad_setup {
 
 typedef struct grad_test {
     glia_graph *graph;
-    glia_value *inputs[GLIA_MAX_INPUTS], *y, *projection, *loss; /* loss NULL: not differentiable */
-    glia_view weights;                                           /* of the projection */
+    glia_value *inputs[GLIA_MAX_INPUTS], *y, *loss; /* loss NULL: not differentiable */
+    glia_value *projections[GLIA_MAX_OUTPUTS];      /* one for each floating-point output */
+    glia_view weights[GLIA_MAX_OUTPUTS];            /* of the projections */
     glia_program *forward, *backward;
     int wrt[GLIA_MAX_INPUTS], n_wrt;
     glia_value *gradients[GLIA_MAX_INPUTS];
@@ -170,13 +171,22 @@ static inline bool is_differentiable(const op_test *t) {
     return !(t->op->traits & GLIA_TRAIT_NO_GRADIENT) && glia_dtype_is_float(t->out[0].dtype);
 }
 
-/* loss = Σ y·r with fixed random r, so that every element of y counts differently. */
+/* loss = Σ y·r over all outputs, with fixed random r, so that every element of y counts differently. */
 static inline void build_loss(const op_test *t, grad_test *g) {
-    g->weights = (glia_view){.dtype = t->out[0].dtype, .shape = t->out[0].shape};
-    fill_view(&g->weights, "", 0, 99);
-    g->projection = glia_graph_input(g->graph, "r", glia_value_dtype(g->y), glia_value_shape(g->y));
-    glia_value *product = glia_graph_apply(g->graph, "mul", (glia_value *[]){g->y, g->projection}, 2, NULL);
-    g->loss = glia_graph_apply(g->graph, "sum", &product, 1, NULL);
+    char name[16];
+    for (int o = 0; o < op_outputs(t->op); o++) {
+        glia_value *y = glia_value_sibling(g->y, o), *r, *product;
+        if (!glia_dtype_is_float(t->out[o].dtype)) continue;
+        if (t->out[o].dtype == GLIA_BF16) y = glia_graph_apply(g->graph, "cast", &y, 1, NULL);
+        g->weights[o] = (glia_view){.dtype = glia_value_dtype(y), .shape = t->out[o].shape};
+        fill_view(&g->weights[o], "", 0, 99 + (uint64_t)o);
+        snprintf(name, sizeof name, "r%d", o);
+        r = g->projections[o] = glia_graph_input(g->graph, name, glia_value_dtype(y), glia_value_shape(y));
+        product = glia_graph_apply(g->graph, "mul", (glia_value *[]){y, r}, 2, NULL);
+        product = glia_graph_apply(g->graph, "sum", &product, 1, NULL);
+        g->loss =
+            o ? glia_graph_apply(g->graph, "add", (glia_value *[]){g->loss, product}, 2, NULL) : product;
+    }
 }
 
 static inline glia_status bind_inputs(const op_test *t, const grad_test *g, glia_program *program,
@@ -184,7 +194,10 @@ static inline glia_status bind_inputs(const op_test *t, const grad_test *g, glia
     if (!program) return GLIA_OK;
     for (int i = 0; i < t->in.count; i++)
         if (g->inputs[i]) GLIA_TRY(glia_program_bind(program, g->inputs[i], t->in.views[i].data, err));
-    return g->projection ? glia_program_bind(program, g->projection, g->weights.data, err) : GLIA_OK;
+    for (int o = 0; o < op_outputs(t->op); o++)
+        if (g->projections[o])
+            GLIA_TRY(glia_program_bind(program, g->projections[o], g->weights[o].data, err));
+    return GLIA_OK;
 }
 
 /* Builds, differentiates, plans and binds. The caller frees with free_grad, also after a failure. */
@@ -227,7 +240,7 @@ static inline void free_grad(grad_test *g) {
     glia_program_free(g->forward);
     glia_program_free(g->backward);
     glia_graph_free(g->graph);
-    free(g->weights.data);
+    for (int o = 0; o < GLIA_MAX_OUTPUTS; o++) free(g->weights[o].data);
 }
 
 #endif

@@ -276,7 +276,9 @@ TEST(pools) {
         .size = {2, 2}, .strides = {2, 2}, .padding = 2}; /* by the general loops */
     GIVES(glia_op_max_pool2d(n, general), NAN, 3);
     GIVES(gradient(glia_op_max_pool2d(n, general), n), 0, 1, 1, 0, 0, 0, 0, 0);
-    GIVES(glia_op_global_average_pool2d(F64(g, D(1, 2, 1, 2), 1, 2, 3, 6)), 1.5, 4.5);
+    GIVES(glia_op_global_average_pool2d(F64(g, D(1, 2, 1, 2), 1, 2, 3, 6),
+                                        (glia_global_average_pool2d_attrs){GLIA_DEFAULT}),
+          1.5, 4.5);
     glia_graph_free(g);
 }
 

@@ -24,6 +24,10 @@ typedef struct glia_view {
     glia_shape shape;
 } glia_view;
 
+static inline glia_type glia__view_type(const glia_view *view) {
+    return (glia_type){view->dtype, view->shape};
+}
+
 typedef enum glia_trait {
     GLIA_TRAIT_ELEMENTWISE = 1 << 0,   /* out[i] depends on in[i] only, inputs broadcast as in NumPy */
     GLIA_TRAIT_INPLACE = 1 << 1,       /* output 0 may use the memory of input 0 when types agree */
@@ -103,15 +107,16 @@ struct glia_op {
      */
     glia_status (*infer)(const glia_type *in, int n_in, const void *attrs, glia_type *out, glia_error *err);
     void (*grad)(glia_gradient *g);
-    /* Plain loops over dense arrays: the oracle of every test and the fallback of every machine. f32 and f64.
-     */
+    /* Plain loops over dense arrays: the oracle of every test and the fallback of every machine. f32 and f64,
+     * and bf16 where infer allows it. */
     glia_status (*ref)(const glia_call *call);
     /* Bytes of call->workspace that ref needs (NULL: 0). Shapes are known. */
     size_t (*workspace)(const glia_type *in, const glia_type *out, const void *attrs);
     /* Which inputs are cut along dimension 0 together with all outputs (bit i), because row r of the outputs
      * depends on row r of those inputs only; 0: cannot be cut. NULL: never. Elementwise ops need none. */
     uint32_t (*rows)(const glia_type *in, int n_in, const void *attrs);
-    /* Inputs that may be cut along dimension 0 when the outputs of the pieces are added: gradients by weights. */
+    /* Which inputs may be cut along dimension 0 so that the op's results on the pieces, added up, are its results
+     * on the whole, as for gradients of parameters; 0: cannot be cut. NULL: never. */
     uint32_t (*sums)(const glia_type *in, int n_in, const void *attrs);
     /* Floating-point operations of one run, for plans and reports (NULL: one per output element). */
     double (*flops)(const glia_type *in, const glia_type *out, const void *attrs);
@@ -146,12 +151,16 @@ uint32_t glia__rows_first(const glia_type *in, int n_in, const void *attrs); /* 
 uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs);   /* every input */
 /* "f32 N×10", for messages; returns `out`. */
 const char *glia__type_text(const glia_type *type, char *out, size_t capacity);
-/* What infer rules check, with a message that names the types: f32 or f64; not bool or bf16; equal dtypes;
- * shapes that broadcast. */
+/* What infer rules check, with a message that names the types: f32 or f64 (or bf16); not bool or bf16;
+ * equal dtypes; shapes that broadcast. */
 glia_status glia__check_float(const glia_type *type, glia_error *err);
+glia_status glia__check_float_or_bf16(const glia_type *type, glia_error *err);
 glia_status glia__check_number(const glia_type *type, glia_error *err);
 glia_status glia__check_same_dtype(const glia_type *a, const glia_type *b, glia_error *err);
 glia_status glia__check_broadcast(const glia_shape *a, const glia_shape *b, glia_shape *out, glia_error *err);
+/* Parameters have the dtype of what they are applied to, but stay f32 beside bf16. */
+glia_status glia__check_param_dtype(const glia_type *x, const glia_type *param, glia_error *err);
+glia_dtype glia__param_dtype(glia_dtype x);
 /* Negative axes count from the end; false when out of range. */
 bool glia__axis_resolve(int64_t axis, int rank, int *out);
 

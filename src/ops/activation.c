@@ -5,6 +5,7 @@
  * is then free. In their expressions x is dy, and y what was kept. */
 
 #include "ops/expr.h"
+#include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
 GLIA_API glia_value *glia_op_relu(glia_value *x);     /* max(x, 0) */
@@ -47,18 +48,26 @@ typedef struct glia_clip_attrs {
 GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
+/* f32 and f64 by the loops of name_ref, bf16 by way of f32. */
+#define WITH_BF16(op)                                 \
+    static glia_status op##_any(const glia_call *c) { \
+        return glia__run_widened(c, 0, op##_ref);     \
+    }
+
 /* An op whose gradient is op_backward(dy, kept) with the same attributes; `kept` is x or y. */
 #define ACTIVATION_BLOCK(op, kept, text, ...)                \
     static void op##_grad(glia_gradient *g) {                \
         g->dx[0] = backward(#op "_backward", g, g->kept[0]); \
     }                                                        \
+    WITH_BF16(op)                                            \
     GLIA_OP(op) = {.name = #op,                              \
                    .version = 1,                             \
                    .min_inputs = 1,                          \
                    .max_inputs = 1,                          \
-                   .infer = glia__infer_same,                \
+                   .infer = infer_forward,                   \
                    .grad = op##_grad,                        \
-                   .ref = op##_ref,                          \
+                   .ref = op##_any,                          \
+                   .workspace = forward_workspace,           \
                    .c_expr = text,                           \
                    __VA_ARGS__}
 #define ACTIVATION_OP(op, kept, expr, locals, ...) \
@@ -66,13 +75,15 @@ GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
     ACTIVATION_BLOCK(op, kept, #expr, __VA_ARGS__)
 
 #define BACKWARD_BLOCK(op, text, more_traits, ...)     \
+    WITH_BF16(op)                                      \
     GLIA_OP(op) = {.name = #op,                        \
                    .version = 1,                       \
                    .min_inputs = 2,                    \
                    .max_inputs = 2,                    \
                    .traits = BACKWARD | (more_traits), \
                    .infer = infer_backward,            \
-                   .ref = op##_ref,                    \
+                   .ref = op##_any,                    \
+                   .workspace = backward_workspace,    \
                    .c_expr = text,                     \
                    __VA_ARGS__}
 /* The gradient of a backward op: linear in dy, hence the same op again; `second` is the one of what was kept. */
@@ -119,6 +130,23 @@ static glia_value *backward(const char *op, const glia_gradient *g, glia_value *
     return glia_graph_apply(g->graph, op, inputs, 2, g->attrs);
 }
 
+static glia_status infer_forward(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                 glia_error *err) {
+    (void)n_in, (void)attrs;
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+static size_t forward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+}
+
+static size_t backward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    return forward_workspace(in, out, attrs) + glia__widened_bytes(&in[1]);
+}
+
 static glia_status infer_backward(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                   glia_error *err) {
     if (in[0].dtype != in[1].dtype || !glia_shape_equal(&in[0].shape, &in[1].shape)) {
@@ -127,7 +155,7 @@ static glia_status infer_backward(const glia_type *in, int n_in, const void *att
                               glia__type_text(&in[0], dy, sizeof dy),
                               glia__type_text(&in[1], kept, sizeof kept));
     }
-    return glia__infer_same(in, n_in, attrs, out, err);
+    return infer_forward(in, n_in, attrs, out, err);
 }
 
 /* ddx·dy·slope, for second gradients. */
@@ -309,6 +337,7 @@ BACKWARD_OP(clip_backward, y >= min && y <= max ? x : 0, NONE,
 
 /* softsign is rare enough to have its gradient composed: dy/(1 + |x|)². */
 GLIA_EXPR_REF1(softsign, x / (1 + fabs(x)), )
+WITH_BF16(softsign)
 
 static void softsign_grad(glia_gradient *g) {
     glia_value *x = g->x[0];
@@ -322,9 +351,10 @@ GLIA_OP(softsign) = {.name = "softsign",
                      .min_inputs = 1,
                      .max_inputs = 1,
                      PLAIN,
-                     .infer = glia__infer_same,
+                     .infer = infer_forward,
                      .grad = softsign_grad,
-                     .ref = softsign_ref,
+                     .ref = softsign_any,
+                     .workspace = forward_workspace,
                      .onnx = "Softsign",
                      .onnx_since = 1,
                      .c_expr = "x / (1 + fabs(x))",

@@ -2,9 +2,10 @@
 
 #include "ops/broadcast.h"
 #include "ops/expr.h"
+#include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
-/* Shapes broadcast as in NumPy; dtypes are equal: f32, f64, i32, i64 or u8 (div, pow: f32 or f64). */
+/* Shapes broadcast as in NumPy; dtypes are equal: f32, f64, i32, i64 or u8 (add, mul: bf16 too; div, pow: f32 or f64). */
 GLIA_API glia_value *glia_op_add(glia_value *a, glia_value *b); /* a + b; whole numbers wrap */
 GLIA_API glia_value *glia_op_sub(glia_value *a, glia_value *b); /* a − b; whole numbers wrap */
 GLIA_API glia_value *glia_op_mul(glia_value *a, glia_value *b); /* a · b; whole numbers wrap */
@@ -43,30 +44,54 @@ GLIA_API glia_value *glia_op_minimum(glia_value *a, glia_value *b); /* the small
                    .c_expr = text,                           \
                    __VA_ARGS__}
 
-/* f32, f64, i32, i64, u8; rows of the whole numbers are defined before. */
-#define NUMBER_OP(op, expr, ...)                      \
-    FLOAT_ROWS(op, expr)                              \
-    static glia_status op##_ref(const glia_call *c) { \
-        switch (c->out[0].dtype) {                    \
-        case GLIA_F64:                                \
-            glia__broadcast_run(c, op##_f64);         \
-            break;                                    \
-        case GLIA_I32:                                \
-            glia__broadcast_run(c, op##_i32);         \
-            break;                                    \
-        case GLIA_I64:                                \
-            glia__broadcast_run(c, op##_i64);         \
-            break;                                    \
-        case GLIA_U8:                                 \
-            glia__broadcast_run(c, op##_u8);          \
-            break;                                    \
-        default:                                      \
-            glia__broadcast_run(c, op##_f32);         \
-            break;                                    \
-        }                                             \
-        return GLIA_OK;                               \
-    }                                                 \
+/* The loops of f32, f64, i32, i64, u8; rows of the whole numbers are defined before. */
+#define NUMBER_LOOPS(op, name, expr)              \
+    FLOAT_ROWS(op, expr)                          \
+    static glia_status name(const glia_call *c) { \
+        switch (c->out[0].dtype) {                \
+        case GLIA_F64:                            \
+            glia__broadcast_run(c, op##_f64);     \
+            break;                                \
+        case GLIA_I32:                            \
+            glia__broadcast_run(c, op##_i32);     \
+            break;                                \
+        case GLIA_I64:                            \
+            glia__broadcast_run(c, op##_i64);     \
+            break;                                \
+        case GLIA_U8:                             \
+            glia__broadcast_run(c, op##_u8);      \
+            break;                                \
+        default:                                  \
+            glia__broadcast_run(c, op##_f32);     \
+            break;                                \
+        }                                         \
+        return GLIA_OK;                           \
+    }
+
+#define NUMBER_OP(op, expr, ...)     \
+    NUMBER_LOOPS(op, op##_ref, expr) \
     BINARY_BLOCK(op, #expr, glia__infer_broadcast, __VA_ARGS__)
+
+/* The same, and bf16 by way of f32. */
+#define ARITHMETIC_OP(op, expr, ...)                  \
+    NUMBER_LOOPS(op, op##_loops, expr)                \
+    static glia_status op##_ref(const glia_call *c) { \
+        return glia__run_widened(c, 0, op##_loops);   \
+    }                                                 \
+    BINARY_BLOCK(op, #expr, infer_bf16, .workspace = bf16_workspace, __VA_ARGS__)
+
+static glia_status infer_bf16(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                              glia_error *err) {
+    if (in[0].dtype != GLIA_BF16) return glia__infer_broadcast(in, n_in, attrs, out, err);
+    GLIA_TRY(glia__check_same_dtype(&in[0], &in[1], err));
+    out[0].dtype = GLIA_BF16;
+    return glia__check_broadcast(&in[0].shape, &in[1].shape, &out[0].shape, err);
+}
+
+static size_t bf16_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&in[1]) + glia__widened_bytes(&out[0]);
+}
 
 /* f32 and f64 only. */
 #define FLOAT_OP(op, expr, ...)                                                    \
@@ -96,10 +121,13 @@ static glia_status infer_float(const glia_type *in, int n_in, const void *attrs,
         {.inputs = "2x3 2", .expect_error = "shapes 2×3 and 2 do not broadcast"}, {                       \
         .inputs = "2x3 2x3:i64<9", .expect_error = "dtypes differ: f32 2×3 and i64 2×3"                 \
     }
-#define NUMBER_CASES(ka, kb)                                                              \
-    .cases = GLIA_CASES(BROADCAST_CASES(ka, kb), {.inputs = "4x5:i32<9 5:i32<9"},         \
-                        {.inputs = "4x1:i64<9 4x3:i64<9"}, {.inputs = "2x3:u8<9 3:u8<9"}, \
-                        {.inputs = "2:bool 2:bool", .expect_error = "found bool 2; cast it first"})
+#define WHOLE_CASES                                                                                      \
+    {.inputs = "4x5:i32<9 5:i32<9"}, {.inputs = "4x1:i64<9 4x3:i64<9"}, {.inputs = "2x3:u8<9 3:u8<9"}, { \
+        .inputs = "2:bool 2:bool", .expect_error = "found bool 2; cast it first"                         \
+    }
+#define NUMBER_CASES(ka, kb) .cases = GLIA_CASES(BROADCAST_CASES(ka, kb), WHOLE_CASES)
+#define BF16_CASES(ka, kb) \
+    .cases = GLIA_CASES(BROADCAST_CASES(ka, kb), WHOLE_CASES, {.inputs = "4x5:bf16 5:bf16"})
 #define FLOAT_CASES(ka, kb)                      \
     .cases = GLIA_CASES(BROADCAST_CASES(ka, kb), \
                         {.inputs = "2:i64<9 2:i64<9", .expect_error = "expected f32 or f64, found i64 2"})
@@ -107,15 +135,14 @@ static glia_status infer_float(const glia_type *in, int n_in, const void *attrs,
 /* The expressions are texts too: their spacing is kept. */
 /* clang-format off */
 WRAPPING_ROWS(add, x + y)
-NUMBER_OP(add, x + y, .doc = "y = a + b", .onnx = "Add", .onnx_since = 7, PLAIN,
-          NUMBER_CASES("away", "away"));
+ARITHMETIC_OP(add, x + y, .doc = "y = a + b", .onnx = "Add", .onnx_since = 7, PLAIN, BF16_CASES("away", "away"));
 
 WRAPPING_ROWS(sub, x - y)
 NUMBER_OP(sub, x - y, .doc = "y = a − b", .onnx = "Sub", .onnx_since = 7, PLAIN,
           NUMBER_CASES("away", "away"));
 
 WRAPPING_ROWS(mul, x * y)
-NUMBER_OP(mul, x * y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, PLAIN, NUMBER_CASES("away", "away"));
+ARITHMETIC_OP(mul, x * y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, PLAIN, BF16_CASES("away", "away"));
 
 FLOAT_OP(div, x / y, .doc = "y = a / b", .onnx = "Div", .onnx_since = 7, PLAIN, FLOAT_CASES("away", "pos"));
 

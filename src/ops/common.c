@@ -33,6 +33,22 @@ glia_status glia__check_float(const glia_type *type, glia_error *err) {
                           glia__type_text(type, text, sizeof text));
 }
 
+glia_status glia__check_float_or_bf16(const glia_type *type, glia_error *err) {
+    return type->dtype == GLIA_BF16 ? GLIA_OK : glia__check_float(type, err);
+}
+
+glia_dtype glia__param_dtype(glia_dtype x) {
+    return x == GLIA_BF16 ? GLIA_F32 : x;
+}
+
+glia_status glia__check_param_dtype(const glia_type *x, const glia_type *param, glia_error *err) {
+    if (param->dtype == glia__param_dtype(x->dtype)) return GLIA_OK;
+    if (x->dtype != GLIA_BF16) return glia__check_same_dtype(x, param, err);
+    char text[160];
+    return glia_error_set(err, GLIA_BAD_SHAPE, "parameters stay f32 beside bf16, found %s; cast it first",
+                          glia__type_text(param, text, sizeof text));
+}
+
 glia_status glia__check_number(const glia_type *type, glia_error *err) {
     if (type->dtype != GLIA_BOOL && type->dtype != GLIA_BF16) return GLIA_OK;
     char text[160];

@@ -4,6 +4,7 @@
 
 #include "ops/broadcast.h"
 #include "ops/reduction.h"
+#include "ops/widen.h"
 
 const glia_field glia__like_fields[] = {{.name = "axes",
                                          .kind = GLIA_FIELD_DIMS,
@@ -45,13 +46,16 @@ glia_status glia__like_shape(const glia_shape *small, const glia_shape *big, con
     return GLIA_OK;
 }
 
-/* Whether the small array has dimension 0 of the big one, so that both may be cut along it. */
-static bool shares_rows(const glia_type *small, const glia_type *big, const glia__like_attrs *a) {
+/* Whether the small array has dimension 0 of the big one, so that both may be cut along it (`kept`), or sums over
+ * it. */
+static bool shares_rows(const glia_type *small, const glia_type *big, const glia__like_attrs *a, bool kept) {
     glia_shape full;
     if (glia__like_shape(&small->shape, &big->shape, &a->axes, &full, NULL) != GLIA_OK) return false;
     bool lacks_first = a->axes.rank == 0 && small->shape.rank < big->shape.rank;
     for (int i = 0; i < a->axes.rank; i++) lacks_first |= a->axes.dim[i] == 0;
-    return big->shape.rank > 0 && !lacks_first && full.dim[0] == big->shape.dim[0];
+    if (big->shape.rank == 0) return false;
+    bool same = !lacks_first && full.dim[0] == big->shape.dim[0];
+    return kept ? same : !same;
 }
 
 /* --- broadcast_like ---------------------------------------------------------------------------------------
@@ -88,7 +92,7 @@ COPY_ROW(uint64_t)
 SHARE_ROW(float)
 SHARE_ROW(double)
 
-static glia_status broadcast_like_ref(const glia_call *c) {
+static glia_status broadcast_like_loops(const glia_call *c) {
     const glia__like_attrs *a = c->attrs;
     float copies_f32;
     double copies_f64;
@@ -123,12 +127,23 @@ static glia_status broadcast_like_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+/* Copies bits; only a mean computes. */
+static glia_status broadcast_like_ref(const glia_call *c) {
+    const glia__like_attrs *a = c->attrs;
+    return a->mean == GLIA_YES ? glia__run_widened(c, 2, broadcast_like_loops) : broadcast_like_loops(c);
+}
+
+static size_t broadcast_like_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    const glia__like_attrs *a = attrs;
+    return a->mean == GLIA_YES ? glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]) : 0;
+}
+
 static glia_status broadcast_like_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                         glia_error *err) {
     const glia__like_attrs *a = attrs;
     glia_shape full;
     (void)n_in;
-    if (a->mean == GLIA_YES) GLIA_TRY(glia__check_float(&in[0], err));
+    if (a->mean == GLIA_YES) GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
     GLIA_TRY(glia__like_shape(&in[0].shape, &in[1].shape, &a->axes, &full, err));
     out[0] = (glia_type){in[0].dtype, in[1].shape};
     return GLIA_OK;
@@ -138,7 +153,7 @@ static glia_status broadcast_like_infer(const glia_type *in, int n_in, const voi
 static uint32_t broadcast_like_rows(const glia_type *in, int n_in, const void *attrs) {
     const glia__like_attrs *a = attrs;
     (void)n_in;
-    if (shares_rows(&in[0], &in[1], a)) return 3;
+    if (shares_rows(&in[0], &in[1], a, true)) return 3;
     return in[1].shape.rank > 0 && a->mean != GLIA_YES ? 2 : 0;
 }
 
@@ -160,6 +175,7 @@ GLIA_OP(broadcast_like) = {
     .infer = broadcast_like_infer,
     .grad = broadcast_like_grad,
     .ref = broadcast_like_ref,
+    .workspace = broadcast_like_workspace,
     .rows = broadcast_like_rows,
     .cases = GLIA_CASES({.inputs = "5 4x5"}, {.inputs = "scalar 2x3"}, {.inputs = "4x1 4x5"},
                         {.inputs = "3x1x1 2x3x4x5"}, {.inputs = "4 4x5", .attrs = "axes=1"},
@@ -175,7 +191,7 @@ GLIA_OP(broadcast_like) = {
 /* --- sum_to_like ------------------------------------------------------------------------------------------
  */
 
-static glia_status sum_to_like_ref(const glia_call *c) {
+static glia_status sum_to_like_loops(const glia_call *c) {
     const glia__like_attrs *a = c->attrs;
     const glia_shape *big = &c->in[0].shape;
     glia_shape full;
@@ -188,14 +204,23 @@ static glia_status sum_to_like_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+static glia_status sum_to_like_ref(const glia_call *c) {
+    return glia__run_widened(c, 2, sum_to_like_loops);
+}
+
+static size_t sum_to_like_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+}
+
 static glia_status sum_to_like_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                      glia_error *err) {
     const glia__like_attrs *a = attrs;
     glia_shape full;
     (void)n_in;
     if (a->mean == GLIA_YES)
-        GLIA_TRY(glia__check_float(&in[0], err));
-    else
+        GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    else if (in[0].dtype != GLIA_BF16)
         GLIA_TRY(glia__check_number(&in[0], err));
     GLIA_TRY(glia__like_shape(&in[1].shape, &in[0].shape, &a->axes, &full, err));
     out[0] = (glia_type){in[0].dtype, in[1].shape};
@@ -204,7 +229,15 @@ static glia_status sum_to_like_infer(const glia_type *in, int n_in, const void *
 
 static uint32_t sum_to_like_rows(const glia_type *in, int n_in, const void *attrs) {
     (void)n_in;
-    return shares_rows(&in[1], &in[0], attrs) ? 3 : 0;
+    return shares_rows(&in[1], &in[0], attrs, true) ? 3 : 0;
+}
+
+/* Sums of parts add up; their means do not, and in bf16 each would be rounded. */
+static uint32_t sum_to_like_sums(const glia_type *in, int n_in, const void *attrs) {
+    const glia__like_attrs *a = attrs;
+    (void)n_in;
+    if (a->mean == GLIA_YES || in[0].dtype == GLIA_BF16) return 0;
+    return shares_rows(&in[1], &in[0], a, false) ? 1 : 0;
 }
 
 static double sum_to_like_flops(const glia_type *in, const glia_type *out, const void *attrs) {
@@ -230,13 +263,16 @@ GLIA_OP(sum_to_like) = {
     .infer = sum_to_like_infer,
     .grad = sum_to_like_grad,
     .ref = sum_to_like_ref,
+    .workspace = sum_to_like_workspace,
     .rows = sum_to_like_rows,
+    .sums = sum_to_like_sums,
     .flops = sum_to_like_flops,
     .cases = GLIA_CASES({.inputs = "4x5 5"}, {.inputs = "2x3 scalar"}, {.inputs = "4x5 4x1"},
                         {.inputs = "2x3x4x5 3x1x1"}, {.inputs = "4x5 4", .attrs = "axes=1"},
                         {.inputs = "2x3x4x5 3x4", .attrs = "axes=0,3 mean=yes"},
                         {.inputs = "2x3x5 2x1x5", .attrs = "mean=yes"}, {.inputs = "4x5 4x5"},
                         {.inputs = "scalar scalar"}, {.inputs = "0x3 3"}, {.inputs = "2x3:i64<9 3:i64<9"},
+                        {.inputs = "4x5:bf16 5"},
                         {.inputs = "4x5 4", .expect_error = "4 does not broadcast to 4×5"},
                         {.inputs = "5 4x5", .expect_error = "4×5 does not broadcast to 5"},
                         {.inputs = "4x5:bool 5", .expect_error = "found bool 4×5; cast it first"}),

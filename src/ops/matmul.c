@@ -1,7 +1,7 @@
-/* matmul.c: matrix products: matmul (batched, broadcast) and linear (a dense layer's product with its bias). */
+/* matmul.c: matrix products, batched and broadcast. */
 
-#include "glia/ops.h"
-#include "graph/op.h"
+#include "ops/matmul.h"
+#include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
 /* c = a·b over the last two dimensions, [..., M, K]·[..., K, N] → [..., M, N]; the leading ones broadcast as in
@@ -10,9 +10,6 @@ typedef struct glia_matmul_attrs {
     glia_bool transpose_a, transpose_b;
 } glia_matmul_attrs;
 GLIA_API glia_value *glia_op_matmul(glia_value *a, glia_value *b, glia_matmul_attrs attrs);
-
-/* y = x·wᵀ + b: x [N, in], w [out, in], b [out] or NULL → [N, out]. */
-GLIA_API glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b);
 #endif /* GLIA_OPS_HEADER */
 
 /* --- matmul ---------------------------------------------------------------------------------------------- */
@@ -29,8 +26,12 @@ static glia_status matmul_infer(const glia_type *in, int n_in, const void *attrs
     (void)n_in;
     const glia_matmul_attrs *a = attrs;
     char ta[160], tb[160];
-    GLIA_TRY(glia__check_float(&in[0], err));
-    GLIA_TRY(glia__check_same_dtype(&in[0], &in[1], err));
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    GLIA_TRY(glia__check_float_or_bf16(&in[1], err));
+    const bool halved =
+        in[0].dtype == GLIA_BF16 || in[1].dtype == GLIA_BF16; /* the other may be a parameter */
+    if (!halved || in[0].dtype == GLIA_F64 || in[1].dtype == GLIA_F64)
+        GLIA_TRY(glia__check_same_dtype(&in[0], &in[1], err));
     glia__type_text(&in[0], ta, sizeof ta);
     glia__type_text(&in[1], tb, sizeof tb);
     glia_shape x = in[0].shape, y = in[1].shape, batch;
@@ -52,7 +53,7 @@ static glia_status matmul_infer(const glia_type *in, int n_in, const void *attrs
     batch.dim[batch.rank] = m;
     batch.dim[batch.rank + 1] = n;
     batch.rank += 2;
-    out[0] = (glia_type){in[0].dtype, batch};
+    out[0] = (glia_type){halved ? GLIA_BF16 : in[0].dtype, batch};
     return GLIA_OK;
 }
 
@@ -71,19 +72,18 @@ static int64_t batch_offset(const glia_shape *operand, const glia_shape *out, in
 }
 
 /* c[m,n] = Σ_k a·b with the innermost loop contiguous: over n, or over k when b is transposed. */
-#define MATMUL_LOOPS(T)                                                                            \
-    static void matmul_##T(const T *a, const T *b, T *c, int64_t m, int64_t n, int64_t k, bool ta, \
-                           bool tb) {                                                              \
-        for (int64_t i = 0; i < m; i++) {                                                          \
-            T *row = c + i * n;                                                                    \
-            if (!tb) memset(row, 0, (size_t)n * sizeof(T));                                        \
-            for (int64_t p = 0; !tb && p < k; p++) {                                               \
-                T x = ta ? a[p * m + i] : a[i * k + p];                                            \
-                const T *y = b + p * n;                                                            \
-                for (int64_t j = 0; j < n; j++) row[j] += x * y[j];                                \
-            }                                                                                      \
-            for (int64_t j = 0; tb && j < n; j++) row[j] = dot_##T(a, b + j * k, i, m, k, ta);     \
-        }                                                                                          \
+#define MATMUL_LOOPS(T)                                                                                      \
+    void glia__matmul_##T(const T *a, const T *b, T *c, int64_t m, int64_t n, int64_t k, bool ta, bool tb) { \
+        for (int64_t i = 0; i < m; i++) {                                                                    \
+            T *row = c + i * n;                                                                              \
+            if (!tb) memset(row, 0, (size_t)n * sizeof(T));                                                  \
+            for (int64_t p = 0; !tb && p < k; p++) {                                                         \
+                T x = ta ? a[p * m + i] : a[i * k + p];                                                      \
+                const T *y = b + p * n;                                                                      \
+                for (int64_t j = 0; j < n; j++) row[j] += x * y[j];                                          \
+            }                                                                                                \
+            for (int64_t j = 0; tb && j < n; j++) row[j] = dot_##T(a, b + j * k, i, m, k, ta);               \
+        }                                                                                                    \
     }
 
 /* Sixteen partial sums, so that the compiler may use vectors without reordering a sum by itself. */
@@ -103,7 +103,7 @@ DOT(double)
 MATMUL_LOOPS(float)
 MATMUL_LOOPS(double)
 
-static glia_status matmul_ref(const glia_call *c) {
+static glia_status matmul_loops(const glia_call *c) {
     const glia_matmul_attrs *a = c->attrs;
     const glia_shape *out = &c->out[0].shape;
     int64_t m, k, n = out->dim[out->rank - 1];
@@ -113,15 +113,30 @@ static glia_status matmul_ref(const glia_call *c) {
     for (int64_t i = 0; i < matrices; i++) {
         int64_t x = batch_offset(&c->in[0].shape, out, i), y = batch_offset(&c->in[1].shape, out, i);
         if (c->out[0].dtype == GLIA_F64)
-            matmul_double((const double *)c->in[0].data + x, (const double *)c->in[1].data + y,
-                          (double *)c->out[0].data + i * m * n, m, n, k, a->transpose_a > 0,
-                          a->transpose_b > 0);
+            glia__matmul_double((const double *)c->in[0].data + x, (const double *)c->in[1].data + y,
+                                (double *)c->out[0].data + i * m * n, m, n, k, a->transpose_a > 0,
+                                a->transpose_b > 0);
         else
-            matmul_float((const float *)c->in[0].data + x, (const float *)c->in[1].data + y,
-                         (float *)c->out[0].data + i * m * n, m, n, k, a->transpose_a > 0,
-                         a->transpose_b > 0);
+            glia__matmul_float((const float *)c->in[0].data + x, (const float *)c->in[1].data + y,
+                               (float *)c->out[0].data + i * m * n, m, n, k, a->transpose_a > 0,
+                               a->transpose_b > 0);
     }
     return GLIA_OK;
+}
+
+static glia_status matmul_ref(const glia_call *c) {
+    return glia__run_widened(c, 0, matmul_loops);
+}
+
+static size_t matmul_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&in[1]) + glia__widened_bytes(&out[0]);
+}
+
+/* The gradient of an f32 operand beside a bf16 one. */
+static glia_value *with_dtype(glia_value *gradient, glia_value *operand) {
+    const glia_dtype dtype = glia_value_dtype(operand);
+    return gradient && glia_value_dtype(gradient) != dtype ? glia_op_cast(gradient, dtype) : gradient;
 }
 
 /* da = dc·bᵀ, db = aᵀ·dc, with the transposes of the operands folded in. */
@@ -133,12 +148,12 @@ static void matmul_grad(glia_gradient *g) {
     if (g->needed[0]) {
         glia_value *da = ta ? glia_op_matmul(b, dc, (glia_matmul_attrs){FLAG(tb), GLIA_YES})
                             : glia_op_matmul(dc, b, (glia_matmul_attrs){GLIA_NO, FLAG(!tb)});
-        g->dx[0] = glia__sum_to(da, a);
+        g->dx[0] = with_dtype(glia__sum_to(da, a), a);
     }
     if (g->needed[1]) {
         glia_value *db = tb ? glia_op_matmul(dc, a, (glia_matmul_attrs){GLIA_YES, FLAG(ta)})
                             : glia_op_matmul(a, dc, (glia_matmul_attrs){FLAG(!ta), GLIA_NO});
-        g->dx[1] = glia__sum_to(db, b);
+        g->dx[1] = with_dtype(glia__sum_to(db, b), b);
     }
 #undef FLAG
 }
@@ -151,6 +166,14 @@ static uint32_t matmul_rows(const glia_type *in, int n_in, const void *attrs) {
     if (in[0].shape.rank <= 2 || in[0].shape.rank < in[1].shape.rank || in[0].shape.dim[0] < 2) return 0;
     bool shared = in[1].shape.rank < in[0].shape.rank || in[1].shape.dim[0] == 1;
     return shared ? 1 : 3;
+}
+
+/* aᵀ·b sums over the rows of both. */
+static uint32_t matmul_sums(const glia_type *in, int n_in, const void *attrs) {
+    (void)n_in;
+    const glia_matmul_attrs *a = attrs;
+    bool matrices = in[0].shape.rank == 2 && in[1].shape.rank == 2;
+    return matrices && a->transpose_a == GLIA_YES && a->transpose_b != GLIA_YES ? 1 | 2 : 0;
 }
 
 static double matmul_flops(const glia_type *in, const glia_type *out, const void *attrs) {
@@ -180,7 +203,9 @@ GLIA_OP(matmul) = {
     .infer = matmul_infer,
     .grad = matmul_grad,
     .ref = matmul_ref,
+    .workspace = matmul_workspace,
     .rows = matmul_rows,
+    .sums = matmul_sums,
     .flops = matmul_flops,
     .onnx = "MatMul",
     .onnx_since = 13,
@@ -193,6 +218,8 @@ GLIA_OP(matmul) = {
                         {.inputs = "2x4x5 2x5x3"}, {.inputs = "2x4x5 5x3"}, {.inputs = "4x5 2x5x3"},
                         {.inputs = "2x1x4x5 3x5x3"},
                         {.inputs = "3x1x4x5 1x2x3x5", .attrs = "transpose_b=yes"}, {.inputs = "0x5 5x3"},
+                        {.inputs = "4x5:bf16 5x3:bf16"}, {.inputs = "2x4x5:bf16 5x3:f32<5"},
+                        {.inputs = "4x5:f64<5 5x3:bf16", .expect_error = "dtypes differ"},
                         {.inputs = "4x0 0x3"},
                         {.inputs = "4x5 4x3", .expect_error = "inner dimensions differ (5 and 4)"},
                         {.inputs = "5 5x3", .expect_error = "at least two dimensions"},
@@ -202,85 +229,4 @@ GLIA_OP(matmul) = {
 glia_value *glia_op_matmul(glia_value *a, glia_value *b, glia_matmul_attrs attrs) {
     glia_value *in[] = {a, b};
     return glia_graph_apply(glia_value_graph(a ? a : b), "matmul", in, 2, &attrs);
-}
-
-/* --- linear ---------------------------------------------------------------------------------------------- */
-
-static glia_status linear_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                                glia_error *err) {
-    (void)attrs;
-    char tx[160], tw[160], tb[160];
-    GLIA_TRY(glia__check_float(&in[0], err));
-    GLIA_TRY(glia__check_same_dtype(&in[0], &in[1], err));
-    glia__type_text(&in[0], tx, sizeof tx);
-    glia__type_text(&in[1], tw, sizeof tw);
-    const glia_shape *x = &in[0].shape, *w = &in[1].shape, *b = n_in > 2 ? &in[2].shape : NULL;
-    if (x->rank != 2 || w->rank != 2)
-        return glia_error_set(err, GLIA_BAD_SHAPE,
-                              "linear expects x [N, in] and w [out, in], found %s and %s", tx, tw);
-    if (x->dim[1] != w->dim[1])
-        return glia_error_set(err, GLIA_BAD_SHAPE, "linear: x has %lld features, w expects %lld (%s and %s)",
-                              (long long)x->dim[1], (long long)w->dim[1], tx, tw);
-    if (b && b->rank >= 0) {
-        GLIA_TRY(glia__check_same_dtype(&in[0], &in[2], err));
-        if (b->rank != 1 || b->dim[0] != w->dim[0])
-            return glia_error_set(err, GLIA_BAD_SHAPE, "linear: expected a bias of %lld numbers, found %s",
-                                  (long long)w->dim[0], glia__type_text(&in[2], tb, sizeof tb));
-    }
-    out[0] = (glia_type){in[0].dtype, {.rank = 2, .dim = {x->dim[0], w->dim[0]}}};
-    return GLIA_OK;
-}
-
-static glia_status linear_ref(const glia_call *c) {
-    int64_t n = c->out[0].shape.dim[0], units = c->out[0].shape.dim[1], k = c->in[0].shape.dim[1];
-    bool bias = c->n_in > 2 && c->in[2].data;
-    if (c->out[0].dtype == GLIA_F64)
-        matmul_double(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
-    else
-        matmul_float(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
-    if (!bias) return GLIA_OK;
-    GLIA_FOR_FLOAT(c->out[0].dtype, {
-        const T *b = c->in[2].data;
-        T *y = c->out[0].data;
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < units; j++) y[i * units + j] += b[j];
-    });
-    return GLIA_OK;
-}
-
-static void linear_grad(glia_gradient *g) {
-    glia_value *dy = g->dy[0];
-    if (g->needed[0]) g->dx[0] = glia_op_matmul(dy, g->x[1], (glia_matmul_attrs){GLIA_NO, GLIA_NO});
-    if (g->needed[1]) g->dx[1] = glia_op_matmul(dy, g->x[0], (glia_matmul_attrs){GLIA_YES, GLIA_NO});
-    if (g->n_in > 2 && g->needed[2]) g->dx[2] = glia__sum_to(dy, g->x[2]);
-}
-
-static double linear_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)attrs;
-    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[0].shape.dim[1];
-}
-
-GLIA_OP(linear) = {
-    .name = "linear",
-    .version = 1,
-    .doc = "y = x·wᵀ + b",
-    .min_inputs = 2,
-    .max_inputs = 3,
-    .infer = linear_infer,
-    .grad = linear_grad,
-    .ref = linear_ref,
-    .rows = glia__rows_first,
-    .flops = linear_flops,
-    .onnx = "Gemm",
-    .onnx_since = 13,
-    .cases = GLIA_CASES({.inputs = "4x5 3x5 3"}, {.inputs = "4x5 3x5"}, {.inputs = "1x40 7x40 7"},
-                        {.inputs = "32x200 10x200 10"}, {.inputs = "16x33 1x33 1"}, {.inputs = "0x5 3x5 3"},
-                        {.inputs = "4x5 3x6 3", .expect_error = "x has 5 features, w expects 6"},
-                        {.inputs = "4x5 3x5 4", .expect_error = "expected a bias of 3 numbers"},
-                        {.inputs = "4x5x1 3x5 3", .expect_error = "linear expects x [N, in]"}),
-};
-
-glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b) {
-    glia_value *in[] = {x, w, b};
-    return glia_graph_apply(glia_value_graph(x ? x : w), "linear", in, b ? 3 : 2, NULL);
 }

@@ -1,13 +1,15 @@
 /* random.c: ops that draw numbers. */
 
 #include "ops/expr.h"
+#include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_dropout_attrs {
     double rate;    /* share of elements set to 0, 0 ≤ rate < 1 */
     int64_t stream; /* which random numbers; 0: those of no other dropout in the graph */
 } glia_dropout_attrs;
-/* In training: 0 with probability `rate`, else x/(1 − rate), so that the mean stays. Otherwise x. f32 or f64. */
+/* In training: 0 with probability `rate`, else x/(1 − rate), so that the mean stays. Otherwise x. f32, f64 or
+ * bf16. */
 GLIA_API glia_value *glia_op_dropout(glia_value *x, glia_dropout_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
@@ -20,7 +22,7 @@ static glia_random mask_numbers(const glia_step *step, int64_t stream) {
 }
 
 /* Element `i` of the whole output meets word i mod 4 of block i/4, so a cut of the batch changes nothing. */
-static glia_status dropout_ref(const glia_call *c) {
+static glia_status dropout_loops(const glia_call *c) {
     enum { CHUNK = 256 };
     const glia_dropout_attrs *a = c->attrs;
     const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem;
@@ -45,6 +47,23 @@ static glia_status dropout_ref(const glia_call *c) {
         }
     });
     return GLIA_OK;
+}
+
+static glia_status dropout_ref(const glia_call *c) {
+    return glia__run_widened(c, 0, dropout_loops);
+}
+
+static glia_status dropout_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                 glia_error *err) {
+    (void)n_in, (void)attrs;
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+static size_t dropout_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
 }
 
 /* Linear in x: the same mask falls on dy. */
@@ -77,17 +96,18 @@ GLIA_OP(dropout) = {
                           .initial = "0",
                           .doc = "which random numbers"}),
     .attrs_size = sizeof(glia_dropout_attrs),
-    .infer = glia__infer_same,
+    .infer = dropout_infer,
     .grad = dropout_grad,
     .ref = dropout_ref,
+    .workspace = dropout_workspace,
     .flops = dropout_flops,
     .onnx = "Dropout",
     .onnx_since = 13,
     .c_expr = "x",
     .cases = GLIA_CASES(
         {.inputs = "4x5", .attrs = "rate=0.5 stream=1"}, {.inputs = "2x3x7", .attrs = "rate=0.1 stream=2"},
-        {.inputs = "9", .attrs = "rate=0"}, {.inputs = "scalar", .attrs = "rate=0.3"},
-        {.inputs = "0x3", .attrs = "rate=0.3"},
+        {.inputs = "9", .attrs = "rate=0"}, {.inputs = "4x5:bf16", .attrs = "rate=0.5 stream=1"},
+        {.inputs = "scalar", .attrs = "rate=0.3"}, {.inputs = "0x3", .attrs = "rate=0.3"},
         {.inputs = "3:i64<9", .attrs = "rate=0.5", .expect_error = "expected f32 or f64, found i64 3"}),
 };
 

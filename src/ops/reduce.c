@@ -160,6 +160,16 @@ uint32_t glia__reduce_rows(const glia_type *in, int n_in, const void *attrs) {
     return reduced[0] ? 0 : 1;
 }
 
+/* A sum over dimension 0 is the sum of the sums of parts. */
+static uint32_t sum_sums(const glia_type *in, int n_in, const void *attrs) {
+    const glia_reduce_attrs *a = attrs;
+    bool reduced[GLIA_MAX_RANK];
+    (void)n_in;
+    if (in[0].shape.rank == 0) return 0;
+    if (glia__reduce_axes(&a->axes, in[0].shape.rank, reduced, NULL) != GLIA_OK) return 0;
+    return reduced[0] ? 1 : 0;
+}
+
 double glia__reduce_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;
     return (double)glia_shape_elems(&in[0].shape);
@@ -260,8 +270,8 @@ const glia_field glia__reduce_fields[] = {{.name = "axes",
                    {.inputs = "4x35:i32<9", .attrs = "axes=1"}, {.inputs = "4x5:u8<9", .attrs = "axes=0"}, \
                    ERROR_CASES, {.inputs = "3:bool", .expect_error = "found bool 3; cast it first"})
 
-REDUCE_OP(sum, sum_reducer, glia__reduce_infer, sum_grad, .doc = "y = Σ x", .onnx = "ReduceSum",
-          .onnx_since = 13, NUMBER_CASES("away"));
+REDUCE_OP(sum, sum_reducer, glia__reduce_infer, sum_grad, .doc = "y = Σ x", .sums = sum_sums,
+          .onnx = "ReduceSum", .onnx_since = 13, NUMBER_CASES("away"));
 REDUCE_OP(mean, glia__reducer_mean, mean_infer, mean_grad, .doc = "y = Σ x / count", .onnx = "ReduceMean",
           .onnx_since = 13,
           .cases = GLIA_CASES(FLOAT_CASES("away"), ERROR_CASES,

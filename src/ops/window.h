@@ -11,6 +11,38 @@ typedef struct glia_window {
     int64_t in, out, size, stride, dilation, pad; /* pad: before the first element */
 } glia_window;
 
+/* One number for each dimension of images, which lie as [N, C, H, W] or, with channels last, as [N, H, W, C]. */
+typedef struct glia_nchw {
+    int64_t n, c, h, w;
+} glia_nchw;
+
+static inline glia_nchw glia__nchw_sizes(const glia_shape *shape, bool channels_last) {
+    const int64_t *d = shape->dim;
+    return channels_last ? (glia_nchw){d[0], d[3], d[1], d[2]} : (glia_nchw){d[0], d[1], d[2], d[3]};
+}
+
+static inline glia_shape glia__nchw_shape(glia_nchw size, bool channels_last) {
+    if (channels_last) return (glia_shape){.rank = 4, .dim = {size.n, size.h, size.w, size.c}};
+    return (glia_shape){.rank = 4, .dim = {size.n, size.c, size.h, size.w}};
+}
+
+/* How far apart neighbours are, in elements. */
+static inline glia_nchw glia__nchw_steps(glia_nchw size, bool channels_last) {
+    if (channels_last) return (glia_nchw){size.h * size.w * size.c, 1, size.w * size.c, size.c};
+    return (glia_nchw){size.c * size.h * size.w, size.h * size.w, size.w, 1};
+}
+
+/* For messages. */
+static inline const char *glia__nchw_text(bool channels_last) {
+    return channels_last ? "[N, H, W, C]" : "[N, C, H, W]";
+}
+
+#define GLIA_CHANNELS_LAST_FIELD(attrs)                                                             \
+    {                                                                                               \
+        .name = "channels_last", .kind = GLIA_FIELD_BOOL, .offset = offsetof(attrs, channels_last), \
+        .initial = "no", .doc = "images lie as [N, H, W, C], not as [N, C, H, W]"                   \
+    }
+
 /* Fills `w` from its in, size, stride, dilation and the padding; `op` and `what` ("height") are for messages. 'same'
  * pads as Keras and ONNX's SAME_UPPER do: ⌈in/stride⌉ results, the odd zero at the end. */
 glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end, const char *op,

@@ -28,7 +28,7 @@ static glia_value *build_dense(const glia_layer_build *b, const void *options) {
     if (o->use_bias != GLIA_NO)
         bias = glia_model_param(b->model, "bias", GLIA_SHAPE(o->units), o->bias_initializer, in, o->units);
     if (!weight || (o->use_bias != GLIA_NO && !bias)) return NULL;
-    return glia__layer_activate(b, glia_op_linear(x, weight, bias), o->activation);
+    return glia__layer_activate(b, glia_op_linear(x, weight, bias, (glia_linear_attrs){0}), o->activation);
 }
 
 GLIA_LAYER(dense) = {

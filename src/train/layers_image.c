@@ -173,7 +173,9 @@ glia_value *glia_average_pool2d_with(glia_value *x, glia_pool2d_options options)
 
 static glia_value *build_global_average_pool2d(const glia_layer_build *b, const void *options) {
     (void)options;
-    return check_image(b, "window", NULL, 0) ? glia_op_global_average_pool2d(b->inputs[0]) : NULL;
+    return check_image(b, "window", NULL, 0)
+               ? glia_op_global_average_pool2d(b->inputs[0], (glia_global_average_pool2d_attrs){GLIA_DEFAULT})
+               : NULL;
 }
 
 GLIA_LAYER(global_average_pool2d) = {

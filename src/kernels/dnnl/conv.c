@@ -1,6 +1,7 @@
 /* conv.c: oneDNN's convolutions: forward, and backward by data and by weights. */
 #include "glia/ops.h"
 #include "kernels/dnnl/dnnl_api.h"
+#include "ops/activation.h"
 #include "ops/window.h"
 
 /* Zeros after the last element that a direction needs; begin + end make `out` come out right. */
@@ -32,6 +33,10 @@ static bool convolution_spec(const glia_kernel_query *query, glia_dnnl_kind kind
                              glia_dnnl_spec *spec, const char **why_not) {
     const glia_conv2d_attrs *a = query->attrs;
     if (!glia__dnnl_takes_types(query, why_not)) return false;
+    *why_not = "channels last";
+    if (a->channels_last == GLIA_YES) return false;
+    *why_not = "has an activation";
+    if (a->activation != GLIA_FUSED_NONE) return false;
     *spec = (glia_dnnl_spec){.kind = kind, .threads = query->threads};
     for (int d = 0; d < 2; d++) {
         glia_window window = {.in = x->shape.dim[2 + d],
@@ -109,7 +114,7 @@ GLIA_KERNEL(dnnl_conv2d_backward_data) = {
     .fini = glia__dnnl_free,
 };
 
-/* --- backward by weights: x, dy, (w) → dw ---------------------------------------------------------------- */
+/* --- backward by weights: x, dy, (w) → dw, db ---------------------------------------------------------------- */
 
 static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
     return convolution_spec(q, GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS, &q->in[0], &q->in[2], NULL, &q->in[1],
@@ -118,10 +123,32 @@ static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *sp
 
 GLIA_DNNL_PLANNING(backward_weights)
 
+/* db[o] = Σ dy. Not left to oneDNN, whose sum depends on the number of threads. Sixteen lanes let the compiler use
+ * vectors. */
+static void sum_dy(const glia_view *dy_view, float *db) {
+    enum { LANES = 16 };
+    const int64_t *d = dy_view->shape.dim, plane = d[2] * d[3];
+    const float *dy = dy_view->data;
+    for (int64_t o = 0; o < d[1]; o++) {
+        double sum = 0;
+        for (int64_t n = 0; n < d[0]; n++) {
+            const float *row = dy + (n * d[1] + o) * plane;
+            float lanes[LANES] = {0};
+            int64_t i = 0;
+            for (; i + LANES <= plane; i += LANES)
+                for (int l = 0; l < LANES; l++) lanes[l] += row[i + l];
+            for (; i < plane; i++) sum += (double)row[i];
+            for (int l = 0; l < LANES; l++) sum += (double)lanes[l];
+        }
+        db[o] = (float)sum;
+    }
+}
+
 static glia_status backward_weights_run(void *state, const glia_call *c) {
     void *data[GLIA_DNNL_ROLES] = {[GLIA_DNNL_SRC] = c->in[0].data,
                                    [GLIA_DNNL_WEIGHTS] = c->out[0].data,
                                    [GLIA_DNNL_DST] = c->in[1].data};
+    sum_dy(&c->in[1], c->out[1].data);
     return glia__dnnl_run(state, data, c->workspace, c->err);
 }
 

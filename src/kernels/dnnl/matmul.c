@@ -1,6 +1,7 @@
 /* matmul.c: oneDNN's matrix products, for matmul and linear. */
 #include "glia/ops.h"
 #include "kernels/dnnl/dnnl_api.h"
+#include "ops/activation.h"
 
 /* The matrices of one operand, with leading ones up to `rank`; seen as (rows, columns) after transposing. */
 static glia_dnnl_array matrices(const glia_type *type, int rank, bool transposed) {
@@ -58,6 +59,9 @@ GLIA_KERNEL(dnnl_matmul) = {
 /* --- linear: x [N, in], w [out, in], bias [out] → [N, out] ----------------------------------------------- */
 
 static bool linear_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+    const glia_linear_attrs *a = q->attrs;
+    *why_not = "has an activation";
+    if (a->activation != GLIA_FUSED_NONE) return false;
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
     *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_MATMUL, .threads = q->threads};
     spec->arrays[GLIA_DNNL_SRC] = matrices(&q->in[0], 2, false);

@@ -1,0 +1,197 @@
+/* linear.c: a dense layer's product with its bias, and the gradient of its parameters. */
+
+#include "ops/activation.h"
+#include "ops/matmul.h"
+#include "ops/widen.h"
+
+#ifdef GLIA_OPS_HEADER
+typedef struct glia_linear_attrs {
+    int activation; /* of the result: 0 none, 1 relu */
+} glia_linear_attrs;
+/* y = x·wᵀ + b: x [N, in], w [out, in], b [out] or NULL → [N, out]. When x is bf16, so is the result, and w and b are
+ * f32. */
+GLIA_API glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b, glia_linear_attrs attrs);
+#endif /* GLIA_OPS_HEADER */
+
+static glia_status linear_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                glia_error *err) {
+    (void)attrs;
+    char tx[160], tw[160], tb[160];
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    GLIA_TRY(glia__check_param_dtype(&in[0], &in[1], err));
+    glia__type_text(&in[0], tx, sizeof tx);
+    glia__type_text(&in[1], tw, sizeof tw);
+    const glia_shape *x = &in[0].shape, *w = &in[1].shape, *b = n_in > 2 ? &in[2].shape : NULL;
+    if (x->rank != 2 || w->rank != 2)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "linear expects x [N, in] and w [out, in], found %s and %s", tx, tw);
+    if (x->dim[1] != w->dim[1])
+        return glia_error_set(err, GLIA_BAD_SHAPE, "linear: x has %lld features, w expects %lld (%s and %s)",
+                              (long long)x->dim[1], (long long)w->dim[1], tx, tw);
+    if (b && b->rank >= 0) {
+        GLIA_TRY(glia__check_param_dtype(&in[0], &in[2], err));
+        if (b->rank != 1 || b->dim[0] != w->dim[0])
+            return glia_error_set(err, GLIA_BAD_SHAPE, "linear: expected a bias of %lld numbers, found %s",
+                                  (long long)w->dim[0], glia__type_text(&in[2], tb, sizeof tb));
+    }
+    out[0] = (glia_type){in[0].dtype, {.rank = 2, .dim = {x->dim[0], w->dim[0]}}};
+    return GLIA_OK;
+}
+
+static glia_status linear_loops(const glia_call *c) {
+    int64_t n = c->out[0].shape.dim[0], units = c->out[0].shape.dim[1], k = c->in[0].shape.dim[1];
+    bool bias = c->n_in > 2 && c->in[2].data;
+    if (c->out[0].dtype == GLIA_F64)
+        glia__matmul_double(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
+    else
+        glia__matmul_float(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
+    const bool relu = ((const glia_linear_attrs *)c->attrs)->activation == GLIA_FUSED_RELU;
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        const T *b = bias ? c->in[2].data : NULL;
+        T *y = c->out[0].data;
+        for (int64_t i = 0; i < n && bias; i++)
+            for (int64_t j = 0; j < units; j++) y[i * units + j] += b[j];
+        for (int64_t i = 0; i < n * units && relu; i++) y[i] = y[i] < 0 ? 0 : y[i];
+    });
+    return GLIA_OK;
+}
+
+static glia_status linear_ref(const glia_call *c) {
+    return glia__run_widened(c, 0, linear_loops);
+}
+
+static size_t linear_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+}
+
+static void linear_grad(glia_gradient *g) {
+    const glia_linear_attrs *a = g->attrs;
+    glia_value *dy = glia__fused_gradient(g, a->activation);
+    if (g->needed[0]) g->dx[0] = glia_op_matmul(dy, g->x[1], (glia_matmul_attrs){GLIA_NO, GLIA_NO});
+    if (!g->needed[1] && !(g->n_in > 2 && g->needed[2])) return;
+    g->dx[1] = glia__apply2("linear_backward_weights", g->x[0], dy);
+    if (g->n_in > 2) g->dx[2] = glia_value_sibling(g->dx[1], 1);
+}
+
+static double linear_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[0].shape.dim[1];
+}
+
+GLIA_OP(linear) = {
+    .name = "linear",
+    .version = 1,
+    .doc = "y = x·wᵀ + b",
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .attrs = GLIA_FIELDS(GLIA_FUSED_FIELD(glia_linear_attrs)),
+    .attrs_size = sizeof(glia_linear_attrs),
+    .infer = linear_infer,
+    .grad = linear_grad,
+    .ref = linear_ref,
+    .workspace = linear_workspace,
+    .rows = glia__rows_first,
+    .flops = linear_flops,
+    .onnx = "Gemm",
+    .onnx_since = 13,
+    .cases = GLIA_CASES({.inputs = "4x5 3x5 3"}, {.inputs = "4x5 3x5"}, {.inputs = "1x40 7x40 7"},
+                        {.inputs = "32x200 10x200 10"}, {.inputs = "16x33 1x33 1"}, {.inputs = "0x5 3x5 3"},
+                        {.inputs = "4x5 3x5 3", .attrs = "activation=relu"},
+                        {.inputs = "32x200 10x200", .attrs = "activation=relu"},
+                        {.inputs = "4x5:bf16 3x5:f32<5 3:f32<5"},
+                        {.inputs = "4x5:bf16 3x5:bf16", .expect_error = "parameters stay f32 beside bf16"},
+                        {.inputs = "4x5 3x6 3", .expect_error = "x has 5 features, w expects 6"},
+                        {.inputs = "4x5 3x5 4", .expect_error = "expected a bias of 3 numbers"},
+                        {.inputs = "4x5x1 3x5 3", .expect_error = "linear expects x [N, in]"}),
+};
+
+glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b, glia_linear_attrs attrs) {
+    glia_value *in[] = {x, w, b};
+    return glia_graph_apply(glia_value_graph(x ? x : w), "linear", in, b ? 3 : 2, &attrs);
+}
+
+/* --- the gradient of w and b ----------------------------------------------------------------------------- */
+
+static glia_status backward_weights_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                          glia_error *err) {
+    (void)n_in, (void)attrs;
+    char tx[160], ty[160];
+    const glia_shape *x = &in[0].shape, *dy = &in[1].shape;
+    const glia_dtype dtype = glia__param_dtype(in[0].dtype);
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    GLIA_TRY(glia__check_same_dtype(&in[0], &in[1], err));
+    if (x->rank != 2 || dy->rank != 2 || x->dim[0] != dy->dim[0])
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "linear_backward_weights expects x [N, in] and dy [N, out], found %s and %s",
+                              glia__type_text(&in[0], tx, sizeof tx), glia__type_text(&in[1], ty, sizeof ty));
+    out[0] = (glia_type){dtype, {.rank = 2, .dim = {dy->dim[1], x->dim[1]}}};
+    out[1] = (glia_type){dtype, {.rank = 1, .dim = {dy->dim[1]}}};
+    return GLIA_OK;
+}
+
+static glia_status backward_weights_loops(const glia_call *c) {
+    int64_t n = c->in[0].shape.dim[0], in = c->in[0].shape.dim[1], units = c->in[1].shape.dim[1];
+    if (c->out[0].dtype == GLIA_F64)
+        glia__matmul_double(c->in[1].data, c->in[0].data, c->out[0].data, units, in, n, true, false);
+    else
+        glia__matmul_float(c->in[1].data, c->in[0].data, c->out[0].data, units, in, n, true, false);
+    GLIA_FOR_FLOAT(c->out[1].dtype, {
+        const T *dy = c->in[1].data;
+        T *db = c->out[1].data;
+        for (int64_t j = 0; j < units; j++) {
+            double sum = 0;
+            for (int64_t i = 0; i < n; i++) sum += (double)dy[i * units + j];
+            db[j] = (T)sum;
+        }
+    });
+    return GLIA_OK;
+}
+
+static glia_status backward_weights_ref(const glia_call *c) {
+    return glia__run_widened(c, 0, backward_weights_loops);
+}
+
+static size_t backward_weights_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&in[1]);
+}
+
+/* Both results are linear in x and dy: ⟨ddw, dw⟩ + ⟨ddb, db⟩ = ⟨x·ddwᵀ + ddb, dy⟩. */
+static void backward_weights_grad(glia_gradient *g) {
+    glia_value *x = g->x[0], *dy = g->x[1], *ddw = g->dy[0], *ddb = g->dy[1];
+    if (g->needed[0] && ddw) g->dx[0] = glia_op_matmul(dy, ddw, (glia_matmul_attrs){GLIA_NO, GLIA_NO});
+    if (!g->needed[1]) return;
+    g->dx[1] =
+        ddw ? glia_op_linear(x, ddw, ddb, (glia_linear_attrs){GLIA_FUSED_NONE}) : glia__broadcast_to(ddb, dy);
+}
+
+static uint32_t backward_weights_sums(const glia_type *in, int n_in, const void *attrs) {
+    (void)in, (void)n_in, (void)attrs;
+    return 1 | 2;
+}
+
+static double backward_weights_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[0].shape.dim[0];
+}
+
+GLIA_OP(linear_backward_weights) = {
+    .name = "linear_backward_weights",
+    .version = 1,
+    .doc = "d(linear)/dw and d(linear)/db: dw = dyᵀ·x, db = Σ dy, of inputs x and dy",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 2,
+    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,
+    .infer = backward_weights_infer,
+    .grad = backward_weights_grad,
+    .ref = backward_weights_ref,
+    .workspace = backward_weights_workspace,
+    .sums = backward_weights_sums,
+    .flops = backward_weights_flops,
+    .cases = GLIA_CASES({.inputs = "4x5 4x3"}, {.inputs = "1x40 1x7"}, {.inputs = "32x200 32x10"},
+                        {.inputs = "0x5 0x3"}, {.inputs = "7x5:bf16 7x3:bf16"},
+                        {.inputs = "4x5 3x5", .expect_error = "expects x [N, in] and dy [N, out]"},
+                        {.inputs = "4x5:bf16 4x3", .expect_error = "dtypes differ"}),
+};
