@@ -1,13 +1,27 @@
 /* doctor.c: `glia doctor`. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
+
+/* What the environment variable GLIA_ISA does, "" when it is not set. */
+static const char *forced_isa(const glia_build_info *b, char *out, size_t capacity) {
+    const char *wish = getenv("GLIA_ISA");
+    out[0] = 0;
+    if (!wish) return out;
+    bool known = strcmp(wish, "baseline") == 0 || strcmp(wish, "avx2") == 0 || strcmp(wish, "avx512") == 0;
+    snprintf(out, capacity,
+             known ? "%s; this machine has %s" : "'%s' is none of baseline, avx2, avx512: ignored", wish,
+             b->isa_widest);
+    return out;
+}
 
 static int run_doctor(const cli_options *options, char **arguments, int count) {
     (void)arguments, (void)count;
     glia_build_info b = glia_get_build_info();
     const char *data = getenv("GLIA_DATA");
+    char isa[96];
     const struct {
         const char *key, *value, *without;
     } rows[] = {
@@ -15,6 +29,7 @@ static int run_doctor(const cli_options *options, char **arguments, int count) {
         {"compiler", b.compiler, ""},
         {"build", b.build_type, ""},
         {"isa", b.isa, ""},
+        {"GLIA_ISA", forced_isa(&b, isa, sizeof isa), "the instruction set is not forced"},
         {"threads", b.threads, ""},
         {"onednn", b.onednn, "without it convolutions and matmuls run on slower loops of our own"},
         {"libyaml", b.yaml, "without it model files cannot be read"},

@@ -202,6 +202,8 @@ expect 1 "--index: expected 0 to 119" "$GLIA" data show idx:data/images.idx,data
 expect 0 "mnist" "$GLIA" data list
 expect 0 "cores" "$GLIA" doctor
 expect 0 '"cores":' "$GLIA" doctor --json
+expect 0 '"isa":"baseline","GLIA_ISA":"baseline; this machine has' env GLIA_ISA=baseline "$GLIA" doctor --json
+expect 0 "'sse' is none of baseline, avx2, avx512: ignored" env GLIA_ISA=sse "$GLIA" doctor
 
 # The resolved file trains the same network again.
 expect 0 "saved runs/again" "$GLIA" train runs/net-3/config.yaml --out runs/again

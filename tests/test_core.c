@@ -1,6 +1,7 @@
 /* The ground floor: errors, memory, text, dtypes, shapes, tensors, random numbers, log, version. */
 #include "test.h"
 
+#include "core/isa.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "failing_allocator.h"
@@ -494,13 +495,25 @@ TEST(version) {
     CHECK_STR(glia_version(), expected);
     glia_build_info info = glia_get_build_info();
     CHECK(info.cores >= 1);
-    CHECK(info.compiler && info.isa && info.onednn && info.png && info.zlib && info.yaml && info.json &&
-          info.curl);
+    CHECK(info.compiler && info.isa && info.isa_widest && info.onednn && info.png && info.zlib && info.yaml &&
+          info.json && info.curl);
 #ifdef GLIA_HAVE_OPENMP
     CHECK_STR(info.threads, "openmp");
 #else
     CHECK_STR(info.threads, "pthreads");
 #endif
+}
+
+GLIA_CPU_BODY int doubled_body(int x) {
+    return 2 * x;
+}
+GLIA_CPU_CLONES(int, doubled, (int x), (x))
+
+TEST(isa) {
+    CHECK(glia__isa() <= glia__isa_widest());
+    CHECK_STR(glia_get_build_info().isa, glia__isa_name(glia__isa()));
+    if (!glia__isa_forced()) CHECK_INT(glia__isa(), glia__isa_widest());
+    CHECK_INT(doubled(21), 42);
 }
 
 TEST_MAIN(TEST_ENTRY(status_names), TEST_ENTRY(error_first_wins), TEST_ENTRY(error_text),
@@ -509,4 +522,5 @@ TEST_MAIN(TEST_ENTRY(status_names), TEST_ENTRY(error_first_wins), TEST_ENTRY(err
           TEST_ENTRY(nearest_word), TEST_ENTRY(dtypes), TEST_ENTRY(bf16), TEST_ENTRY(shapes),
           TEST_ENTRY(tensor_new), TEST_ENTRY(tensor_values), TEST_ENTRY(tensor_views),
           TEST_ENTRY(random_known_answers), TEST_ENTRY(random_distributions), TEST_ENTRY(random_independence),
-          TEST_ENTRY(random_below), TEST_ENTRY(random_permutation), TEST_ENTRY(log), TEST_ENTRY(version))
+          TEST_ENTRY(random_below), TEST_ENTRY(random_permutation), TEST_ENTRY(log), TEST_ENTRY(version),
+          TEST_ENTRY(isa))

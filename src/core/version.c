@@ -1,6 +1,7 @@
 /* version.c: which Glia this is, and what the build found. */
 #include "glia/version.h"
 
+#include "core/isa.h"
 #include "core/threads.h"
 
 #ifdef GLIA_HAVE_ONEDNN
@@ -33,15 +34,6 @@ const char *glia_version(void) {
     return TEXT(GLIA_VERSION_MAJOR) "." TEXT(GLIA_VERSION_MINOR) "." TEXT(GLIA_VERSION_PATCH);
 }
 
-static const char *widest_isa(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f")) return "avx512";
-    if (__builtin_cpu_supports("avx2")) return "avx2";
-#endif
-    return "baseline";
-}
-
 static const char *compiler(void) {
 #if defined(__clang__)
     return "clang " TEXT(__clang_major__) "." TEXT(__clang_minor__) "." TEXT(__clang_patchlevel__);
@@ -56,7 +48,8 @@ glia_build_info glia_get_build_info(void) {
     glia_build_info info = {
         .compiler = compiler(),
         .build_type = GLIA_BUILD_TYPE,
-        .isa = widest_isa(),
+        .isa = glia__isa_name(glia__isa()),
+        .isa_widest = glia__isa_name(glia__isa_widest()),
         .threads = "pthreads",
         .cores = glia__thread_cores(),
         .onednn = "",

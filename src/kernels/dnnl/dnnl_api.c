@@ -5,6 +5,8 @@
  * must be the same when it runs: oneDNN divides its work, and its scratchpad, by it. */
 #include "kernels/dnnl/dnnl_api.h"
 
+#include "core/isa.h"
+
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 
@@ -71,6 +73,13 @@ static int enter_threads(int threads) {
 }
 static void leave_threads(int before) {
     if (omp_get_max_threads() != before) omp_set_num_threads(before);
+}
+
+/* An engine; GLIA_ISA holds for oneDNN too, which takes its word before the first use only and refuses it later. */
+static dnnl_status_t make_engine(dnnl_engine_t *engine) {
+    static const dnnl_cpu_isa_t limits[] = {dnnl_cpu_isa_sse41, dnnl_cpu_isa_avx2, dnnl_cpu_isa_avx512_core};
+    if (glia__isa_forced()) dnnl_set_max_cpu_isa(limits[glia__isa()]);
+    return dnnl_engine_create(engine, dnnl_cpu, 0);
 }
 
 /* --- descriptors ----------------------------------------------------------------------------------------- */
@@ -183,7 +192,7 @@ bool glia__dnnl_offers(const glia_dnnl_spec *spec, const char **why_not) {
     dnnl_primitive_desc_t desc = NULL;
     const char *name = "";
     int before = enter_threads(spec->threads);
-    dnnl_status_t status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    dnnl_status_t status = make_engine(&engine);
     if (status == dnnl_success) status = describe_on(spec, engine, &desc);
     if (status == dnnl_success) status = dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name);
     bool only_reference = status == dnnl_success && strncmp(name, "ref", 3) == 0;
@@ -233,7 +242,7 @@ static dnnl_status_t make_side(glia_dnnl *p, const glia_dnnl_spec *spec, glia_dn
 
 static dnnl_status_t make_primitive(glia_dnnl *p, const glia_dnnl_spec *spec) {
     dnnl_primitive_desc_t desc = NULL;
-    dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
+    dnnl_status_t status = make_engine(&p->engine);
     if (status == dnnl_success) status = dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags);
     if (status == dnnl_success) status = describe_on(spec, p->engine, &desc);
     if (status == dnnl_success) status = dnnl_primitive_create(&p->primitive, desc);

@@ -1,0 +1,56 @@
+/* isa.h: loops compiled once for each instruction set, and the choice among them at run time.
+ *
+ * The loops are plain C. GLIA_CPU_CLONES compiles one body several times, so that the compiler may use the vector
+ * registers that a processor has; the rest of the library is built for the oldest processor. Results of different
+ * instruction sets differ in their last bits (AVX2 and AVX-512 multiply and add in one step). */
+#ifndef GLIA_CORE_ISA_H
+#define GLIA_CORE_ISA_H
+
+#include <stdbool.h>
+
+typedef enum glia_isa { GLIA_ISA_BASELINE, GLIA_ISA_AVX2, GLIA_ISA_AVX512 } glia_isa;
+
+/* What this processor has, and what the environment variable GLIA_ISA lowers it to: baseline, avx2 or avx512. The
+ * variable is read once, at the first call; another word in it changes nothing. */
+glia_isa glia__isa(void);
+glia_isa glia__isa_widest(void);
+bool glia__isa_forced(void); /* GLIA_ISA holds one of the three words: libraries shall obey too */
+const char *glia__isa_name(glia_isa isa);
+
+/* Before the definition of a body: it has no code of its own, but is compiled into each clone. */
+#define GLIA_CPU_BODY static inline __attribute__((always_inline))
+
+/* Defines `name`, with the results of name_body, which was defined with GLIA_CPU_BODY before:
+ *   GLIA_CPU_BODY float sum_body(const float *x, int64_t n) { … }
+ *   GLIA_CPU_CLONES(float, sum, (const float *x, int64_t n), (x, n)) */
+#if defined(__x86_64__) || defined(__i386__)
+#define GLIA_CPU_AVX2   __attribute__((target("avx2,fma,bmi2")))
+#define GLIA_CPU_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,bmi2")))
+#define GLIA_CPU_CLONES(type, name, params, args)      \
+    static type name##_baseline params {               \
+        return name##_body args;                       \
+    }                                                  \
+    GLIA_CPU_AVX2 static type name##_avx2 params {     \
+        return name##_body args;                       \
+    }                                                  \
+    GLIA_CPU_AVX512 static type name##_avx512 params { \
+        return name##_body args;                       \
+    }                                                  \
+    static type name params {                          \
+        switch (glia__isa()) {                         \
+        case GLIA_ISA_AVX512:                          \
+            return name##_avx512 args;                 \
+        case GLIA_ISA_AVX2:                            \
+            return name##_avx2 args;                   \
+        default:                                       \
+            return name##_baseline args;               \
+        }                                              \
+    }
+#else
+#define GLIA_CPU_CLONES(type, name, params, args) \
+    static type name params {                     \
+        return name##_body args;                  \
+    }
+#endif
+
+#endif
