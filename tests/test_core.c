@@ -504,10 +504,9 @@ TEST(version) {
 #endif
 }
 
-GLIA_CPU_BODY int doubled_body(int x) {
+GLIA_CPU_CLONES(int, doubled, (int x), (x)) {
     return 2 * x;
 }
-GLIA_CPU_CLONES(int, doubled, (int x), (x))
 
 TEST(isa) {
     CHECK(glia__isa() <= glia__isa_widest());

@@ -17,16 +17,19 @@ glia_isa glia__isa_widest(void);
 bool glia__isa_forced(void); /* GLIA_ISA holds one of the three words: libraries shall obey too */
 const char *glia__isa_name(glia_isa isa);
 
-/* Before the definition of a body: it has no code of its own, but is compiled into each clone. */
-#define GLIA_CPU_BODY static inline __attribute__((always_inline))
+/* In the place of a function's head: defines a static function whose body is compiled for each instruction set.
+ *     GLIA_CPU_CLONES(float, sum, (const float *x, int64_t n), (x, n)) { … }
+ * What the body calls in its loops must be inlined into each clone: macros, or functions with GLIA_CPU_INLINE. */
+#define GLIA_CPU_INLINE static inline __attribute__((always_inline))
 
-/* Defines `name`, with the results of name_body, which was defined with GLIA_CPU_BODY before:
- *   GLIA_CPU_BODY float sum_body(const float *x, int64_t n) { … }
- *   GLIA_CPU_CLONES(float, sum, (const float *x, int64_t n), (x, n)) */
+/* The same written as an ordinary function: for macros that define both kinds. */
+#define GLIA_CPU_PLAIN(type, name, params, args) static type name params
+
 #if defined(__x86_64__) || defined(__i386__)
 #define GLIA_CPU_AVX2   __attribute__((target("avx2,fma,bmi2")))
 #define GLIA_CPU_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,bmi2")))
 #define GLIA_CPU_CLONES(type, name, params, args)      \
+    GLIA_CPU_INLINE type name##_body params;           \
     static type name##_baseline params {               \
         return name##_body args;                       \
     }                                                  \
@@ -45,12 +48,10 @@ const char *glia__isa_name(glia_isa isa);
         default:                                       \
             return name##_baseline args;               \
         }                                              \
-    }
+    }                                                  \
+    GLIA_CPU_INLINE type name##_body params
 #else
-#define GLIA_CPU_CLONES(type, name, params, args) \
-    static type name params {                     \
-        return name##_body args;                  \
-    }
+#define GLIA_CPU_CLONES GLIA_CPU_PLAIN
 #endif
 
 #endif

@@ -17,8 +17,8 @@ GLIA_API glia_value *glia_op_maximum(glia_value *a, glia_value *b); /* the large
 GLIA_API glia_value *glia_op_minimum(glia_value *a, glia_value *b); /* the smaller; NaN if one is NaN */
 #endif                                                              /* GLIA_OPS_HEADER */
 
-#define FLOAT_ROWS(op, expr)                         \
-    GLIA_BROADCAST_ROW(op##_f32, float, float, expr) \
+#define FLOAT_ROWS(op, expr)                      \
+    GLIA_BROADCAST_F32_ROW(op##_f32, float, expr) \
     GLIA_BROADCAST_ROW(op##_f64, double, double, expr)
 #define SIGNED_ROWS(op, expr)                            \
     GLIA_BROADCAST_ROW(op##_i32, int32_t, int32_t, expr) \

@@ -6,6 +6,7 @@
 #ifndef GLIA_OPS_BROADCAST_H
 #define GLIA_OPS_BROADCAST_H
 
+#include "core/isa.h"
 #include "graph/op.h"
 
 enum { GLIA_BROADCAST_INPUTS = 3 };
@@ -22,30 +23,37 @@ typedef struct glia_broadcast {
 
 /* `in` are shapes that broadcast to `out`; all are known. */
 void glia__broadcast_init(glia_broadcast *walk, const glia_shape *out, const glia_shape *const *in, int n_in);
-/* Defines a row of two inputs: out = expression of x and y. When both steps are 0, n is 1. */
-#define GLIA_BROADCAST_ROW(name, type, out_type, expr)                                    \
-    static void name(void *out_, const void *const *in, const int64_t *step, int64_t n) { \
-        typedef type T;                                                                   \
-        const T *a = in[0], *b = in[1];                                                   \
-        out_type *out = out_;                                                             \
-        if (step[0] == 0) {                                                               \
-            const T x = a[0];                                                             \
-            for (int64_t i = 0; i < n; i++) {                                             \
-                const T y = b[i];                                                         \
-                out[i] = (out_type)(expr);                                                \
-            }                                                                             \
-        } else if (step[1] == 0) {                                                        \
-            const T y = b[0];                                                             \
-            for (int64_t i = 0; i < n; i++) {                                             \
-                const T x = a[i];                                                         \
-                out[i] = (out_type)(expr);                                                \
-            }                                                                             \
-        } else {                                                                          \
-            for (int64_t i = 0; i < n; i++) {                                             \
-                const T x = a[i], y = b[i];                                               \
-                out[i] = (out_type)(expr);                                                \
-            }                                                                             \
-        }                                                                                 \
+
+/* Defines a row of two inputs: out = expression of x and y. When both steps are 0, n is 1. Those of f32 are compiled
+ * for each instruction set. */
+#define GLIA_BROADCAST_ROW(name, type, out_type, expr) \
+    GLIA_BROADCAST_LOOPS(GLIA_CPU_PLAIN, name, type, out_type, expr)
+#define GLIA_BROADCAST_F32_ROW(name, out_type, expr) \
+    GLIA_BROADCAST_LOOPS(GLIA_CPU_CLONES, name, float, out_type, expr)
+#define GLIA_BROADCAST_LOOPS(function, name, type, out_type, expr)                            \
+    function(void, name, (void *out_, const void *const *in, const int64_t *step, int64_t n), \
+             (out_, in, step, n)) {                                                           \
+        typedef type T;                                                                       \
+        const T *a = in[0], *b = in[1];                                                       \
+        out_type *out = out_;                                                                 \
+        if (step[0] == 0) {                                                                   \
+            const T x = a[0];                                                                 \
+            for (int64_t i = 0; i < n; i++) {                                                 \
+                const T y = b[i];                                                             \
+                out[i] = (out_type)(expr);                                                    \
+            }                                                                                 \
+        } else if (step[1] == 0) {                                                            \
+            const T y = b[0];                                                                 \
+            for (int64_t i = 0; i < n; i++) {                                                 \
+                const T x = a[i];                                                             \
+                out[i] = (out_type)(expr);                                                    \
+            }                                                                                 \
+        } else {                                                                              \
+            for (int64_t i = 0; i < n; i++) {                                                 \
+                const T x = a[i], y = b[i];                                                   \
+                out[i] = (out_type)(expr);                                                    \
+            }                                                                                 \
+        }                                                                                     \
     }
 
 /* Runs `row` over output 0 of a call with up to three inputs. */

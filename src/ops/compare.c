@@ -51,7 +51,7 @@ static glia_status infer_logical(const glia_type *in, int n_in, const void *attr
         return glia__apply2(#op, a, b);                      \
     }
 #define COMPARE_OP(op, expr, ...)                        \
-    GLIA_BROADCAST_ROW(op##_f32, float, uint8_t, expr)   \
+    GLIA_BROADCAST_F32_ROW(op##_f32, uint8_t, expr)      \
     GLIA_BROADCAST_ROW(op##_f64, double, uint8_t, expr)  \
     GLIA_BROADCAST_ROW(op##_i32, int32_t, uint8_t, expr) \
     GLIA_BROADCAST_ROW(op##_i64, int64_t, uint8_t, expr) \

@@ -6,6 +6,7 @@
 #ifndef GLIA_OPS_EXPR_H
 #define GLIA_OPS_EXPR_H
 
+#include "core/isa.h"
 #include "glia/ops.h"
 #include "graph/op.h"
 #include "ops/mathf.h"
@@ -25,17 +26,22 @@
         out[i] = (T)(expr);                 \
     }
 
-/* Defines name_ref for f32 and f64. `locals` declares attributes. */
-#define GLIA_EXPR_REF(name, locals, loop)                                        \
-    static glia_status name##_ref(const glia_call *c) {                          \
-        const int64_t n = glia_shape_elems(&c->out[0].shape);                    \
-        GLIA_FOR_FLOAT(c->out[0].dtype, {                                        \
-            const T *in[] = {c->in[0].data, c->n_in > 1 ? c->in[1].data : NULL}; \
-            T *out = c->out[0].data;                                             \
-            locals;                                                              \
-            loop                                                                 \
-        });                                                                      \
-        return GLIA_OK;                                                          \
+/* Defines name_ref: for f32 compiled for each instruction set, and for f64. `locals` declares attributes. */
+#define GLIA_EXPR_REF(name, locals, ...)                                     \
+    GLIA_EXPR_LOOPS(GLIA_CPU_CLONES, name##_f32, float, locals, __VA_ARGS__) \
+    GLIA_EXPR_LOOPS(GLIA_CPU_PLAIN, name##_f64, double, locals, __VA_ARGS__) \
+    static glia_status name##_ref(const glia_call *c) {                      \
+        c->out[0].dtype == GLIA_F64 ? name##_f64(c) : name##_f32(c);         \
+        return GLIA_OK;                                                      \
+    }
+#define GLIA_EXPR_LOOPS(function, name, type, locals, ...)                   \
+    function(void, name, (const glia_call *c), (c)) {                        \
+        typedef type T;                                                      \
+        const int64_t n = glia_shape_elems(&c->out[0].shape);                \
+        const T *in[] = {c->in[0].data, c->n_in > 1 ? c->in[1].data : NULL}; \
+        T *out = c->out[0].data;                                             \
+        locals;                                                              \
+        __VA_ARGS__                                                          \
     }
 #define GLIA_EXPR_REF1(name, expr, locals) GLIA_EXPR_REF(name, locals, GLIA_EXPR_LOOP1(expr))
 #define GLIA_EXPR_REF2(name, expr, locals) GLIA_EXPR_REF(name, locals, GLIA_EXPR_LOOP2(expr))

@@ -1,10 +1,7 @@
 /* loss.c: losses: scalars, the mean over the batch (classes) or over all elements (pairs of arrays), summed in double
  * so that the result does not depend on the order of magnitude of the batch. Each has one backward op. */
 
-#include <math.h>
-
-#include "glia/ops.h"
-#include "graph/op.h"
+#include "ops/rows.h"
 
 #ifdef GLIA_OPS_HEADER
 /* mean over n of −Σ_c target[n,c]·log softmax(logits)[n,c]; logits [N, C]; target i64 or i32 [N] (class numbers), or
@@ -67,20 +64,25 @@ static glia_status class_of(const glia_call *c, int64_t n, int64_t classes, int6
 }
 
 /* log Σ exp of a row, shifted by its maximum. */
-#define LOG_SUM_EXP(T)                                                     \
-    static double log_sum_exp_##T(const T *x, int64_t n) {                 \
-        double sum = 0;                                                    \
-        T most = x[0];                                                     \
-        for (int64_t i = 1; i < n; i++)                                    \
-            if (x[i] > most || x[i] != x[i]) most = x[i];                  \
-        for (int64_t i = 0; i < n; i++) sum += exp((double)(x[i] - most)); \
-        return (double)most + log(sum);                                    \
+#define LOG_SUM_EXP(function, T)                                         \
+    function(double, log_sum_exp_##T, (const T *x, int64_t n), (x, n)) { \
+        const T most = glia__row_max(x, n);                              \
+        return (double)most + log(glia__row_exp((T *)NULL, x, most, n)); \
     }
-LOG_SUM_EXP(float)
-LOG_SUM_EXP(double)
-#define ROW_LOG_SUM(row)                                                            \
-    (sizeof(T) == sizeof(double) ? log_sum_exp_double((const void *)(row), classes) \
-                                 : log_sum_exp_float((const void *)(row), classes))
+LOG_SUM_EXP(GLIA_CPU_CLONES, float)
+LOG_SUM_EXP(GLIA_CPU_PLAIN, double)
+#define ROW_LOG_SUM(row, n) _Generic(*(row), float : log_sum_exp_float, default : log_sum_exp_double)(row, n)
+
+/* to = mass·softmax(row). */
+#define SCALED_SOFTMAX(function, T)                                                                      \
+    function(void, scaled_softmax_##T, (T * to, const T *x, double mass, int64_t n), (to, x, mass, n)) { \
+        const T scale = (T)(mass / glia__row_exp(to, x, glia__row_max(x, n), n));                        \
+        for (int64_t k = 0; k < n; k++) to[k] *= scale;                                                  \
+    }
+SCALED_SOFTMAX(GLIA_CPU_CLONES, float)
+SCALED_SOFTMAX(GLIA_CPU_PLAIN, double)
+#define ROW_SOFTMAX(to, row, mass, n) \
+    _Generic(*(row), float : scaled_softmax_float, default : scaled_softmax_double)(to, row, mass, n)
 
 static glia_status softmax_ref(const glia_call *c) {
     int64_t rows = c->in[0].shape.dim[0], classes = c->in[0].shape.dim[1];
@@ -91,7 +93,7 @@ static glia_status softmax_ref(const glia_call *c) {
         double total = 0;
         for (int64_t n = 0; n < rows; n++) {
             const T *row = x + n * classes;
-            double norm = ROW_LOG_SUM(row);
+            double norm = ROW_LOG_SUM(row, classes);
             int64_t k = 0;
             if (!dense) {
                 GLIA_TRY(class_of(c, n, classes, &k));
@@ -180,9 +182,9 @@ static glia_status softmax_backward_ref(const glia_call *c) {
         for (int64_t n = 0; n < rows; n++) {
             const T *row = x + n * classes;
             T *to = dx + n * classes;
-            double norm = ROW_LOG_SUM(row), mass = dense ? 0 : 1;
+            double mass = dense ? 0 : 1;
             for (int64_t k = 0; dense && k < classes; k++) mass += (double)target[n * classes + k];
-            for (int64_t k = 0; k < classes; k++) to[k] = (T)(scale * mass * exp((double)row[k] - norm));
+            ROW_SOFTMAX(to, row, scale * mass, classes);
             int64_t k = 0;
             if (!dense) {
                 GLIA_TRY(class_of(c, n, classes, &k));

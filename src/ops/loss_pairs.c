@@ -1,10 +1,7 @@
 /* loss_pairs.c: losses that compare a prediction h with a target y element by element: the mean over all elements of
  * f(h, y). One macro line gives the op, its backward op and the builder. */
 
-#include <math.h>
-
-#include "glia/ops.h"
-#include "graph/op.h"
+#include "ops/rows.h"
 
 static glia_status pair_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                               glia_error *err) {
@@ -36,52 +33,60 @@ static double pair_flops(const glia_type *in, const glia_type *out, const void *
     return 4.0 * (double)glia_shape_elems(&in[0].shape);
 }
 
-/* What LOSS expressions may use: h and y as doubles, d = h − y, and the attributes in `delta`. */
+/* What the expressions may use: h and y, d = h − y, and the attribute in `delta`. */
 static double delta_of(const glia_call *c) {
     return ((const glia_huber_attrs *)c->attrs)->delta;
 }
 
-#define PAIR_REF(op_name, DELTA, VALUE, SLOPE)                                                               \
-    static double op_name##_value(double h, double y, double delta) {                                        \
-        double d = h - y;                                                                                    \
-        (void)d, (void)delta;                                                                                \
-        return VALUE;                                                                                        \
-    }                                                                                                        \
-    static double op_name##_slope(double h, double y, double delta) {                                        \
-        double d = h - y;                                                                                    \
-        (void)d, (void)delta;                                                                                \
-        return SLOPE;                                                                                        \
-    }                                                                                                        \
-    static glia_status op_name##_ref(const glia_call *c) {                                                   \
-        int64_t count = glia_shape_elems(&c->in[0].shape);                                                   \
-        double total = 0, delta = DELTA;                                                                     \
-        GLIA_FOR_FLOAT(c->out[0].dtype, {                                                                    \
-            const T *h = c->in[0].data;                                                                      \
-            const T *y = c->in[1].data;                                                                      \
-            for (int64_t i = 0; i < count; i++) total += op_name##_value((double)h[i], (double)y[i], delta); \
-            *(T *)c->out[0].data = (T)(count ? total / (double)count : 0);                                   \
-        });                                                                                                  \
-        return GLIA_OK;                                                                                      \
-    }                                                                                                        \
-    static glia_status op_name##_backward_ref(const glia_call *c) {                                          \
-        int64_t count = glia_shape_elems(&c->in[0].shape);                                                   \
-        double delta = DELTA;                                                                                \
-        GLIA_FOR_FLOAT(c->out[0].dtype, {                                                                    \
-            const T *h = c->in[0].data;                                                                      \
-            const T *y = c->in[1].data;                                                                      \
-            T *dh = c->out[0].data;                                                                          \
-            double scale = (double)*(const T *)c->in[2].data / (double)GLIA_MAX(count, 1);                   \
-            for (int64_t i = 0; i < count; i++)                                                              \
-                dh[i] = (T)(scale * op_name##_slope((double)h[i], (double)y[i], delta));                     \
-        });                                                                                                  \
-        return GLIA_OK;                                                                                      \
-    }                                                                                                        \
-                                                                                                             \
-    static void op_name##_grad(glia_gradient *g) {                                                           \
-        glia_value *in[] = {g->x[0], g->x[1], g->dy[0]};                                                     \
-        glia_value *dh = glia_graph_apply(g->graph, #op_name "_backward", in, 3, g->attrs);                  \
-        if (g->needed[0]) g->dx[0] = dh;                                                                     \
-        if (g->needed[1]) g->dx[1] = op_name##_target_gradient(g, dh);                                       \
+#define PAIR_REF(op_name, DELTA, VALUE, SLOPE)                                                         \
+    PAIR_LOOPS(GLIA_CPU_CLONES, op_name, float, VALUE, SLOPE)                                          \
+    PAIR_LOOPS(GLIA_CPU_PLAIN, op_name, double, VALUE, SLOPE)                                          \
+    static glia_status op_name##_ref(const glia_call *c) {                                             \
+        const int64_t n = glia_shape_elems(&c->in[0].shape);                                           \
+        const double delta = DELTA;                                                                    \
+        if (c->out[0].dtype == GLIA_F64)                                                               \
+            *(double *)c->out[0].data = op_name##_mean_double(c->in[0].data, c->in[1].data, n, delta); \
+        else                                                                                           \
+            *(float *)c->out[0].data =                                                                 \
+                (float)op_name##_mean_float(c->in[0].data, c->in[1].data, n, (float)delta);            \
+        return GLIA_OK;                                                                                \
+    }                                                                                                  \
+    static glia_status op_name##_backward_ref(const glia_call *c) {                                    \
+        const double delta = DELTA;                                                                    \
+        if (c->out[0].dtype == GLIA_F64)                                                               \
+            op_name##_slopes_double(c, delta);                                                         \
+        else                                                                                           \
+            op_name##_slopes_float(c, (float)delta);                                                   \
+        return GLIA_OK;                                                                                \
+    }                                                                                                  \
+    static void op_name##_grad(glia_gradient *g) {                                                     \
+        glia_value *in[] = {g->x[0], g->x[1], g->dy[0]};                                               \
+        glia_value *dh = glia_graph_apply(g->graph, #op_name "_backward", in, 3, g->attrs);            \
+        if (g->needed[0]) g->dx[0] = dh;                                                               \
+        if (g->needed[1]) g->dx[1] = op_name##_target_gradient(g, dh);                                 \
+    }
+#define PAIR_LOOPS(function, op_name, T, VALUE, SLOPE)                                                     \
+    GLIA_CPU_INLINE T op_name##_value_##T(T h, T y, T delta) {                                             \
+        const T d = h - y;                                                                                 \
+        (void)d, (void)delta;                                                                              \
+        return (T)(VALUE);                                                                                 \
+    }                                                                                                      \
+    GLIA_CPU_INLINE T op_name##_slope_##T(T h, T y, T delta) {                                             \
+        const T d = h - y;                                                                                 \
+        (void)d, (void)delta;                                                                              \
+        return (T)(SLOPE);                                                                                 \
+    }                                                                                                      \
+    function(double, op_name##_mean_##T, (const T *h, const T *y, int64_t n, T delta), (h, y, n, delta)) { \
+        double total;                                                                                      \
+        GLIA_ROW_SUM(total, n, op_name##_value_##T(h[k], y[k], delta));                                    \
+        return n ? total / (double)n : 0;                                                                  \
+    }                                                                                                      \
+    function(void, op_name##_slopes_##T, (const glia_call *c, T delta), (c, delta)) {                      \
+        const int64_t n = glia_shape_elems(&c->in[0].shape);                                               \
+        const T *h = c->in[0].data, *y = c->in[1].data;                                                    \
+        const T scale = *(const T *)c->in[2].data / (T)GLIA_MAX(n, 1);                                     \
+        T *dh = c->out[0].data;                                                                            \
+        for (int64_t i = 0; i < n; i++) dh[i] = scale * op_name##_slope_##T(h[i], y[i], delta);            \
     }
 
 static glia_value *opposite(glia_gradient *g, glia_value *dh) {
@@ -144,7 +149,7 @@ glia_value *glia_op_mae(glia_value *h, glia_value *y) {
 }
 
 /* max(h, 0) − h·y + log(1 + e^−|h|): no overflow for any h. */
-PAIR_REF(sigmoid_cross_entropy, 0, fmax(h, 0) - h * y + log1p(exp(-fabs(h))), 1 / (1 + exp(-h)) - y)
+PAIR_REF(sigmoid_cross_entropy, 0, (h > 0 ? h : 0) - h * y + log1p(exp(-fabs(h))), 1 / (1 + exp(-h)) - y)
 GLIA_OP(sigmoid_cross_entropy) = {
     PAIR_LOSS(sigmoid_cross_entropy, "mean of −y·log σ(h) − (1 − y)·log(1 − σ(h))", "")};
 GLIA_OP(sigmoid_cross_entropy_backward) = {PAIR_BACKWARD(sigmoid_cross_entropy)};

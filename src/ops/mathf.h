@@ -8,7 +8,9 @@
 #include <string.h>
 #include <tgmath.h>
 
-static inline float glia__float_of_bits(uint32_t bits) {
+#include "core/isa.h"
+
+GLIA_CPU_INLINE float glia__float_of_bits(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
@@ -16,7 +18,7 @@ static inline float glia__float_of_bits(uint32_t bits) {
 
 /* x = n·ln 2 + r with |r| ≤ ln(2)/2: n goes to *n, the result is eʳ − 1 = r + r²/2 + … + r⁸/8!, and what follows is
  * below 2⁻²⁹. ln 2 is subtracted in two parts so that r is exact. n is rounded by adding 1.5·2²³. */
-static inline float glia__exp_rest(float x, int32_t *n) {
+GLIA_CPU_INLINE float glia__exp_rest(float x, int32_t *n) {
     const float shifted = x * 1.44269504f + 12582912.0f, whole = shifted - 12582912.0f;
     const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
     uint32_t bits;
@@ -33,7 +35,7 @@ static inline float glia__exp_rest(float x, int32_t *n) {
 
 /* 2ⁿ is multiplied in two steps, since it may not be a float. Above 89 the result is infinite; at −176 n is −254 and both
  * factors have the bits of 0: masked elements (x = −10⁹) do not pay for the slow underflow of processors. */
-static inline float glia__expf(float x) {
+GLIA_CPU_INLINE float glia__expf(float x) {
     int32_t n;
     const float low = x < -176.0f ? -176.0f : x, q = glia__exp_rest(low > 89.0f ? 89.0f : low, &n);
     const int32_t half = n >> 1;
@@ -42,7 +44,7 @@ static inline float glia__expf(float x) {
 }
 
 /* eˣ − 1 = 2ⁿ·(eʳ − 1) + (2ⁿ − 1), where nothing cancels. */
-static inline float glia__expm1f(float x) {
+GLIA_CPU_INLINE float glia__expm1f(float x) {
     int32_t n;
     const float low = x < -30.0f ? -30.0f : x, q = glia__exp_rest(low > 89.0f ? 89.0f : low, &n);
     const int32_t half = n >> 1; /* of 2¹²⁸ only halves are floats */
@@ -53,13 +55,13 @@ static inline float glia__expm1f(float x) {
 }
 
 /* tanh x = (e²ˣ − 1)/(e²ˣ + 1), by the side on which e²ˣ is small. */
-static inline float glia__tanhf(float x) {
+GLIA_CPU_INLINE float glia__tanhf(float x) {
     const float m = glia__expm1f(-2 * fabsf(x)), y = -m / (m + 2);
     return copysignf(y, x);
 }
 
 /* 1 + x = u = 2ᵏ·m with m in [√½, √2): ln u = k·ln 2 + 2·atanh((m − 1)/(m + 1)); and what rounding 1 + x lost. */
-static inline float glia__log1pf(float x) {
+GLIA_CPU_INLINE float glia__log1pf(float x) {
     const float u = 1 + x;
     uint32_t bits;
     memcpy(&bits, &u, sizeof bits);

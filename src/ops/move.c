@@ -93,30 +93,88 @@ static glia_status transpose_infer(const glia_type *in, int n_in, const void *at
     return GLIA_OK;
 }
 
-/* Walks the result in order; the innermost loop copies with a stride. */
+/* to[r·to_step + c] = from[r + c·from_step]: tiles, so that a cache line that was fetched is used before it is lost. */
+#define TILES(type)                                                                                        \
+    static void tiles_##type(void *to_, const void *from_, int64_t rows, int64_t to_step, int64_t columns, \
+                             int64_t from_step) {                                                          \
+        enum { TILE = 64 / sizeof(type) };                                                                 \
+        for (int64_t r = 0; r < rows; r += TILE)                                                           \
+            for (int64_t c = 0; c < columns; c += TILE) {                                                  \
+                type *to = (type *)to_ + r * to_step + c;                                                  \
+                const type *from = (const type *)from_ + r + c * from_step;                                \
+                const int64_t n_rows = GLIA_MIN(rows - r, TILE), n_columns = GLIA_MIN(columns - c, TILE);  \
+                for (int64_t i = 0; i < n_rows; i++)                                                       \
+                    for (int64_t j = 0; j < n_columns; j++) to[i * to_step + j] = from[i + j * from_step]; \
+            }                                                                                              \
+    }
+TILES(uint8_t)
+TILES(uint16_t)
+TILES(uint32_t)
+TILES(uint64_t)
+
+/* The dimensions of the result, last first: without those of 1, neighbours of x that stay neighbours merged; and the
+ * steps in x and y. */
+typedef struct moved {
+    int rank;
+    int64_t dim[GLIA_MAX_RANK], from[GLIA_MAX_RANK], to[GLIA_MAX_RANK];
+} moved;
+
+static moved merge_dims(const glia_shape *x, const int *perm) {
+    moved m = {.rank = 0};
+    int64_t step[GLIA_MAX_RANK], at = 1, to = 1;
+    for (int d = x->rank - 1; d >= 0; at *= x->dim[d--]) step[d] = at;
+    for (int d = x->rank - 1; d >= 0; to *= x->dim[perm[d--]]) {
+        const int64_t dim = x->dim[perm[d]], from = step[perm[d]];
+        if (dim == 1) continue;
+        if (m.rank && from == m.from[m.rank - 1] * m.dim[m.rank - 1]) {
+            m.dim[m.rank - 1] *= dim;
+            continue;
+        }
+        m.dim[m.rank] = dim, m.from[m.rank] = from, m.to[m.rank++] = to;
+    }
+    if (m.rank == 0) m = (moved){1, {1}, {1}, {1}};
+    return m;
+}
+
+/* Rows of x that stay rows are copied whole; otherwise dimension 0 of `m`, a row of y, and the one that is a row of x
+ * make a matrix that is transposed in tiles. */
 static glia_status transpose_ref(const glia_call *c) {
-    const glia_shape *x = &c->in[0].shape, *y = &c->out[0].shape;
-    int perm[GLIA_MAX_RANK];
-    int64_t stride[GLIA_MAX_RANK], step[GLIA_MAX_RANK] = {0}, index[GLIA_MAX_RANK] = {0};
-    int64_t total = glia_shape_elems(y), from = 0;
-    GLIA_TRY(resolve_perm(&((const glia_transpose_attrs *)c->attrs)->perm, x->rank, perm, c->err));
-    for (int i = x->rank - 1; i >= 0; i--) stride[i] = i == x->rank - 1 ? 1 : stride[i + 1] * x->dim[i + 1];
-    for (int i = 0; i < y->rank; i++) step[i] = stride[perm[i]];
-    size_t size = glia_dtype_bytes(c->out[0].dtype);
-    const char *source = c->in[0].data;
-    char *to = c->out[0].data;
-    int64_t inner = y->rank ? y->dim[y->rank - 1] : 1, inner_step = y->rank ? step[y->rank - 1] : 1;
-    for (int64_t done = 0; done < total; done += inner) {
-        for (int64_t i = 0; i < inner; i++, to += size)
-            memcpy(to, source + (size_t)(from + i * inner_step) * size, size);
-        for (int d = y->rank - 2; d >= 0; d--) {
-            from += step[d];
-            if (++index[d] < y->dim[d]) break;
-            from -= step[d] * y->dim[d];
+    int perm[GLIA_MAX_RANK], row = 0;
+    int64_t index[GLIA_MAX_RANK] = {0}, from = 0, to = 0, places = 1;
+    GLIA_TRY(
+        resolve_perm(&((const glia_transpose_attrs *)c->attrs)->perm, c->in[0].shape.rank, perm, c->err));
+    const moved m = merge_dims(&c->in[0].shape, perm);
+    const size_t size = glia_dtype_bytes(c->out[0].dtype);
+    if (glia_shape_elems(&c->out[0].shape) == 0) return GLIA_OK;
+    while (m.from[row] != 1) row++;
+    for (int d = 1; d < m.rank; d++) places *= d == row ? 1 : m.dim[d];
+    for (int64_t place = 0; place < places; place++) {
+        void *y = (char *)c->out[0].data + (size_t)to * size;
+        const void *x = (const char *)c->in[0].data + (size_t)from * size;
+        if (row == 0)
+            memcpy(y, x, (size_t)m.dim[0] * size);
+        else
+            (size == 1   ? tiles_uint8_t
+             : size == 2 ? tiles_uint16_t
+             : size == 4 ? tiles_uint32_t
+                         : tiles_uint64_t)(y, x, m.dim[row], m.to[row], m.dim[0], m.from[0]);
+        for (int d = 1; d < m.rank; d++) {
+            if (d == row) continue;
+            from += m.from[d], to += m.to[d];
+            if (++index[d] < m.dim[d]) break;
+            from -= m.from[d] * m.dim[d], to -= m.to[d] * m.dim[d];
             index[d] = 0;
         }
     }
     return GLIA_OK;
+}
+
+static uint32_t transpose_rows(const glia_type *in, int n_in, const void *attrs) {
+    int perm[GLIA_MAX_RANK];
+    (void)n_in;
+    bool known =
+        resolve_perm(&((const glia_transpose_attrs *)attrs)->perm, in[0].shape.rank, perm, NULL) == GLIA_OK;
+    return known && in[0].shape.rank > 0 && perm[0] == 0 ? 1 : 0;
 }
 
 static void transpose_grad(glia_gradient *g) {
@@ -142,12 +200,16 @@ GLIA_OP(transpose) = {
     .infer = transpose_infer,
     .grad = transpose_grad,
     .ref = transpose_ref,
+    .rows = transpose_rows,
     .flops = no_flops,
     .onnx = "Transpose",
     .onnx_since = 13,
     .cases = GLIA_CASES({.inputs = "3x4"}, {.inputs = "2x3x4", .attrs = "perm=1,2,0"}, {.inputs = "5"},
                         {.inputs = "scalar"}, {.inputs = "2x3x4x5", .attrs = "perm=0,2,3,1"},
-                        {.inputs = "0x3"}, {.inputs = "3x2:u8<9"},
+                        {.inputs = "3x35x18", .attrs = "perm=0,2,1"},
+                        {.inputs = "2x3x4x5", .attrs = "perm=2,0,3,1"},
+                        {.inputs = "2x3x1x5", .attrs = "perm=1,0,2,3"}, {.inputs = "9x66:u8<9"},
+                        {.inputs = "3x40:i64<9"}, {.inputs = "0x3"}, {.inputs = "3x2:u8<9"},
                         {.inputs = "2x3", .attrs = "perm=0,0", .expect_error = "each of 0 … 1 once"},
                         {.inputs = "2x3", .attrs = "perm=0", .expect_error = "perm names 1 of 2"}),
 };
@@ -283,9 +345,10 @@ static glia_status slice_ref(const glia_call *c) {
     size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
     const char *x = c->in[0].data;
     char *to = c->out[0].data;
+    int64_t run = a->step == 1 ? GLIA_MAX(count, 1) : 1; /* elements in a row */
     for (int64_t o = 0; o < outer && size; o++)
-        for (int64_t i = 0; i < count; i++, to += size)
-            memcpy(to, x + (size_t)(o * dim + start + i * a->step) * size, size);
+        for (int64_t i = 0; i < count; i += run, to += (size_t)run * size)
+            memcpy(to, x + (size_t)(o * dim + start + i * a->step) * size, (size_t)run * size);
     return GLIA_OK;
 }
 
@@ -358,10 +421,11 @@ static glia_status slice_backward_ref(const glia_call *c) {
     size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
     const char *from = c->in[1].data;
     char *x = c->out[0].data;
+    int64_t run = a->step == 1 ? GLIA_MAX(count, 1) : 1;
     memset(x, 0, (size_t)(outer * dim) * size);
     for (int64_t o = 0; o < outer && size; o++)
-        for (int64_t i = 0; i < count; i++, from += size)
-            memcpy(x + (size_t)(o * dim + start + i * a->step) * size, from, size);
+        for (int64_t i = 0; i < count; i += run, from += (size_t)run * size)
+            memcpy(x + (size_t)(o * dim + start + i * a->step) * size, from, (size_t)run * size);
     return GLIA_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "core/isa.h"
 #include "glia/ops.h"
 #include "ops/reduction.h"
 
@@ -27,13 +28,15 @@ GLIA_API glia_value *glia_op_prod(glia_value *x, glia_reduce_attrs attrs); /* Π
 enum { LANES = 32 };
 
 /* Two expressions of accumulator `a` and element `x` describe a reduction: the first value and the next
- * value. LANES running values let the compiler use vector registers without reordering anything at will. */
-#define REDUCER(name, type, acc_type, first, next, last)                                           \
-    static void name##_start(void *acc_, int64_t n) {                                              \
+ * value. LANES running values let the compiler use vector registers without reordering anything at will. `function`:
+ * GLIA_CPU_CLONES or GLIA_CPU_PLAIN. */
+#define LOOP_PARAMS (void *acc_, const void *x_, int64_t n, int64_t index)
+#define REDUCER(function, name, type, acc_type, first, next, last)                                 \
+    GLIA_CPU_INLINE void name##_start(void *acc_, int64_t n) {                                     \
         acc_type *acc = acc_;                                                                      \
         for (int64_t i = 0; i < n; i++) acc[i] = (acc_type)(first);                                \
     }                                                                                              \
-    static void name##_across(void *acc_, const void *x_, int64_t n, int64_t index) {              \
+    function(void, name##_across, LOOP_PARAMS, (acc_, x_, n, index)) {                             \
         acc_type *acc = acc_;                                                                      \
         const type *xs = x_;                                                                       \
         (void)index;                                                                               \
@@ -42,7 +45,7 @@ enum { LANES = 32 };
             acc[i] = (acc_type)(next);                                                             \
         }                                                                                          \
     }                                                                                              \
-    static void name##_along(void *acc_, const void *x_, int64_t n, int64_t index) {               \
+    function(void, name##_along, LOOP_PARAMS, (acc_, x_, n, index)) {                              \
         acc_type lanes[LANES], total = *(acc_type *)acc_;                                          \
         const type *xs = x_;                                                                       \
         int64_t i = 0;                                                                             \
@@ -80,11 +83,11 @@ enum { LANES = 32 };
 /* Five dtypes and the choice among them. */
 #define REDUCERS(op, acc_of_float, acc_of_i32, acc_of_i64, acc_of_u8, first_float, first_i32, first_i64, \
                  first_u8, next, next_whole)                                                             \
-    REDUCER(op##_f32, float, acc_of_float(float), first_float, next, a)                                  \
-    REDUCER(op##_f64, double, acc_of_float(double), first_float, next, a)                                \
-    REDUCER(op##_i32, int32_t, acc_of_i32, first_i32, next_whole, a)                                     \
-    REDUCER(op##_i64, int64_t, acc_of_i64, first_i64, next_whole, a)                                     \
-    REDUCER(op##_u8, uint8_t, acc_of_u8, first_u8, next_whole, a)                                        \
+    REDUCER(GLIA_CPU_CLONES, op##_f32, float, acc_of_float(float), first_float, next, a)                 \
+    REDUCER(GLIA_CPU_PLAIN, op##_f64, double, acc_of_float(double), first_float, next, a)                \
+    REDUCER(GLIA_CPU_PLAIN, op##_i32, int32_t, acc_of_i32, first_i32, next_whole, a)                     \
+    REDUCER(GLIA_CPU_PLAIN, op##_i64, int64_t, acc_of_i64, first_i64, next_whole, a)                     \
+    REDUCER(GLIA_CPU_PLAIN, op##_u8, uint8_t, acc_of_u8, first_u8, next_whole, a)                        \
     static const glia_reducer *op##_reducer(glia_dtype dtype) {                                          \
         switch (dtype) {                                                                                 \
         case GLIA_F64:                                                                                   \
@@ -109,8 +112,8 @@ REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN,
          ((x > a) | (x != x)) ? x : a, x > a ? x : a)
 REDUCERS(min, AS_IS, int32_t, int64_t, uint8_t, INFINITY, INT32_MAX, INT64_MAX, UINT8_MAX,
          ((x < a) | (x != x)) ? x : a, x < a ? x : a)
-REDUCER(mean_f32, float, double, 0, a + x, a / (double)count)
-REDUCER(mean_f64, double, double, 0, a + x, a / (double)count)
+REDUCER(GLIA_CPU_CLONES, mean_f32, float, double, 0, a + x, a / (double)count)
+REDUCER(GLIA_CPU_PLAIN, mean_f64, double, double, 0, a + x, a / (double)count)
 
 const glia_reducer *glia__reducer_sum(glia_dtype dtype) {
     return sum_reducer(dtype);

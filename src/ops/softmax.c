@@ -1,7 +1,6 @@
 /* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
 
-#include "ops/expr.h"
-#include "ops/reduction.h"
+#include "ops/rows.h"
 
 #ifdef GLIA_OPS_HEADER
 /* e^(x − max) / Σ e^(x − max) along `axis` (negative: from the end; −1 is usual). f32 or f64, same shape. */
@@ -30,102 +29,81 @@ static lines split_at_axis(const glia_shape *shape, const void *attrs) {
     return l;
 }
 
-/* Element k of the line that starts at `at` is at [at + k * l.inner]. */
-#define FOR_EACH_LINE(l)                                   \
-    for (int64_t outer_ = 0; outer_ < (l).outer; outer_++) \
-        for (int64_t at = outer_ * (l).n * (l).inner, end_ = at + (l).inner; at < end_; at++)
-enum { CHUNK = 64 };
-/* Runs a statement on every index k of a line; neighbours are told apart, since only they make vector code. */
-#define EACH(l, statement)                                                        \
-    do {                                                                          \
-        if ((l).inner == 1)                                                       \
-            for (int64_t k = 0; k < (l).n; k++) statement;                        \
-        else                                                                      \
-            for (int64_t k = 0; k < (l).n * (l).inner; k += (l).inner) statement; \
-    } while (0)
-/* Reduces an expression of k over a line with the loops of sum or max (reduce.c), chunk by chunk. */
-#define REDUCE(acc_type, result, reducer, l, expr)                                        \
-    acc_type result;                                                                      \
-    (reducer)->start(&result, 1);                                                         \
-    for (int64_t from_ = 0; from_ < (l).n; from_ += CHUNK) {                              \
-        T chunk_[CHUNK];                                                                  \
-        const int64_t count_ = GLIA_MIN((l).n - from_, CHUNK), base_ = from_ * (l).inner; \
-        if ((l).inner == 1)                                                               \
-            for (int64_t j_ = 0; j_ < count_; j_++) {                                     \
-                const int64_t k = base_ + j_;                                             \
-                chunk_[j_] = (T)(expr);                                                   \
-            }                                                                             \
-        else                                                                              \
-            for (int64_t j_ = 0; j_ < count_; j_++) {                                     \
-                const int64_t k = base_ + j_ * (l).inner;                                 \
-                chunk_[j_] = (T)(expr);                                                   \
-            }                                                                             \
-        (reducer)->along(&result, chunk_, count_, 0);                                     \
+/* A row of n elements next to each other: y from a, and from b in backward ops. y may be a. */
+typedef void row_function(void *y, const void *a, const void *b, int64_t n);
+
+/* Lines that do not lie in a row pass through the workspace. */
+static size_t softmax_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in;
+    const lines l = split_at_axis(&out[0].shape, attrs);
+    return l.inner > 1 ? 3 * (size_t)l.n * glia_dtype_bytes(out[0].dtype) : 0;
+}
+
+#define COPY_LINE(to, to_step, from, from_step) \
+    for (int64_t k = 0; k < l.n; k++) (to)[k * (to_step)] = (from)[k * (from_step)]
+
+static void run_lines(const glia_call *c, row_function *f32, row_function *f64) {
+    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        row_function *row = sizeof(T) == sizeof(double) ? f64 : f32;
+        const T *a = c->in[0].data;
+        const T *b = c->n_in > 1 ? c->in[1].data : a;
+        T *y = c->out[0].data;
+        T *line = c->workspace;
+        for (int64_t i = 0; i < l.outer * l.inner && l.n > 0; i++) {
+            const int64_t at = i / l.inner * l.n * l.inner + i % l.inner;
+            if (l.inner == 1) {
+                row(y + at, a + at, b + at, l.n);
+                continue;
+            }
+            COPY_LINE(line, 1, a + at, l.inner);
+            COPY_LINE(line + l.n, 1, b + at, l.inner);
+            row(line + 2 * l.n, line, line + l.n, l.n);
+            COPY_LINE(y + at, l.inner, line + 2 * l.n, 1);
+        }
+    });
+}
+
+/* Defines op_ref by what happens to a row: y[n] from a[n] and b[n]. */
+#define ROW_REF(op, ...)                               \
+    ROW(GLIA_CPU_CLONES, op##_f32, float, __VA_ARGS__) \
+    ROW(GLIA_CPU_PLAIN, op##_f64, double, __VA_ARGS__) \
+    static glia_status op##_ref(const glia_call *c) {  \
+        run_lines(c, op##_f32, op##_f64);              \
+        return GLIA_OK;                                \
+    }
+#define ROW(function, name, type, ...)                                                             \
+    function(void, name, (void *y_, const void *a_, const void *b_, int64_t n), (y_, a_, b_, n)) { \
+        typedef type T;                                                                            \
+        const T *a = a_, *b = b_;                                                                  \
+        T *y = y_;                                                                                 \
+        (void)b;                                                                                   \
+        __VA_ARGS__                                                                                \
     }
 
-/* Sums are in double, so that a large vocabulary costs no accuracy. A line of −inf only, or with +inf, gives NaN. */
-static glia_status softmax_ref(const glia_call *c) {
-    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
-    const glia_reducer *max = glia__reducer_max(c->out[0].dtype), *sum = glia__reducer_sum(c->out[0].dtype);
-    GLIA_FOR_FLOAT(c->out[0].dtype, {
-        FOR_EACH_LINE(l) {
-            const T *x = (const T *)c->in[0].data + at;
-            T *y = (T *)c->out[0].data + at;
-            REDUCE(T, top, max, l, x[k])
-            EACH(l, y[k] = exp(x[k] - top));
-            REDUCE(double, total, sum, l, y[k])
-            const T scale = (T)(1 / total);
-            EACH(l, y[k] *= scale);
-}
-});
-return GLIA_OK;
-}
+/* A line of −inf only, or with +inf, gives NaN. */
+ROW_REF(softmax, {
+    const T scale = (T)(1 / glia__row_exp(y, a, glia__row_max(a, n), n));
+    for (int64_t k = 0; k < n; k++) y[k] *= scale;
+})
 
-static glia_status log_softmax_ref(const glia_call *c) {
-    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
-    const glia_reducer *max = glia__reducer_max(c->out[0].dtype), *sum = glia__reducer_sum(c->out[0].dtype);
-    GLIA_FOR_FLOAT(c->out[0].dtype, {
-        FOR_EACH_LINE(l) {
-            const T *x = (const T *)c->in[0].data + at;
-            T *y = (T *)c->out[0].data + at;
-            REDUCE(T, top, max, l, x[k])
-            REDUCE(double, total, sum, l, exp(x[k] - top))
-            const T shift = (T)log(total);
-            EACH(l, y[k] = x[k] - top - shift);
-}
-});
-return GLIA_OK;
-}
+ROW_REF(log_softmax, {
+    const T top = glia__row_max(a, n);
+    const T shift = (T)log(glia__row_exp((T *)NULL, a, top, n));
+    for (int64_t k = 0; k < n; k++) y[k] = a[k] - top - shift;
+})
 
-static glia_status softmax_backward_ref(const glia_call *c) {
-    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
-    const glia_reducer *sum = glia__reducer_sum(c->out[0].dtype);
-    GLIA_FOR_FLOAT(c->out[0].dtype, {
-        FOR_EACH_LINE(l) {
-            const T *dy = (const T *)c->in[0].data + at, *y = (const T *)c->in[1].data + at;
-            T *dx = (T *)c->out[0].data + at;
-            REDUCE(double, total, sum, l, dy[k] * y[k])
-            const T dot = (T)total;
-            EACH(l, dx[k] = y[k] * (dy[k] - dot));
-}
-});
-return GLIA_OK;
-}
+ROW_REF(softmax_backward, {
+    double dot;
+    GLIA_ROW_SUM(dot, n, a[k] * b[k]);
+    for (int64_t k = 0; k < n; k++) y[k] = b[k] * (a[k] - (T)dot);
+})
 
-static glia_status log_softmax_backward_ref(const glia_call *c) {
-    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
-    const glia_reducer *sum = glia__reducer_sum(c->out[0].dtype);
-    GLIA_FOR_FLOAT(c->out[0].dtype, {
-        FOR_EACH_LINE(l) {
-            const T *dy = (const T *)c->in[0].data + at, *y = (const T *)c->in[1].data + at;
-            T *dx = (T *)c->out[0].data + at;
-            REDUCE(double, total, sum, l, dy[k])
-            const T share = (T)total;
-            EACH(l, dx[k] = dy[k] - exp(y[k]) * share);
-}
-});
-return GLIA_OK;
-}
+ROW_REF(log_softmax_backward, {
+    double total;
+    GLIA_ROW_SUM(total, n, a[k]);
+    for (int64_t k = 0; k < n; k++) y[k] = a[k] - exp(b[k]) * (T)total;
+})
 
 static glia_status softmax_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                  glia_error *err) {
@@ -220,17 +198,19 @@ static const glia_field softmax_fields[] = {
                    .infer = softmax_infer,              \
                    .grad = op##_grad,                   \
                    .ref = op##_ref,                     \
+                   .workspace = softmax_workspace,      \
                    .rows = softmax_rows,                \
                    .flops = flops_rule,                 \
                    __VA_ARGS__}
 #define FORWARD                                                                                            \
     .traits = GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION,                                                  \
-    .cases = GLIA_CASES(                                                                                   \
-        {.inputs = "4x5"}, {.inputs = "4x5", .attrs = "axis=0"}, {.inputs = "2x3x4", .attrs = "axis=1"},   \
-        {.inputs = "2x3x4", .attrs = "axis=-3"}, {.inputs = "3x1"}, {.inputs = "7"}, {.inputs = "scalar"}, \
-        {.inputs = "0x3"}, {.inputs = "3x0"},                                                              \
-        {.inputs = "4x5", .attrs = "axis=2", .expect_error = "axis 2 is out of range for 4×5"},            \
-        {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"})
+    .cases =                                                                                               \
+        GLIA_CASES({.inputs = "4x5"}, {.inputs = "4x5", .attrs = "axis=0"},                                \
+                   {.inputs = "2x3x4", .attrs = "axis=1"}, {.inputs = "2x3x4", .attrs = "axis=-3"},        \
+                   {.inputs = "3x300"}, {.inputs = "2x40x3", .attrs = "axis=1"}, {.inputs = "3x1"},        \
+                   {.inputs = "7"}, {.inputs = "scalar"}, {.inputs = "0x3"}, {.inputs = "3x0"},            \
+                   {.inputs = "4x5", .attrs = "axis=2", .expect_error = "axis 2 is out of range for 4×5"}, \
+                   {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"})
 #define BACKWARD(kind)                                                                               \
     .traits = GLIA_TRAIT_INPLACE | GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,                         \
     .cases = GLIA_CASES({.inputs = "4x5 4x5:" kind}, {.inputs = "4x5 4x5:" kind, .attrs = "axis=0"}, \

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "core/isa.h"
 #include "core/threads.h"
 
 const glia_optimizer *glia__optimizer_find(const char *name) {
@@ -75,7 +76,7 @@ typedef struct norm_job {
     double sums[NORM_BLOCKS];
 } norm_job;
 
-static double sum_of_squares(const float *x, int64_t count) {
+GLIA_CPU_CLONES(double, sum_of_squares, (const float *x, int64_t count), (x, count)) {
     double lanes[8] = {0}, sum = 0; /* eight at once, for the vector unit */
     int64_t i = 0;
     for (; i + 8 <= count; i += 8)

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "core/threads.h"
+#include "core/isa.h"
 
 /* The loop over the elements of a step, with p, g and the moments in reach. `body` updates element i from
  * gradient `g`. */
@@ -23,6 +23,8 @@
         }                                                                                   \
     } while (0)
 
+#define UPDATE(name) GLIA_CPU_CLONES(void, name, (const glia_optimizer_step *s), (s))
+
 #define FIELD(member, initial_text, low, high, text)                                                   \
     {                                                                                                  \
         .name = #member, .kind = GLIA_FIELD_FLOAT, .offset = offsetof(glia_optimizer_options, member), \
@@ -35,7 +37,7 @@
         FIELD(clip_norm, "0", 0, 1e30, "the gradient is scaled down to this Euclidean norm; 0: never")
 #define MOMENTUM FIELD(momentum, "0.9", 0, 1, "share of the last step that is kept, μ")
 
-static void sgd_update(const glia_optimizer_step *s) {
+UPDATE(sgd_update) {
     const float rate = (float)s->options->learning_rate;
     FOR_ELEMENTS(s, p[i] -= rate * g);
 }
@@ -48,7 +50,7 @@ GLIA_OPTIMIZER(sgd) = {
     .update = sgd_update,
 };
 
-static void momentum_update(const glia_optimizer_step *s) {
+UPDATE(momentum_update) {
     const float rate = (float)s->options->learning_rate, mu = (float)s->options->momentum;
     FOR_ELEMENTS(s, {
         m0[i] = mu * m0[i] + g;
@@ -66,7 +68,7 @@ GLIA_OPTIMIZER(momentum) = {
     .update = momentum_update,
 };
 
-static void nesterov_update(const glia_optimizer_step *s) {
+UPDATE(nesterov_update) {
     const float rate = (float)s->options->learning_rate, mu = (float)s->options->momentum;
     FOR_ELEMENTS(s, {
         m0[i] = mu * m0[i] + g;
@@ -84,7 +86,7 @@ GLIA_OPTIMIZER(nesterov) = {
     .update = nesterov_update,
 };
 
-static void adagrad_update(const glia_optimizer_step *s) {
+UPDATE(adagrad_update) {
     const float rate = (float)s->options->learning_rate, epsilon = (float)s->options->epsilon;
     FOR_ELEMENTS(s, {
         m0[i] += g * g;
@@ -102,7 +104,7 @@ GLIA_OPTIMIZER(adagrad) = {
     .update = adagrad_update,
 };
 
-static void adadelta_update(const glia_optimizer_step *s) {
+UPDATE(adadelta_update) {
     const float rate = (float)s->options->learning_rate, epsilon = (float)s->options->epsilon;
     const float rho = (float)s->options->rho, rest = (float)(1 - s->options->rho);
     FOR_ELEMENTS(s, {
@@ -124,7 +126,7 @@ GLIA_OPTIMIZER(adadelta) = {
     .update = adadelta_update,
 };
 
-static void rmsprop_update(const glia_optimizer_step *s) {
+UPDATE(rmsprop_update) {
     const float rate = (float)s->options->learning_rate, epsilon = (float)s->options->epsilon;
     const float rho = (float)s->options->rho, rest = (float)(1 - s->options->rho);
     FOR_ELEMENTS(s, {
@@ -149,17 +151,17 @@ GLIA_OPTIMIZER(rmsprop) = {
         FIELD(beta2, "0.999", 0, 1, "decay of the average of squares, β₂")
 
 /* Shared by adam and adamw once the decay is dealt with. */
-static void adam_loop(const glia_optimizer_step *s) {
+UPDATE(adam_loop) {
     const glia_optimizer_options *o = s->options;
     const double correction1 = 1 - pow(o->beta1, (double)s->number);
     const double correction2 = sqrt(1 - pow(o->beta2, (double)s->number));
     const float b1 = (float)o->beta1, rest1 = (float)(1 - o->beta1), b2 = (float)o->beta2;
     const float rest2 = (float)(1 - o->beta2), epsilon = (float)o->epsilon;
-    const float rate = (float)(o->learning_rate / correction1), root = (float)correction2;
+    const float rate = (float)(o->learning_rate / correction1), unroot = (float)(1 / correction2);
     FOR_ELEMENTS(s, {
         m0[i] = b1 * m0[i] + rest1 * g;
         m1[i] = b2 * m1[i] + rest2 * g * g;
-        p[i] -= rate * m0[i] / (sqrtf(m1[i]) / root + epsilon);
+        p[i] -= rate * m0[i] / (sqrtf(m1[i]) * unroot + epsilon);
     });
 }
 
