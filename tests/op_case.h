@@ -129,9 +129,14 @@ typedef struct made_kernel {
     glia_kernel_needs needs;
 } made_kernel;
 
+/* Which piece of a whole a call is; NULL below: all of it. */
+typedef struct cut_place {
+    int64_t first_elem, first_row, whole_rows;
+} cut_place;
+
 /* Runs ref, or a kernel, which packs its parameters first when it said so. */
 static inline glia_status run_views(const glia_op *op, const glia_view *in, int n_in, glia_view *out,
-                                    const void *attrs, int64_t first_elem, glia_error *err,
+                                    const void *attrs, const cut_place *cut, glia_error *err,
                                     const made_kernel *made) {
     glia_type tin[GLIA_MAX_INPUTS], tout[GLIA_MAX_OUTPUTS];
     for (int i = 0; i < n_in; i++) tin[i] = (glia_type){in[i].dtype, in[i].shape};
@@ -149,7 +154,9 @@ static inline glia_status run_views(const glia_op *op, const glia_view *in, int 
                       .workspace = aligned_alloc(64, (workspace + 127) / 64 * 64),
                       .packed = packed ? aligned_alloc(64, (packed + 63) / 64 * 64) : NULL,
                       .step = &step,
-                      .first_elem = first_elem,
+                      .first_elem = cut ? cut->first_elem : 0,
+                      .first_row = cut ? cut->first_row : 0,
+                      .whole_rows = cut ? cut->whole_rows : 0,
                       .node = op->name,
                       .err = err};
     glia_status status = packed ? made->kernel->pack(made->state, &call) : GLIA_OK;

@@ -142,7 +142,7 @@ static inline bool views_near(const glia_view *a, const glia_view *b, double tol
 static inline bool run_ref(op_test *t, glia_view *out) {
     glia_error err = {0};
     make_outputs(t->op, t->out, out);
-    glia_status status = run_views(t->op, t->in.views, t->in.count, out, t->attrs, 0, &err, NULL);
+    glia_status status = run_views(t->op, t->in.views, t->in.count, out, t->attrs, NULL, &err, NULL);
     if (status == GLIA_OK) return true;
     bool index = t->derived && status == GLIA_BAD_DATA && *err.message; /* out of the range that shrank */
     if (!index) report(t, "ref", err.message);

@@ -54,7 +54,7 @@ static inline bool evaluate_node(const glia_node *node, void **data) {
     for (int o = 0; o < node->n_outputs; o++) types[o] = node->outputs[o].type;
     make_outputs(node->op, types, out);
     for (int o = 0; o < node->n_outputs; o++) data[node->outputs[o].id] = out[o].data;
-    if (run_views(node->op, in, node->n_inputs, out, node->attrs, 0, &err, NULL) == GLIA_OK) return true;
+    if (run_views(node->op, in, node->n_inputs, out, node->attrs, NULL, &err, NULL) == GLIA_OK) return true;
     printf("  %s: %s\n", node->name, err.message);
     return false;
 }

@@ -163,7 +163,7 @@ TEST(a_program_can_be_printed) {
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     fclose(file);
     CHECK_HAS(text, "4096×64 → 4096×64");
-    CHECK_HAS(text, "flat 16×1024");
+    CHECK_HAS(text, "rows 16×256");
     CHECK_HAS(text, "without reuse");
     glia_program_free(p);
     glia_graph_free(g);

@@ -5,12 +5,64 @@
 
 static const double FLOPS_PER_SECOND = 100e9; /* f32, as own kernels and oneDNN reach on middling shapes */
 static const double BYTES_PER_SECOND = 15e9;  /* memory beyond the caches; peak is 16 – 26 */
-static const double LEAST_CHUNK = 8e-6;       /* seconds: a fork and join costs 2 – 3 µs */
-static const double SUM_SHARE = 0.1;          /* of a call's time may go to adding up its lanes */
+static const double CACHE_BYTES_PER_SECOND = 60e9;
+static const double CACHE_BYTES = 1e6;  /* what a worker may keep in its own cache */
+static const double FORK_JOIN = 3e-6;   /* seconds of all workers, once a segment */
+static const double CALL = 0.5e-6;      /* seconds to begin a call */
+static const double LEAST_CHUNK = 8e-6; /* seconds: a fork and join costs 2 – 3 µs */
+static const double SUM_SHARE = 0.1;    /* of a call's time may go to adding up its lanes */
 enum { MOST_CHUNKS = 16, MOST_LANES = 16 };
 
 double glia__cost_call(const glia_planned_call *call) {
     return GLIA_MAX(call->flops / FLOPS_PER_SECOND, call->bytes / BYTES_PER_SECOND);
+}
+
+double glia__cost_apart(const glia_program *program, int64_t first, int64_t end) {
+    double seconds = 0;
+    for (int64_t c = first; c < end; c++) seconds += glia__cost_call(&program->calls[c]) + FORK_JOIN + CALL;
+    return seconds;
+}
+
+static double operand_bytes(const glia_planned_call *call, int operand) {
+    const glia_view *view = &call->views[operand];
+    return (double)glia_shape_elems(&view->shape) * (double)glia_dtype_bytes(view->dtype);
+}
+
+/* Bytes of one chunk in the worker's memory, as if nothing were reused. */
+static double chunk_bytes(const glia_program *program, const glia_segment *s, const bool *local) {
+    double bytes = 0;
+    for (int b = 0; b < program->n_buffers; b++)
+        if (local[b]) bytes += (double)program->buffers[b].bytes * (double)s->chunk / (double)s->rows;
+    return bytes;
+}
+
+/* Seconds that one chunk of a call spends on moving its operands. */
+static double move_chunk(const glia_segment *s, const glia_planned_call *call, const bool *local, bool fits) {
+    const double share = (double)s->chunk / (double)s->rows;
+    double seconds = 0;
+    for (int i = 0; i < call->node->n_inputs + call->node->n_outputs; i++) {
+        if (call->buffers[i] < 0) continue;
+        const bool output = i >= call->node->n_inputs;
+        const bool whole = output ? call->cut.sums : !(call->cut.inputs >> i & 1);
+        const double bytes = operand_bytes(call, i) * (whole ? 1 : share);
+        const bool near = (whole && bytes < CACHE_BYTES) || (local[call->buffers[i]] && fits);
+        seconds += bytes / (near ? CACHE_BYTES_PER_SECOND : BYTES_PER_SECOND);
+    }
+    return seconds;
+}
+
+double glia__cost_segment(const glia_program *program, const glia_segment *s, const bool *local) {
+    const bool fits = chunk_bytes(program, s, local) <= CACHE_BYTES;
+    double chunk = 0, sums = 0;
+    for (int64_t c = s->first; c < s->end; c++) {
+        const glia_planned_call *call = &program->calls[c];
+        chunk += CALL + GLIA_MAX(call->flops / (double)s->chunks / FLOPS_PER_SECOND,
+                                 move_chunk(s, call, local, fits));
+        for (int o = 0; call->cut.sums && o < call->node->n_outputs; o++)
+            sums += operand_bytes(call, call->node->n_inputs + o);
+    }
+    /* Sums are added to their lane by every chunk but the first of it, and the lanes to one another. */
+    return (double)s->chunks * chunk + FORK_JOIN + sums * (double)s->chunks / BYTES_PER_SECOND;
 }
 
 int64_t glia__cost_chunks(const glia_planned_call *call) {

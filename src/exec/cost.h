@@ -7,6 +7,11 @@
 
 /* Seconds of a call on one core, seen alone: the larger of computing and moving its bytes. */
 double glia__cost_call(const glia_planned_call *call);
+/* Seconds of a segment of many calls on one core: what moves only inside a chunk moves fast. `local` by buffer: lives
+ * only in the segment. */
+double glia__cost_segment(const glia_program *program, const glia_segment *segment, const bool *local);
+/* Seconds of the same calls each by itself. */
+double glia__cost_apart(const glia_program *program, int64_t first, int64_t end);
 /* Chunks for a call that is cut by itself; 1: it does not pay. */
 int64_t glia__cost_chunks(const glia_planned_call *call);
 /* Lanes for a call that sums: as many as may be added up again at a small part of the call's time. */

@@ -6,7 +6,8 @@ static void print_call(const glia_program *program, const glia_segment *s, int64
     const glia_planned_call *call = &program->calls[c];
     const glia_node *node = call->node;
     char text[128];
-    fprintf(out, "%3lld %-32s %-24s", (long long)c, node->name, call->kernel ? call->kernel->name : "ref");
+    fprintf(out, "%3lld %-32s %-24s", (long long)c, node->name,
+            call->kernels[0] ? call->kernels[0]->name : "ref");
     if (s->chunks > 1) {
         fprintf(out, " %s %lld×%lld", call->cut.flat ? "flat" : "rows", (long long)s->chunks,
                 (long long)s->chunk);

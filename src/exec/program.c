@@ -65,9 +65,8 @@ glia_status glia_program_new(glia_program **out, const glia_graph *graph, glia_v
 static void free_states(const glia_program *program, const glia_segment *s) {
     for (int64_t c = s->first; c < s->end; c++) {
         const glia_planned_call *call = &program->calls[c];
-        if (!call->kernel || !call->kernel->fini || !call->states) continue;
-        for (int i = 0; i < 2 * s->workers; i++)
-            if (call->states[i]) call->kernel->fini(call->states[i]);
+        for (int i = 0; i < 2 * s->workers && call->states; i++)
+            if (call->states[i] && call->kernels[i % 2]->fini) call->kernels[i % 2]->fini(call->states[i]);
     }
 }
 

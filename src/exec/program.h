@@ -36,10 +36,10 @@ typedef struct glia_cut {
 
 typedef struct glia_planned_call {
     const glia_node *node;
-    const glia_kernel *kernel; /* NULL: the op's ref */
-    void **states;             /* of the kernel: [worker][0: whole chunks, 1: the last, smaller one] */
-    glia_view *views;          /* n_inputs + n_outputs whole arrays; rank 0 and no data for an absent input */
-    int *buffers;              /* the same; -1 for an absent input */
+    const glia_kernel *kernels[2]; /* NULL: the op's ref; for whole chunks, and for the last, smaller one */
+    void **states;                 /* of the kernels: [worker][2] */
+    glia_view *views; /* n_inputs + n_outputs whole arrays; rank 0 and no data for an absent input */
+    int *buffers;     /* the same; -1 for an absent input */
     glia_cut cut;
     int workspace;  /* buffer, -1 for none; in the worker's memory */
     int packed;     /* buffer, -1 for none: one for each kind of chunk */

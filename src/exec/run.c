@@ -95,6 +95,18 @@ static void chunk_views(const job *j, const glia_planned_call *call, const place
     }
 }
 
+/* Where in the whole the chunk is. */
+static void tell_place(const glia_planned_call *planned, const place *p, int64_t rows, glia_call *call) {
+    const int64_t elems = glia_shape_elems(&planned->views[planned->node->n_inputs].shape);
+    if (planned->cut.flat) {
+        call->first_elem = p->begin * GLIA_FLAT_ROW;
+        return;
+    }
+    call->first_elem = planned->cut.sums ? 0 : p->begin * (elems / rows);
+    call->first_row = p->begin;
+    call->whole_rows = rows;
+}
+
 static glia_status run_call(const job *j, const glia_planned_call *planned, const place *p, glia_error *err) {
     const glia_node *node = planned->node;
     const glia_segment *s = j->segment;
@@ -106,7 +118,6 @@ static glia_status run_call(const job *j, const glia_planned_call *planned, cons
         place_sums(planned, worker_address(j, p->worker, planned->sum), out);
     else if (sums)
         lane_views(j, planned, p->lane, out);
-    const int64_t elems = glia_shape_elems(&planned->views[node->n_inputs].shape);
     char *packed = glia__buffer_address(j->program, planned->packed);
     glia_call call = {.attrs = node->attrs,
                       .in = views,
@@ -116,13 +127,12 @@ static glia_status run_call(const job *j, const glia_planned_call *planned, cons
                       .workspace = worker_address(j, p->worker, planned->workspace),
                       .packed = packed ? packed + (size_t)kind * planned->packed_bytes : NULL,
                       .step = j->step,
-                      .first_elem = planned->cut.flat ? p->begin * GLIA_FLAT_ROW
-                                    : sums            ? 0
-                                                      : p->begin * (elems / s->rows),
                       .node = node->name,
                       .err = err};
+    if (s->chunks > 1) tell_place(planned, p, s->rows, &call);
     void *state = planned->states[2 * p->worker + kind];
-    glia_status status = planned->kernel ? planned->kernel->run(state, &call) : node->op->ref(&call);
+    const glia_kernel *kernel = planned->kernels[kind];
+    glia_status status = kernel ? kernel->run(state, &call) : node->op->ref(&call);
     if (!adds || status != GLIA_OK) return status;
     glia_view lane[GLIA_MAX_OUTPUTS];
     lane_views(j, planned, p->lane, lane);
@@ -244,6 +254,7 @@ static glia_status pack_call(const glia_program *program, const glia_segment *s,
                              const glia_planned_call *planned, const glia_step *step, glia_error *err) {
     const glia_node *node = planned->node;
     for (int kind = 0; kind < (s->rows % s->chunk ? 2 : 1); kind++) {
+        if (!planned->kernels[kind] || !planned->kernels[kind]->pack) continue;
         glia_call call = {.attrs = node->attrs,
                           .in = planned->views,
                           .out = planned->views + node->n_inputs,
@@ -254,7 +265,7 @@ static glia_status pack_call(const glia_program *program, const glia_segment *s,
                           .step = step,
                           .node = node->name,
                           .err = err};
-        glia_status status = planned->kernel->pack(planned->states[kind], &call);
+        glia_status status = planned->kernels[kind]->pack(planned->states[kind], &call);
         if (status != GLIA_OK) return name_failure(planned, status, err);
     }
     return GLIA_OK;

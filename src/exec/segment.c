@@ -43,31 +43,33 @@ static const glia_kernel *choose(const glia_program *program, const glia_kernel_
     return glia__kernel_choose(query, program->trace ? stderr : NULL);
 }
 
-static glia_status make_state(const glia_planned_call *call, const glia_kernel_query *query, void **state,
-                              glia_kernel_needs *most, glia_error *err) {
+static glia_status make_state(const glia_planned_call *call, const glia_kernel *kernel,
+                              const glia_kernel_query *query, void **state, glia_kernel_needs *most,
+                              glia_error *err) {
     glia_kernel_needs needs = {0};
-    if (call->kernel && call->kernel->init)
-        GLIA_TRY(call->kernel->init(query, state, &needs, err));
-    else if (!call->kernel && call->node->op->workspace)
+    if (kernel && kernel->init)
+        GLIA_TRY(kernel->init(query, state, &needs, err));
+    else if (!kernel && call->node->op->workspace)
         needs.workspace_bytes = call->node->op->workspace(query->in, query->out, call->node->attrs);
     most->workspace_bytes = GLIA_MAX(most->workspace_bytes, needs.workspace_bytes);
     most->packed_bytes = GLIA_MAX(most->packed_bytes, needs.packed_bytes);
     return GLIA_OK;
 }
 
-/* The states of a call's kernel: one a worker, for whole chunks and for a smaller last one. */
+/* The kernels of a call for whole chunks and for a smaller last one, with a state for every worker. */
 static glia_status make_states(glia_program *program, const glia_segment *s, glia_planned_call *call,
                                glia_kernel_needs *needs, glia_error *err) {
     glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
-    const int64_t rest = s->rows % s->chunk;
-    const int threads = s->chunks > 1 ? 1 : program->options.threads;
+    const int64_t sizes[2] = {s->chunk, s->rows % s->chunk};
     call->states = glia__arena_alloc(&program->arena, 2 * (size_t)s->workers * sizeof *call->states);
     if (!call->states) return out_of_memory(err);
-    for (int w = 0; w < s->workers; w++)
-        for (int kind = 0; kind < (rest ? 2 : 1); kind++) {
-            glia_kernel_query query = query_for(program, call, kind ? rest : s->chunk, threads, types);
-            GLIA_TRY(make_state(call, &query, &call->states[2 * w + kind], needs, err));
-        }
+    for (int kind = 0; kind < 2 && (kind == 0 || sizes[kind]); kind++) {
+        const int threads = s->chunks > 1 ? 1 : program->options.threads;
+        glia_kernel_query query = query_for(program, call, sizes[kind], threads, types);
+        call->kernels[kind] = choose(program, &query);
+        for (int w = 0; w < s->workers; w++)
+            GLIA_TRY(make_state(call, call->kernels[kind], &query, &call->states[2 * w + kind], needs, err));
+    }
     return GLIA_OK;
 }
 
@@ -143,7 +145,6 @@ static glia_segment single(const glia_program *program, int64_t c) {
     const glia_kernel *kernel = choose(program, &query);
     s.chunk = s.rows;
     s.chunks = 1;
-    call->kernel = kernel;
     if (call->cut.rows < 2 || (kernel && kernel->own_threads)) return s;
     s.chunks = glia__cost_chunks(call);
     if (call->cut.sums) s.chunks = glia__cost_lanes(call, s.chunks);
@@ -151,10 +152,133 @@ static glia_segment single(const glia_program *program, int64_t c) {
     s.chunks = (s.rows + s.chunk - 1) / s.chunk;
     s.lanes = (int)s.chunks;
     s.workers = GLIA_MIN(program->options.threads, s.lanes);
-    if (s.chunks == 1) return s;
-    query = query_for(program, call, s.chunk, 1, types);
-    call->kernel = choose(program, &query);
     return s;
+}
+
+/* --- calls that are cut together -------------------------------------------------------------------------- */
+
+/* What a group of calls, from the first on, did to a buffer. */
+enum { UNTOUCHED = 0, WRITTEN_BY_ROWS = 1, WRITTEN_AS_SUM = 2, READ_WHOLE = 4 };
+
+/* The cut of a call along `rows` rows, or one of 0 rows. Elementwise calls may be cut by rows too. */
+static glia_cut cut_by_rows(const glia_planned_call *call, int64_t rows) {
+    glia_cut cut = call->cut;
+    const glia_shape *out = &call->views[call->node->n_inputs].shape;
+    if (cut.flat && out->rank > 0 && out->dim[0] == rows) {
+        cut.flat = false;
+        cut.rows = rows;
+    }
+    if (cut.flat || cut.rows != rows) cut.rows = 0;
+    return cut;
+}
+
+/* Whether the call, cut so, may follow the group: what the group made by rows it reads by the same rows, sums it does not
+ * read, and it overwrites nothing that another chunk still reads whole. */
+static bool may_join(const glia_planned_call *call, const glia_cut *cut, const unsigned char *touched) {
+    const glia_node *node = call->node;
+    if (!cut->rows) return false;
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (call->buffers[i] < 0 || (node->op->shape_only >> i & 1)) continue;
+        const unsigned char what = touched[call->buffers[i]];
+        if (what & WRITTEN_AS_SUM || (what & WRITTEN_BY_ROWS && !(cut->inputs >> i & 1))) return false;
+    }
+    for (int o = 0; o < node->n_outputs; o++)
+        if (touched[call->buffers[node->n_inputs + o]] & (READ_WHOLE | WRITTEN_AS_SUM)) return false;
+    return true;
+}
+
+static void touch(const glia_planned_call *call, const glia_cut *cut, unsigned char *touched) {
+    const glia_node *node = call->node;
+    for (int i = 0; i < node->n_inputs; i++)
+        if (call->buffers[i] >= 0 && !(cut->inputs >> i & 1)) touched[call->buffers[i]] |= READ_WHOLE;
+    for (int o = 0; o < node->n_outputs; o++)
+        touched[call->buffers[node->n_inputs + o]] |= cut->sums ? WRITTEN_AS_SUM : WRITTEN_BY_ROWS;
+}
+
+/* The longest group of calls from `first` on that may be cut together along `rows`; sets their cuts. */
+static int64_t grow_group(glia_program *program, int64_t first, int64_t rows, unsigned char *touched) {
+    int64_t c = first;
+    memset(touched, UNTOUCHED, (size_t)program->n_buffers);
+    for (; c < program->n_calls; c++) {
+        glia_planned_call *call = &program->calls[c];
+        const glia_cut cut = cut_by_rows(call, rows);
+        if (!may_join(call, &cut, touched)) break;
+        touch(call, &cut, touched);
+        call->cut = cut;
+    }
+    return c;
+}
+
+static bool is_local(const glia_program *program, const glia_segment *s, int b,
+                     const unsigned char *touched) {
+    const glia_buffer *buffer = &program->buffers[b];
+    return buffer->place == GLIA_PLACE_BLOCK && buffer->first >= s->first && buffer->last < s->end &&
+           (touched[b] & WRITTEN_BY_ROWS) && buffer->bytes > 0;
+}
+
+static void set_chunk(glia_segment *s, int64_t chunk, int threads) {
+    enum { LANES = 8 };
+    s->chunk = chunk;
+    s->chunks = (s->rows + chunk - 1) / chunk;
+    s->lanes = (int)GLIA_MIN(s->chunks, (int64_t)LANES);
+    s->workers = GLIA_MIN(threads, s->lanes);
+}
+
+/* The best way to cut the group s->first … s->end together; false when each call is better by itself. */
+static bool cut_together(const glia_program *program, glia_segment *s, const unsigned char *touched,
+                         bool *local) {
+    const double apart = glia__cost_apart(program, s->first, s->end);
+    double best = apart;
+    glia_segment found = *s;
+    for (int b = 0; b < program->n_buffers; b++) local[b] = is_local(program, s, b, touched);
+    for (int64_t chunk = 4; 2 * chunk <= s->rows && chunk <= 256; chunk *= 2) {
+        glia_segment trial = *s;
+        set_chunk(&trial, chunk, program->options.threads);
+        const double seconds = glia__cost_segment(program, &trial, local);
+        if (seconds >= best) continue;
+        best = seconds;
+        found = trial;
+    }
+    *s = found;
+    return best < apart;
+}
+
+/* Values that live in one chunk only go to the workers' memory; the others live as long as the segment. */
+static void place_values(glia_program *program, const glia_segment *s, const bool *local) {
+    for (int b = 0; b < program->n_buffers; b++) {
+        glia_buffer *buffer = &program->buffers[b];
+        if (local[b]) {
+            program->unplanned_bytes += padded(buffer->bytes);
+            buffer->bytes = buffer->bytes / (size_t)s->rows * (size_t)s->chunk;
+            buffer->place = GLIA_PLACE_WORKER;
+            continue;
+        }
+        if (buffer->first > s->first && buffer->first < s->end) buffer->first = s->first;
+        if (buffer->last >= s->first && buffer->last < s->end) buffer->last = s->end - 1;
+    }
+}
+
+/* A segment of several calls from call `first` on, when that is faster than each by itself. */
+static glia_status group(glia_program *program, int64_t first, glia_segment *s, bool *found,
+                         glia_error *err) {
+    const glia_planned_call *call = &program->calls[first];
+    const glia_shape *out = &call->views[call->node->n_inputs].shape;
+    const int64_t rows = call->cut.flat && out->rank > 0 ? out->dim[0] : call->cut.rows;
+    *found = false;
+    bool alone = program->options.reference == GLIA_YES || program->options.check_finite == GLIA_YES;
+    if (alone || rows < 2) return GLIA_OK;
+    unsigned char *touched = glia__arena_alloc(&program->arena, (size_t)program->n_buffers);
+    bool *local = glia__arena_alloc(&program->arena, (size_t)program->n_buffers);
+    if (!touched || !local) return out_of_memory(err);
+    *s = (glia_segment){.first = first, .end = grow_group(program, first, rows, touched), .rows = rows};
+    *found = s->end > first + 1 && cut_together(program, s, touched, local);
+    if (!*found) {
+        for (int64_t c = first; c < s->end; c++)
+            program->calls[c].cut = glia__call_cut(program->calls[c].node);
+        return GLIA_OK;
+    }
+    place_values(program, s, local);
+    return GLIA_OK;
 }
 
 static glia_status finish_segment(glia_program *program, glia_segment *s, glia_error *err) {
@@ -180,7 +304,9 @@ glia_status glia__program_segment(glia_program *program, glia_error *err) {
     for (int64_t c = 0; c < program->n_calls; c++) measure(&program->calls[c]);
     for (int64_t c = 0; c < program->n_calls; c = program->segments[program->n_segments - 1].end) {
         glia_segment *s = &program->segments[program->n_segments++];
-        *s = single(program, c);
+        bool found;
+        GLIA_TRY(group(program, c, s, &found, err));
+        if (!found) *s = single(program, c);
         GLIA_TRY(finish_segment(program, s, err));
     }
     return GLIA_OK;

@@ -48,9 +48,9 @@ typedef struct glia_step {
     bool training;
 } glia_step;
 
-/* One call of an op at run time. Absent optional inputs have data NULL and rank 0. Row splitting hands
- * `first_row` to ops whose result depends on the position (dropout): views start at that row of dimension 0.
- */
+/* One call of an op at run time. Absent optional inputs have data NULL and rank 0. A call may be one
+ * piece of a call that was cut along dimension 0: ops whose result depends on the position (dropout) or on the
+ * size of the whole (means) look at the last fields. */
 typedef struct glia_call {
     const void *attrs;
     const glia_view *in;
@@ -60,6 +60,8 @@ typedef struct glia_call {
     void *packed;    /* packed_bytes of the kernel: what its pack left there */
     const glia_step *step;
     int64_t first_elem; /* elementwise splits: flat index of element 0 in the whole output */
+    int64_t first_row;  /* dimension 0 cut: where this piece begins in the whole */
+    int64_t whole_rows; /* and the rows of the whole; 0: nothing is cut */
     const char *node;   /* for messages */
     glia_error *err;
 } glia_call;
@@ -149,6 +151,10 @@ glia_status glia__infer_broadcast(const glia_type *in, int n_in, const void *att
 bool glia__shape_broadcast(const glia_shape *a, const glia_shape *b, glia_shape *out);
 uint32_t glia__rows_first(const glia_type *in, int n_in, const void *attrs); /* input 0 only */
 uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs);   /* every input */
+/* Inputs 0 and 1, when they have a dimension 0: losses of predictions and targets, and their gradients. */
+uint32_t glia__rows_pair(const glia_type *in, int n_in, const void *attrs);
+/* Elements of input `i` before the call was cut: what a mean divides by. */
+int64_t glia__whole_elems(const glia_call *call, int i);
 /* "f32 N×10", for messages; returns `out`. */
 const char *glia__type_text(const glia_type *type, char *out, size_t capacity);
 /* What infer rules check, with a message that names the types: f32 or f64 (or bf16); not bool or bf16;

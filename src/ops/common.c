@@ -114,6 +114,17 @@ uint32_t glia__rows_first(const glia_type *in, int n_in, const void *attrs) {
     return in[0].shape.rank > 0 ? 1u : 0u;
 }
 
+uint32_t glia__rows_pair(const glia_type *in, int n_in, const void *attrs) {
+    (void)n_in, (void)attrs;
+    return in[0].shape.rank > 0 && in[1].shape.rank > 0 ? 3 : 0;
+}
+
+int64_t glia__whole_elems(const glia_call *call, int i) {
+    glia_shape shape = call->in[i].shape;
+    if (call->whole_rows && shape.rank > 0) shape.dim[0] = call->whole_rows;
+    return glia_shape_elems(&shape);
+}
+
 uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs) {
     (void)attrs;
     uint32_t rows = 0;

@@ -60,7 +60,13 @@ static glia_status class_of(const glia_call *c, int64_t n, int64_t classes, int6
         c->err, GLIA_BAD_DATA,
         "label %lld of example %lld in the batch is out of range 0 … %lld (the last layer has %lld "
         "outputs)",
-        (long long)*out, (long long)n, (long long)classes - 1, (long long)classes);
+        (long long)*out, (long long)(c->first_row + n), (long long)classes - 1, (long long)classes);
+}
+
+/* Examples in the whole batch, at least 1. */
+static double batch_of(const glia_call *c) {
+    int64_t rows = c->whole_rows ? c->whole_rows : c->in[0].shape.dim[0];
+    return (double)GLIA_MAX(rows, 1);
 }
 
 /* log Σ exp of a row, shifted by its maximum. */
@@ -102,7 +108,7 @@ static glia_status softmax_ref(const glia_call *c) {
             }
             for (; k < classes; k++) total += (double)target[n * classes + k] * (norm - (double)row[k]);
         }
-        *(T *)c->out[0].data = (T)(rows ? total / (double)rows : 0);
+        *(T *)c->out[0].data = (T)(rows ? total / batch_of(c) : 0);
     });
     return GLIA_OK;
 }
@@ -138,6 +144,7 @@ GLIA_OP(softmax_cross_entropy) = {
     .infer = softmax_infer,
     .grad = softmax_grad,
     .ref = softmax_ref,
+    .sums = glia__rows_pair,
     .flops = classes_flops,
     .onnx = "SoftmaxCrossEntropyLoss",
     .onnx_since = 13,
@@ -178,7 +185,7 @@ static glia_status softmax_backward_ref(const glia_call *c) {
         const T *x = c->in[0].data;
         const T *target = c->in[1].data;
         T *dx = c->out[0].data;
-        double scale = (double)*(const T *)c->in[2].data / (double)GLIA_MAX(rows, 1);
+        double scale = (double)*(const T *)c->in[2].data / batch_of(c);
         for (int64_t n = 0; n < rows; n++) {
             const T *row = x + n * classes;
             T *to = dx + n * classes;
@@ -206,6 +213,7 @@ GLIA_OP(softmax_cross_entropy_backward) = {
     .traits = BACKWARD_TRAITS,
     .infer = softmax_backward_infer,
     .ref = softmax_backward_ref,
+    .rows = glia__rows_pair,
     .flops = classes_flops,
     .cases = GLIA_CASES({.inputs = "4x5 4:i64<5 scalar"}, {.inputs = "4x5 4x5:unit scalar"},
                         {.inputs = "4x5 4:i64<5 2", .expect_error = "is a scalar"}),
@@ -235,7 +243,7 @@ static glia_status categorical_ref(const glia_call *c) {
             if (chosen < LEAST_PROBABILITY) chosen = LEAST_PROBABILITY;
             total -= log(chosen > 1 ? 1 : chosen);
         }
-        *(T *)c->out[0].data = (T)(rows ? total / (double)rows : 0);
+        *(T *)c->out[0].data = (T)(rows ? total / batch_of(c) : 0);
     });
     return GLIA_OK;
 }
@@ -254,6 +262,7 @@ GLIA_OP(categorical_cross_entropy) = {
     .infer = categorical_infer,
     .grad = categorical_grad,
     .ref = categorical_ref,
+    .sums = glia__rows_pair,
     .flops = classes_flops,
     .onnx = "NegativeLogLikelihoodLoss",
     .onnx_since = 13,
@@ -276,7 +285,7 @@ static glia_status categorical_backward_ref(const glia_call *c) {
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *p = c->in[0].data;
         T *dp = c->out[0].data;
-        double scale = (double)*(const T *)c->in[2].data / (double)GLIA_MAX(rows, 1);
+        double scale = (double)*(const T *)c->in[2].data / batch_of(c);
         memset(dp, 0, (size_t)(rows * classes) * sizeof(T));
         for (int64_t n = 0; n < rows; n++) {
             int64_t k;
@@ -298,6 +307,7 @@ GLIA_OP(categorical_cross_entropy_backward) = {
     .traits = BACKWARD_TRAITS,
     .infer = categorical_backward_infer,
     .ref = categorical_backward_ref,
+    .rows = glia__rows_pair,
     .flops = classes_flops,
     .cases = GLIA_CASES({.inputs = "4x5:unit 4:i64<5 scalar"},
                         {.inputs = "4x5:unit 4:i64<5 2", .expect_error = "is a scalar"}),

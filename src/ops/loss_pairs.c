@@ -38,55 +38,56 @@ static double delta_of(const glia_call *c) {
     return ((const glia_huber_attrs *)c->attrs)->delta;
 }
 
-#define PAIR_REF(op_name, DELTA, VALUE, SLOPE)                                                         \
-    PAIR_LOOPS(GLIA_CPU_CLONES, op_name, float, VALUE, SLOPE)                                          \
-    PAIR_LOOPS(GLIA_CPU_PLAIN, op_name, double, VALUE, SLOPE)                                          \
-    static glia_status op_name##_ref(const glia_call *c) {                                             \
-        const int64_t n = glia_shape_elems(&c->in[0].shape);                                           \
-        const double delta = DELTA;                                                                    \
-        if (c->out[0].dtype == GLIA_F64)                                                               \
-            *(double *)c->out[0].data = op_name##_mean_double(c->in[0].data, c->in[1].data, n, delta); \
-        else                                                                                           \
-            *(float *)c->out[0].data =                                                                 \
-                (float)op_name##_mean_float(c->in[0].data, c->in[1].data, n, (float)delta);            \
-        return GLIA_OK;                                                                                \
-    }                                                                                                  \
-    static glia_status op_name##_backward_ref(const glia_call *c) {                                    \
-        const double delta = DELTA;                                                                    \
-        if (c->out[0].dtype == GLIA_F64)                                                               \
-            op_name##_slopes_double(c, delta);                                                         \
-        else                                                                                           \
-            op_name##_slopes_float(c, (float)delta);                                                   \
-        return GLIA_OK;                                                                                \
-    }                                                                                                  \
-    static void op_name##_grad(glia_gradient *g) {                                                     \
-        glia_value *in[] = {g->x[0], g->x[1], g->dy[0]};                                               \
-        glia_value *dh = glia_graph_apply(g->graph, #op_name "_backward", in, 3, g->attrs);            \
-        if (g->needed[0]) g->dx[0] = dh;                                                               \
-        if (g->needed[1]) g->dx[1] = op_name##_target_gradient(g, dh);                                 \
+#define PAIR_REF(op_name, DELTA, VALUE, SLOPE)                                                       \
+    PAIR_LOOPS(GLIA_CPU_CLONES, op_name, float, VALUE, SLOPE)                                        \
+    PAIR_LOOPS(GLIA_CPU_PLAIN, op_name, double, VALUE, SLOPE)                                        \
+    static glia_status op_name##_ref(const glia_call *c) {                                           \
+        const int64_t n = glia_shape_elems(&c->in[0].shape);                                         \
+        const double delta = DELTA, whole = (double)GLIA_MAX(glia__whole_elems(c, 0), 1);            \
+        if (c->out[0].dtype == GLIA_F64)                                                             \
+            *(double *)c->out[0].data =                                                              \
+                op_name##_sum_double(c->in[0].data, c->in[1].data, n, delta) / whole;                \
+        else                                                                                         \
+            *(float *)c->out[0].data =                                                               \
+                (float)(op_name##_sum_float(c->in[0].data, c->in[1].data, n, (float)delta) / whole); \
+        return GLIA_OK;                                                                              \
+    }                                                                                                \
+    static glia_status op_name##_backward_ref(const glia_call *c) {                                  \
+        const double delta = DELTA;                                                                  \
+        if (c->out[0].dtype == GLIA_F64)                                                             \
+            op_name##_slopes_double(c, delta);                                                       \
+        else                                                                                         \
+            op_name##_slopes_float(c, (float)delta);                                                 \
+        return GLIA_OK;                                                                              \
+    }                                                                                                \
+    static void op_name##_grad(glia_gradient *g) {                                                   \
+        glia_value *in[] = {g->x[0], g->x[1], g->dy[0]};                                             \
+        glia_value *dh = glia_graph_apply(g->graph, #op_name "_backward", in, 3, g->attrs);          \
+        if (g->needed[0]) g->dx[0] = dh;                                                             \
+        if (g->needed[1]) g->dx[1] = op_name##_target_gradient(g, dh);                               \
     }
-#define PAIR_LOOPS(function, op_name, T, VALUE, SLOPE)                                                     \
-    GLIA_CPU_INLINE T op_name##_value_##T(T h, T y, T delta) {                                             \
-        const T d = h - y;                                                                                 \
-        (void)d, (void)delta;                                                                              \
-        return (T)(VALUE);                                                                                 \
-    }                                                                                                      \
-    GLIA_CPU_INLINE T op_name##_slope_##T(T h, T y, T delta) {                                             \
-        const T d = h - y;                                                                                 \
-        (void)d, (void)delta;                                                                              \
-        return (T)(SLOPE);                                                                                 \
-    }                                                                                                      \
-    function(double, op_name##_mean_##T, (const T *h, const T *y, int64_t n, T delta), (h, y, n, delta)) { \
-        double total;                                                                                      \
-        GLIA_ROW_SUM(total, n, op_name##_value_##T(h[k], y[k], delta));                                    \
-        return n ? total / (double)n : 0;                                                                  \
-    }                                                                                                      \
-    function(void, op_name##_slopes_##T, (const glia_call *c, T delta), (c, delta)) {                      \
-        const int64_t n = glia_shape_elems(&c->in[0].shape);                                               \
-        const T *h = c->in[0].data, *y = c->in[1].data;                                                    \
-        const T scale = *(const T *)c->in[2].data / (T)GLIA_MAX(n, 1);                                     \
-        T *dh = c->out[0].data;                                                                            \
-        for (int64_t i = 0; i < n; i++) dh[i] = scale * op_name##_slope_##T(h[i], y[i], delta);            \
+#define PAIR_LOOPS(function, op_name, T, VALUE, SLOPE)                                                    \
+    GLIA_CPU_INLINE T op_name##_value_##T(T h, T y, T delta) {                                            \
+        const T d = h - y;                                                                                \
+        (void)d, (void)delta;                                                                             \
+        return (T)(VALUE);                                                                                \
+    }                                                                                                     \
+    GLIA_CPU_INLINE T op_name##_slope_##T(T h, T y, T delta) {                                            \
+        const T d = h - y;                                                                                \
+        (void)d, (void)delta;                                                                             \
+        return (T)(SLOPE);                                                                                \
+    }                                                                                                     \
+    function(double, op_name##_sum_##T, (const T *h, const T *y, int64_t n, T delta), (h, y, n, delta)) { \
+        double total;                                                                                     \
+        GLIA_ROW_SUM(total, n, op_name##_value_##T(h[k], y[k], delta));                                   \
+        return total;                                                                                     \
+    }                                                                                                     \
+    function(void, op_name##_slopes_##T, (const glia_call *c, T delta), (c, delta)) {                     \
+        const int64_t n = glia_shape_elems(&c->in[0].shape);                                              \
+        const T *h = c->in[0].data, *y = c->in[1].data;                                                   \
+        const T scale = *(const T *)c->in[2].data / (T)GLIA_MAX(glia__whole_elems(c, 0), 1);              \
+        T *dh = c->out[0].data;                                                                           \
+        for (int64_t i = 0; i < n; i++) dh[i] = scale * op_name##_slope_##T(h[i], y[i], delta);           \
     }
 
 static glia_value *opposite(glia_gradient *g, glia_value *dh) {
@@ -114,18 +115,18 @@ static glia_value *sigmoid_cross_entropy_target_gradient(glia_gradient *g, glia_
 #define PAIR_BLOCKS .version = 1, .flops = pair_flops
 
 /* The backward op of a loss; its block stands beside the loss's. */
-#define PAIR_BACKWARD(op_name)                                                                \
-    PAIR_BLOCKS, .name = #op_name "_backward", .min_inputs = 3, .max_inputs = 3,              \
-                 .doc = "d(" #op_name ")/dh of h, y and the gradient of the loss",            \
-                 .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT, \
-                 .infer = pair_backward_infer, .ref = op_name##_backward_ref,                 \
-                 .cases = GLIA_CASES({.inputs = "4x5 4x5:unit scalar"},                       \
+#define PAIR_BACKWARD(op_name)                                                                         \
+    PAIR_BLOCKS, .name = #op_name "_backward", .min_inputs = 3, .max_inputs = 3,                       \
+                 .doc = "d(" #op_name ")/dh of h, y and the gradient of the loss",                     \
+                 .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT,          \
+                 .infer = pair_backward_infer, .ref = op_name##_backward_ref, .rows = glia__rows_pair, \
+                 .cases = GLIA_CASES({.inputs = "4x5 4x5:unit scalar"},                                \
                                      {.inputs = "4x5 4x5 2", .expect_error = "is a scalar"})
 
 #define PAIR_LOSS(op_name, formula, kind)                                                   \
     PAIR_BLOCKS, .name = #op_name, .doc = formula, .min_inputs = 2, .max_inputs = 2,        \
                  .traits = GLIA_TRAIT_NO_ONNX, .infer = pair_infer, .grad = op_name##_grad, \
-                 .ref = op_name##_ref, .cases = PAIR_CASES(kind)
+                 .ref = op_name##_ref, .sums = glia__rows_pair, .cases = PAIR_CASES(kind)
 
 PAIR_REF(mse, 0, d *d, 2 * d)
 GLIA_OP(mse) = {PAIR_LOSS(mse, "mean of (h − y)²", "")};
