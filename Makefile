@@ -3,13 +3,13 @@ PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 JOBS         ?= $(shell nproc)
 
-.PHONY: all help setup demo test lint format asan tsan ref nodeps fuzz bench install clean
+.PHONY: all help setup demo test lint format asan tsan ref nodeps onednn3 fuzz bench install clean
 
 all: build/release/build.ninja ## build the library and the program (release)
 	@ninja -C build/release -j $(JOBS)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 setup: ## install what is missing (apt)
 	@tools/setup.sh
@@ -31,6 +31,11 @@ format: ## clang-format every source
 asan tsan ref: setup ## the tests under address+undefined or thread sanitizers, or without oneDNN
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
 	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS)
+
+onednn3: setup ## the tests with oneDNN 3.x, which it fetches from the Python package index
+	@tools/fetch_onednn3.sh build/onednn3-package
+	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
+	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS) -LE install
 
 nodeps: setup ## build without any optional library
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)

@@ -1,4 +1,4 @@
-/* dnnl_api.c: everything that Glia says to oneDNN; written for the C API of oneDNN 2.x.
+/* dnnl_api.c: everything that Glia says to oneDNN; what differs between its versions is in dnnl_version.h.
  *
  * A primitive may choose its own (blocked) layouts: the arrays of the graph are then reordered, inside the workspace that
  * the plan owns. oneDNN's scratchpad is there too. The number of threads is fixed when a primitive is made, and
@@ -8,11 +8,8 @@
 #include "core/isa.h"
 
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
 
-#if DNNL_VERSION_MAJOR != 2
-#error "dnnl_api.c is written for oneDNN 2.x; configure with -DGLIA_WITH_ONEDNN=OFF to build without it"
-#endif
+#include "kernels/dnnl/dnnl_version.h"
 
 /* One array of the primitive: `plain` is the graph's memory, `inner` the primitive's; the same object unless
  * `reorder` stands between them. */
@@ -85,10 +82,8 @@ static dnnl_status_t make_engine(dnnl_engine_t *engine) {
 /* --- descriptors ----------------------------------------------------------------------------------------- */
 
 /* The array as it lies in the graph's memory. */
-static dnnl_status_t plain_desc(const glia_dnnl_array *a, dnnl_memory_desc_t *out) {
+static dnnl_status_t plain_desc(const glia_dnnl_array *a, own_desc *out) {
     dnnl_dims_t dims, strides;
-    *out = (dnnl_memory_desc_t){0};
-    if (!a->rank) return dnnl_success;
     int64_t stride = 1;
     for (int i = a->rank - 1; i >= 0; i--) {
         dims[i] = a->dim[i];
@@ -99,81 +94,59 @@ static dnnl_status_t plain_desc(const glia_dnnl_array *a, dnnl_memory_desc_t *ou
         strides[a->rank - 1] = a->dim[a->rank - 2];
         strides[a->rank - 2] = 1;
     }
-    return dnnl_memory_desc_init_by_strides(out, a->rank, dims, dnnl_f32, strides);
+    return desc_by_strides(out, a->rank, dims, dnnl_f32, strides);
 }
 
 /* The array as the primitive is asked for it. */
-static dnnl_status_t asked_desc(const glia_dnnl_array *a, dnnl_memory_desc_t *out) {
-    if (!a->rank || !a->any_layout) return plain_desc(a, out);
+static dnnl_status_t asked_desc(const glia_dnnl_array *a, own_desc *out) {
+    if (!a->any_layout) return plain_desc(a, out);
     dnnl_dims_t dims;
     for (int i = 0; i < a->rank; i++) dims[i] = a->dim[i];
-    return dnnl_memory_desc_init_by_tag(out, a->rank, dims, dnnl_f32, dnnl_format_tag_any);
+    return desc_by_tag(out, a->rank, dims, dnnl_f32, dnnl_format_tag_any);
 }
 
 static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t attr, dnnl_engine_t engine,
                               dnnl_primitive_desc_t *out);
 
-/* Fills `op`, the operation descriptor of a forward or backward convolution. oneDNN counts dilation from 0. */
-static dnnl_status_t convolution_desc(const glia_dnnl_spec *spec, const dnnl_memory_desc_t *md,
-                                      dnnl_convolution_desc_t *op) {
-    dnnl_dims_t strides = {spec->strides[0], spec->strides[1]};
-    dnnl_dims_t dilates = {spec->dilation[0] - 1, spec->dilation[1] - 1};
-    dnnl_dims_t begin = {spec->pads[0], spec->pads[1]}, end = {spec->pads[2], spec->pads[3]};
-    const dnnl_memory_desc_t *src = &md[GLIA_DNNL_SRC], *weights = &md[GLIA_DNNL_WEIGHTS];
-    const dnnl_memory_desc_t *dst = &md[GLIA_DNNL_DST];
-    const dnnl_memory_desc_t *bias = spec->arrays[GLIA_DNNL_BIAS].rank ? &md[GLIA_DNNL_BIAS] : NULL;
-    switch (spec->kind) {
-    case GLIA_DNNL_CONVOLUTION_BACKWARD_DATA:
-        return dnnl_dilated_convolution_backward_data_desc_init(op, dnnl_convolution_direct, src, weights,
-                                                                dst, strides, dilates, begin, end);
-    case GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS:
-        return dnnl_dilated_convolution_backward_weights_desc_init(op, dnnl_convolution_direct, src, weights,
-                                                                   bias, dst, strides, dilates, begin, end);
-    default:
-        return dnnl_dilated_convolution_forward_desc_init(op, dnnl_forward_training, dnnl_convolution_direct,
-                                                          src, weights, bias, dst, strides, dilates, begin,
-                                                          end);
-    }
-}
-
 /* A backward convolution wants the forward one as a hint. */
-static dnnl_status_t describe_convolution(const glia_dnnl_spec *spec, const dnnl_memory_desc_t *md,
-                                          dnnl_primitive_attr_t attr, dnnl_engine_t engine,
-                                          dnnl_primitive_desc_t *out) {
-    dnnl_convolution_desc_t op;
-    dnnl_primitive_desc_t hint = NULL;
+static dnnl_status_t describe_any_convolution(const glia_dnnl_spec *spec,
+                                              const memory_desc md[GLIA_DNNL_ROLES],
+                                              dnnl_primitive_attr_t attr, dnnl_engine_t engine,
+                                              dnnl_primitive_desc_t *out) {
+    convolution_args args = {.attr = attr};
     dnnl_status_t status = dnnl_success;
+    memcpy(args.md, md, sizeof args.md);
+    for (int d = 0; d < 2; d++) {
+        args.strides[d] = spec->strides[d];
+        args.dilates[d] = spec->dilation[d] - 1;
+        args.begin[d] = spec->pads[d];
+        args.end[d] = spec->pads[d + 2];
+    }
     if (spec->kind != GLIA_DNNL_CONVOLUTION) {
         glia_dnnl_spec forward = *spec;
         forward.kind = GLIA_DNNL_CONVOLUTION;
-        status = describe(&forward, attr, engine, &hint);
+        status = describe(&forward, attr, engine, &args.hint);
     }
-    if (status == dnnl_success) status = convolution_desc(spec, md, &op);
-    if (status == dnnl_success) status = dnnl_primitive_desc_create(out, &op, attr, engine, hint);
-    if (hint) dnnl_primitive_desc_destroy(hint);
+    if (status == dnnl_success) status = describe_convolution(out, engine, spec->kind, &args);
+    if (args.hint) dnnl_primitive_desc_destroy(args.hint);
     return status;
-}
-
-static dnnl_status_t describe_matmul(const glia_dnnl_spec *spec, const dnnl_memory_desc_t *md,
-                                     dnnl_primitive_attr_t attr, dnnl_engine_t engine,
-                                     dnnl_primitive_desc_t *out) {
-    dnnl_matmul_desc_t op;
-    const dnnl_memory_desc_t *bias = spec->arrays[GLIA_DNNL_BIAS].rank ? &md[GLIA_DNNL_BIAS] : NULL;
-    dnnl_status_t status =
-        dnnl_matmul_desc_init(&op, &md[GLIA_DNNL_SRC], &md[GLIA_DNNL_WEIGHTS], bias, &md[GLIA_DNNL_DST]);
-    return status == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : status;
 }
 
 /* The primitive's descriptor: implementation and layouts chosen, nothing compiled yet. */
 static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t attr, dnnl_engine_t engine,
                               dnnl_primitive_desc_t *out) {
-    dnnl_memory_desc_t md[GLIA_DNNL_ROLES];
-    for (int role = 0; role < GLIA_DNNL_ROLES; role++) {
-        dnnl_status_t status = asked_desc(&spec->arrays[role], &md[role]);
-        if (status != dnnl_success) return status;
+    own_desc own[GLIA_DNNL_ROLES] = {{0}};
+    memory_desc md[GLIA_DNNL_ROLES];
+    dnnl_status_t status = dnnl_success;
+    for (int role = 0; role < GLIA_DNNL_ROLES && status == dnnl_success; role++) {
+        if (spec->arrays[role].rank) status = asked_desc(&spec->arrays[role], &own[role]);
+        md[role] = borrow(&own[role]);
     }
-    return spec->kind == GLIA_DNNL_MATMUL ? describe_matmul(spec, md, attr, engine, out)
-                                          : describe_convolution(spec, md, attr, engine, out);
+    if (status == dnnl_success)
+        status = spec->kind == GLIA_DNNL_MATMUL ? describe_matmul(out, engine, md, attr)
+                                                : describe_any_convolution(spec, md, attr, engine, out);
+    for (int role = 0; role < GLIA_DNNL_ROLES; role++) free_desc(&own[role]);
+    return status;
 }
 
 static dnnl_status_t describe_on(const glia_dnnl_spec *spec, dnnl_engine_t engine,
@@ -212,8 +185,7 @@ static size_t reserve(glia_dnnl *p, size_t bytes) {
     return offset;
 }
 
-static dnnl_status_t make_reorder(glia_dnnl *p, side *s, const dnnl_memory_desc_t *plain,
-                                  const dnnl_memory_desc_t *inner) {
+static dnnl_status_t make_reorder(glia_dnnl *p, side *s, memory_desc plain, memory_desc inner) {
     dnnl_primitive_desc_t desc = NULL;
     dnnl_status_t status = dnnl_memory_create(&s->inner, inner, p->engine, DNNL_MEMORY_NONE);
     if (status != dnnl_success) return status;
@@ -232,12 +204,15 @@ static dnnl_status_t make_side(glia_dnnl *p, const glia_dnnl_spec *spec, glia_dn
     side *s = &p->sides[role];
     s->arg = arg_names[spec->kind][role];
     s->written = results[spec->kind] == role;
-    dnnl_memory_desc_t plain;
-    const dnnl_memory_desc_t *inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, s->arg);
-    dnnl_status_t status = plain_desc(array, &plain);
-    if (status == dnnl_success) status = dnnl_memory_create(&s->plain, &plain, p->engine, DNNL_MEMORY_NONE);
-    if (status != dnnl_success || dnnl_memory_desc_equal(&plain, inner)) return status;
-    return make_reorder(p, s, &plain, inner);
+    own_desc own = {0};
+    memory_desc inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, s->arg);
+    dnnl_status_t status = plain_desc(array, &own);
+    memory_desc plain = borrow(&own);
+    if (status == dnnl_success) status = dnnl_memory_create(&s->plain, plain, p->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success && !dnnl_memory_desc_equal(plain, inner))
+        status = make_reorder(p, s, plain, inner);
+    free_desc(&own);
+    return status;
 }
 
 static dnnl_status_t make_primitive(glia_dnnl *p, const glia_dnnl_spec *spec) {
@@ -249,7 +224,7 @@ static dnnl_status_t make_primitive(glia_dnnl *p, const glia_dnnl_spec *spec) {
     for (int role = 0; role < GLIA_DNNL_ROLES && status == dnnl_success; role++)
         status = make_side(p, spec, (glia_dnnl_role)role, desc);
     if (status == dnnl_success) {
-        const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+        memory_desc md = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
         p->scratchpad_offset = reserve(p, dnnl_memory_desc_get_size(md));
         status = dnnl_memory_create(&p->scratchpad, md, p->engine, DNNL_MEMORY_NONE);
     }

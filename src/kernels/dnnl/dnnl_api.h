@@ -1,5 +1,5 @@
 /* dnnl_api.h: the few primitives of oneDNN that Glia's kernels use, in Glia's words. dnnl_api.c is the only file that
- * speaks to oneDNN, because its C API differs between major versions. f32 only. */
+ * speaks to oneDNN. f32 only. */
 #ifndef GLIA_DNNL_API_H
 #define GLIA_DNNL_API_H
 
