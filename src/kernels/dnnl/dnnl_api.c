@@ -1,7 +1,8 @@
 /* dnnl_api.c: everything that Glia says to oneDNN; what differs between its versions is in dnnl_version.h.
  *
- * A primitive may choose its own (blocked) layouts: the arrays of the graph are then reordered, inside the workspace that
- * the plan owns. oneDNN's scratchpad is there too. The number of threads is fixed when a primitive is made, and
+ * A primitive may choose its own (blocked) layouts: the arrays of the graph are then reordered in every run, inside the
+ * workspace that the plan owns; parameters once for many runs, to memory that the plan keeps for them. oneDNN's scratchpad
+ * is in the workspace too. The number of threads is fixed when a primitive is made, and
  * must be the same when it runs: oneDNN divides its work, and its scratchpad, by it. */
 #include "kernels/dnnl/dnnl_api.h"
 
@@ -17,11 +18,12 @@ typedef struct side {
     int arg; /* DNNL_ARG_... */
     dnnl_memory_t plain, inner;
     dnnl_primitive_t reorder;
-    size_t offset; /* of `inner` in the workspace, when reordered */
-    bool written;
+    size_t offset; /* of `inner`, when reordered, in the workspace; or where packed parameters are */
+    bool packed, output;
+    int index; /* of the call's inputs or outputs */
 } side;
 
-struct glia_dnnl {
+typedef struct glia_dnnl {
     const glia_allocator *allocator;
     const char *name;
     int threads;
@@ -30,13 +32,12 @@ struct glia_dnnl {
     dnnl_primitive_t primitive;
     side sides[GLIA_DNNL_ROLES];
     dnnl_memory_t scratchpad;
-    size_t scratchpad_offset, workspace_bytes;
-};
+    size_t scratchpad_offset;
+    glia_kernel_needs needs;
+} glia_dnnl;
 
 static const char *const kind_names[GLIA_DNNL_KINDS] = {"convolution", "convolution backward data",
                                                         "convolution backward weights", "matmul"};
-static const glia_dnnl_role results[GLIA_DNNL_KINDS] = {GLIA_DNNL_DST, GLIA_DNNL_SRC, GLIA_DNNL_WEIGHTS,
-                                                        GLIA_DNNL_DST};
 /* What an array is called depends on whether it carries values or gradients. */
 static const int arg_names[GLIA_DNNL_KINDS][GLIA_DNNL_ROLES] = {
     {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST},
@@ -81,28 +82,26 @@ static dnnl_status_t make_engine(dnnl_engine_t *engine) {
 
 /* --- descriptors ----------------------------------------------------------------------------------------- */
 
-/* The array as it lies in the graph's memory. */
-static dnnl_status_t plain_desc(const glia_dnnl_array *a, own_desc *out) {
+static dnnl_data_type_t dtype_of(glia_dtype dtype) {
+    return dtype == GLIA_BF16 ? dnnl_bf16 : dnnl_f32; /* others were declined */
+}
+
+/* The array as it lies in the graph's memory, in the dtype that is there or in the primitive's. */
+static dnnl_status_t strided_desc(const glia_dnnl_array *a, glia_dtype dtype, own_desc *out) {
     dnnl_dims_t dims, strides;
-    int64_t stride = 1;
-    for (int i = a->rank - 1; i >= 0; i--) {
+    for (int i = 0; i < a->rank; i++) {
         dims[i] = a->dim[i];
-        strides[i] = stride;
-        stride *= a->dim[i];
+        strides[i] = a->stride[i];
     }
-    if (a->transposed) {
-        strides[a->rank - 1] = a->dim[a->rank - 2];
-        strides[a->rank - 2] = 1;
-    }
-    return desc_by_strides(out, a->rank, dims, dnnl_f32, strides);
+    return desc_by_strides(out, a->rank, dims, dtype_of(dtype), strides);
 }
 
 /* The array as the primitive is asked for it. */
 static dnnl_status_t asked_desc(const glia_dnnl_array *a, own_desc *out) {
-    if (!a->any_layout) return plain_desc(a, out);
+    if (!a->any_layout) return strided_desc(a, a->inside, out);
     dnnl_dims_t dims;
     for (int i = 0; i < a->rank; i++) dims[i] = a->dim[i];
-    return desc_by_tag(out, a->rank, dims, dnnl_f32, dnnl_format_tag_any);
+    return desc_by_tag(out, a->rank, dims, dtype_of(a->inside), dnnl_format_tag_any);
 }
 
 static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t attr, dnnl_engine_t engine,
@@ -125,6 +124,7 @@ static dnnl_status_t describe_any_convolution(const glia_dnnl_spec *spec,
     if (spec->kind != GLIA_DNNL_CONVOLUTION) {
         glia_dnnl_spec forward = *spec;
         forward.kind = GLIA_DNNL_CONVOLUTION;
+        forward.arrays[GLIA_DNNL_WEIGHTS].inside = spec->arrays[GLIA_DNNL_SRC].inside;
         status = describe(&forward, attr, engine, &args.hint);
     }
     if (status == dnnl_success) status = describe_convolution(out, engine, spec->kind, &args);
@@ -179,9 +179,10 @@ bool glia__dnnl_offers(const glia_dnnl_spec *spec, const char **why_not) {
 
 /* --- a primitive with its reorders ----------------------------------------------------------------------- */
 
-static size_t reserve(glia_dnnl *p, size_t bytes) {
-    size_t offset = p->workspace_bytes;
-    p->workspace_bytes += (bytes + 63) & ~(size_t)63;
+/* Room at the end of the workspace or of the packed parameters. */
+static size_t reserve(size_t *total, size_t bytes) {
+    size_t offset = *total;
+    *total += (bytes + 63) & ~(size_t)63;
     return offset;
 }
 
@@ -189,9 +190,10 @@ static dnnl_status_t make_reorder(glia_dnnl *p, side *s, memory_desc plain, memo
     dnnl_primitive_desc_t desc = NULL;
     dnnl_status_t status = dnnl_memory_create(&s->inner, inner, p->engine, DNNL_MEMORY_NONE);
     if (status != dnnl_success) return status;
-    s->offset = reserve(p, dnnl_memory_desc_get_size(inner));
-    status = dnnl_reorder_primitive_desc_create(&desc, s->written ? inner : plain, p->engine,
-                                                s->written ? plain : inner, p->engine, NULL);
+    s->offset = reserve(s->packed ? &p->needs.packed_bytes : &p->needs.workspace_bytes,
+                        dnnl_memory_desc_get_size(inner));
+    status = dnnl_reorder_primitive_desc_create(&desc, s->output ? inner : plain, p->engine,
+                                                s->output ? plain : inner, p->engine, NULL);
     if (status == dnnl_success) status = dnnl_primitive_create(&s->reorder, desc);
     if (desc) dnnl_primitive_desc_destroy(desc);
     return status;
@@ -203,14 +205,17 @@ static dnnl_status_t make_side(glia_dnnl *p, const glia_dnnl_spec *spec, glia_dn
     if (!array->rank) return dnnl_success;
     side *s = &p->sides[role];
     s->arg = arg_names[spec->kind][role];
-    s->written = results[spec->kind] == role;
+    s->output = array->output;
+    s->index = array->index;
     own_desc own = {0};
     memory_desc inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, s->arg);
-    dnnl_status_t status = plain_desc(array, &own);
+    dnnl_status_t status = strided_desc(array, array->dtype, &own);
     memory_desc plain = borrow(&own);
     if (status == dnnl_success) status = dnnl_memory_create(&s->plain, plain, p->engine, DNNL_MEMORY_NONE);
-    if (status == dnnl_success && !dnnl_memory_desc_equal(plain, inner))
+    if (status == dnnl_success && !dnnl_memory_desc_equal(plain, inner)) {
+        s->packed = array->parameter;
         status = make_reorder(p, s, plain, inner);
+    }
     free_desc(&own);
     return status;
 }
@@ -225,17 +230,17 @@ static dnnl_status_t make_primitive(glia_dnnl *p, const glia_dnnl_spec *spec) {
         status = make_side(p, spec, (glia_dnnl_role)role, desc);
     if (status == dnnl_success) {
         memory_desc md = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-        p->scratchpad_offset = reserve(p, dnnl_memory_desc_get_size(md));
+        p->scratchpad_offset = reserve(&p->needs.workspace_bytes, dnnl_memory_desc_get_size(md));
         status = dnnl_memory_create(&p->scratchpad, md, p->engine, DNNL_MEMORY_NONE);
     }
     if (desc) dnnl_primitive_desc_destroy(desc);
     return status;
 }
 
-glia_status glia__dnnl_new(glia_dnnl **out, const glia_dnnl_spec *spec, const glia_allocator *allocator,
-                           size_t *workspace_bytes, glia_error *err) {
+glia_status glia__dnnl_new(void **state, const glia_dnnl_spec *spec, const glia_allocator *allocator,
+                           glia_kernel_needs *needs, glia_error *err) {
     glia_dnnl *p = glia__calloc(allocator, 1, sizeof *p);
-    *out = NULL;
+    *state = NULL;
     if (!p) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     p->allocator = allocator;
     p->name = kind_names[spec->kind];
@@ -247,13 +252,13 @@ glia_status glia__dnnl_new(glia_dnnl **out, const glia_dnnl_spec *spec, const gl
         glia__dnnl_free(p);
         return fail(err, kind_names[spec->kind], "make the primitive", status);
     }
-    *workspace_bytes = p->workspace_bytes;
-    *out = p;
+    *needs = p->needs;
+    *state = p;
     return GLIA_OK;
 }
 
-void glia__dnnl_free(void *primitive) {
-    glia_dnnl *p = primitive;
+void glia__dnnl_free(void *state) {
+    glia_dnnl *p = state;
     if (!p) return;
     for (int role = 0; role < GLIA_DNNL_ROLES; role++) {
         if (p->sides[role].reorder) dnnl_primitive_destroy(p->sides[role].reorder);
@@ -267,48 +272,108 @@ void glia__dnnl_free(void *primitive) {
     glia__free(p->allocator, p, sizeof *p);
 }
 
+/* --- running --------------------------------------------------------------------------------------------- */
+
 /* Points the memory objects of one array at its data. */
-static dnnl_status_t point(const side *s, void *data, char *workspace) {
+static dnnl_status_t point(const side *s, const glia_call *c) {
+    void *data = s->output ? c->out[s->index].data : c->in[s->index].data;
     dnnl_status_t status = dnnl_memory_set_data_handle(s->plain, data);
     if (status != dnnl_success || !s->reorder) return status;
-    return dnnl_memory_set_data_handle(s->inner, workspace + s->offset);
+    return dnnl_memory_set_data_handle(s->inner, (char *)(s->packed ? c->packed : c->workspace) + s->offset);
 }
 
 static dnnl_status_t reorder(const glia_dnnl *p, const side *s) {
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, s->written ? s->inner : s->plain},
-                              {DNNL_ARG_TO, s->written ? s->plain : s->inner}};
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, s->output ? s->inner : s->plain},
+                              {DNNL_ARG_TO, s->output ? s->plain : s->inner}};
     return dnnl_primitive_execute(s->reorder, p->stream, 2, args);
 }
 
-static dnnl_status_t execute(const glia_dnnl *p, void *const data[GLIA_DNNL_ROLES], char *workspace) {
+static dnnl_status_t pack(const glia_dnnl *p, const glia_call *c) {
+    dnnl_status_t status = dnnl_success;
+    for (int role = 0; role < GLIA_DNNL_ROLES && status == dnnl_success; role++) {
+        const side *s = &p->sides[role];
+        if (!s->packed) continue;
+        status = point(s, c);
+        if (status == dnnl_success) status = reorder(p, s);
+    }
+    return status == dnnl_success ? dnnl_stream_wait(p->stream) : status;
+}
+
+static dnnl_status_t run(const glia_dnnl *p, const glia_call *c) {
     dnnl_exec_arg_t args[GLIA_DNNL_ROLES + 1];
     int count = 0;
     dnnl_status_t status = dnnl_success;
-    if (workspace) /* NULL when nothing is reordered and the scratchpad is empty */
-        status = dnnl_memory_set_data_handle(p->scratchpad, workspace + p->scratchpad_offset);
+    if (c->workspace) /* NULL when nothing is reordered and the scratchpad is empty */
+        status = dnnl_memory_set_data_handle(p->scratchpad, (char *)c->workspace + p->scratchpad_offset);
     for (int role = 0; role < GLIA_DNNL_ROLES && status == dnnl_success; role++) {
         const side *s = &p->sides[role];
         if (!s->plain) continue;
-        status = point(s, data[role], workspace);
-        if (status == dnnl_success && s->reorder && !s->written) status = reorder(p, s);
+        status = point(s, c);
+        if (status == dnnl_success && s->reorder && !s->output && !s->packed) status = reorder(p, s);
         args[count++] = (dnnl_exec_arg_t){s->arg, s->reorder ? s->inner : s->plain};
     }
     args[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, p->scratchpad};
     if (status == dnnl_success) status = dnnl_primitive_execute(p->primitive, p->stream, count, args);
     for (int role = 0; role < GLIA_DNNL_ROLES && status == dnnl_success; role++)
-        if (p->sides[role].reorder && p->sides[role].written) status = reorder(p, &p->sides[role]);
+        if (p->sides[role].reorder && p->sides[role].output) status = reorder(p, &p->sides[role]);
     return status == dnnl_success ? dnnl_stream_wait(p->stream) : status;
 }
 
-glia_status glia__dnnl_run(glia_dnnl *primitive, void *const data[GLIA_DNNL_ROLES], void *workspace,
-                           glia_error *err) {
-    int before = enter_threads(primitive->threads);
-    dnnl_status_t status = execute(primitive, data, workspace);
+static glia_status with_threads(dnnl_status_t (*act)(const glia_dnnl *, const glia_call *), const char *what,
+                                const glia_dnnl *p, const glia_call *call) {
+    int before = enter_threads(p->threads);
+    dnnl_status_t status = act(p, call);
     leave_threads(before);
-    return status == dnnl_success ? GLIA_OK : fail(err, primitive->name, "run", status);
+    return status == dnnl_success ? GLIA_OK : fail(call->err, p->name, what, status);
 }
 
-/* --- what every kernel declines -------------------------------------------------------------------------- */
+glia_status glia__dnnl_pack(void *state, const glia_call *call) {
+    return with_threads(pack, "pack weights", state, call);
+}
+
+glia_status glia__dnnl_run(void *state, const glia_call *call) {
+    return with_threads(run, "run", state, call);
+}
+
+/* --- what every kernel asks ------------------------------------------------------------------------------ */
+
+static glia_dnnl_array array_of(const glia_type *type) {
+    glia_dnnl_array array = {
+        .rank = GLIA_MAX(type->shape.rank, 0), .dtype = type->dtype, .inside = type->dtype};
+    int64_t stride = 1;
+    for (int i = array.rank - 1; i >= 0; i--) {
+        array.dim[i] = type->shape.dim[i];
+        array.stride[i] = stride;
+        stride *= array.dim[i];
+    }
+    return array;
+}
+
+glia_dnnl_array glia__dnnl_input(const glia_kernel_query *query, int index) {
+    if (index >= query->n_in) return (glia_dnnl_array){0};
+    glia_dnnl_array array = array_of(&query->in[index]);
+    array.index = index;
+    array.parameter = query->params >> index & 1;
+    return array;
+}
+
+glia_dnnl_array glia__dnnl_output(const glia_kernel_query *query, int index) {
+    glia_dnnl_array array = array_of(&query->out[index]);
+    array.index = index;
+    array.output = true;
+    return array;
+}
+
+static void swap(int64_t *a, int64_t *b) {
+    int64_t old = *a;
+    *a = *b;
+    *b = old;
+}
+
+void glia__dnnl_transpose(glia_dnnl_array *array) {
+    swap(&array->dim[array->rank - 2], &array->dim[array->rank - 1]);
+    swap(&array->stride[array->rank - 2], &array->stride[array->rank - 1]);
+}
 
 static bool takes_type(const glia_type *type, const char **why_not) {
     if (type->shape.rank < 0) return true; /* an absent optional input */

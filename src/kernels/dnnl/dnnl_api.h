@@ -1,16 +1,14 @@
 /* dnnl_api.h: the few primitives of oneDNN that Glia's kernels use, in Glia's words. dnnl_api.c is the only file that
- * speaks to oneDNN. f32 only. */
+ * speaks to oneDNN. */
 #ifndef GLIA_DNNL_API_H
 #define GLIA_DNNL_API_H
 
 #include "kernels/kernel.h"
 
-typedef struct glia_dnnl glia_dnnl; /* one primitive with the reorders around it */
-
 typedef enum glia_dnnl_kind {
     GLIA_DNNL_CONVOLUTION,                  /* src, weights, bias → dst */
     GLIA_DNNL_CONVOLUTION_BACKWARD_DATA,    /* dst, weights → src */
-    GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS, /* dst, src → weights */
+    GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS, /* dst, src → weights, bias */
     GLIA_DNNL_MATMUL,                       /* src, weights, bias → dst */
     GLIA_DNNL_KINDS
 } glia_dnnl_kind;
@@ -25,12 +23,16 @@ typedef enum glia_dnnl_role {
 
 enum { GLIA_DNNL_MAX_RANK = GLIA_MAX_RANK + 1 }; /* grouped weights have one more */
 
-/* An f32 array as it lies in the graph's memory: C order, but the last two dimensions may be seen transposed. */
+/* An input or output of the call as oneDNN sees it: its dimensions in oneDNN's order, and where they lie. */
 typedef struct glia_dnnl_array {
     int rank; /* 0: absent */
-    int64_t dim[GLIA_DNNL_MAX_RANK];
-    bool transposed;
+    int64_t dim[GLIA_DNNL_MAX_RANK], stride[GLIA_DNNL_MAX_RANK];
+    glia_dtype dtype;  /* in the graph's memory */
+    glia_dtype inside; /* in the primitive; another dtype is converted to or from it */
     bool any_layout; /* the primitive may choose another layout; the array is then reordered to or from it */
+    bool parameter;  /* what is reordered or converted stays so until the next pack */
+    bool output;
+    int index; /* of the call's inputs or outputs */
 } glia_dnnl_array;
 
 typedef struct glia_dnnl_spec {
@@ -40,15 +42,21 @@ typedef struct glia_dnnl_spec {
     int threads;
 } glia_dnnl_spec;
 
+/* The array of an input or output, in C order; absent when the input is. */
+glia_dnnl_array glia__dnnl_input(const glia_kernel_query *query, int index);
+glia_dnnl_array glia__dnnl_output(const glia_kernel_query *query, int index);
+/* The same memory with its last two dimensions swapped. */
+void glia__dnnl_transpose(glia_dnnl_array *array);
+
 /* Whether oneDNN has more than its reference for this; else says why not. */
 bool glia__dnnl_offers(const glia_dnnl_spec *spec, const char **why_not);
-/* Makes the primitive; `workspace_bytes` is what run needs for reordered arrays and oneDNN's scratchpad. */
-glia_status glia__dnnl_new(glia_dnnl **out, const glia_dnnl_spec *spec, const glia_allocator *allocator,
-                           size_t *workspace_bytes, glia_error *err);
-/* Computes; `data` has the address of each array by role (NULL: absent). */
-glia_status glia__dnnl_run(glia_dnnl *primitive, void *const data[GLIA_DNNL_ROLES], void *workspace,
-                           glia_error *err);
-void glia__dnnl_free(void *primitive); /* NULL allowed */
+/* Makes the state of a kernel: the primitive and the reorders around it. */
+glia_status glia__dnnl_new(void **state, const glia_dnnl_spec *spec, const glia_allocator *allocator,
+                           glia_kernel_needs *needs, glia_error *err);
+/* The .pack, .run and .fini of every kernel of this folder. */
+glia_status glia__dnnl_pack(void *state, const glia_call *call);
+glia_status glia__dnnl_run(void *state, const glia_call *call);
+void glia__dnnl_free(void *state); /* NULL allowed */
 
 /* What all kernels of this folder decline: other dtypes than f32, arrays without elements. */
 bool glia__dnnl_takes_types(const glia_kernel_query *query, const char **why_not);
@@ -66,7 +74,7 @@ bool glia__dnnl_takes_types(const glia_kernel_query *query, const char **why_not
         const char *why_not = NULL;                                                                          \
         if (!prefix##_spec(query, &spec, &why_not))                                                          \
             return glia_error_set(err, GLIA_UNSUPPORTED, "%s: oneDNN: %s", query->op->name, why_not);        \
-        return glia__dnnl_new((glia_dnnl **)state, &spec, query->allocator, &needs->workspace_bytes, err);   \
+        return glia__dnnl_new(state, &spec, query->allocator, needs, err);                                   \
     }
 
 #endif

@@ -3,15 +3,15 @@
 #include "kernels/dnnl/dnnl_api.h"
 #include "ops/activation.h"
 
-/* The matrices of one operand, with leading ones up to `rank`; seen as (rows, columns) after transposing. */
-static glia_dnnl_array matrices(const glia_type *type, int rank, bool transposed) {
-    glia_dnnl_array array = {.rank = rank, .transposed = transposed};
-    int missing = rank - type->shape.rank;
-    for (int i = 0; i < rank; i++) array.dim[i] = i < missing ? 1 : type->shape.dim[i - missing];
-    if (transposed) {
-        int64_t rows = array.dim[rank - 1];
-        array.dim[rank - 1] = array.dim[rank - 2];
-        array.dim[rank - 2] = rows;
+/* Puts dimensions of 1 before those of the array. */
+static glia_dnnl_array with_rank(glia_dnnl_array array, int rank) {
+    if (!array.rank || array.rank == rank) return array;
+    const glia_dnnl_array old = array;
+    int missing = rank - old.rank;
+    array.rank = rank;
+    for (int i = 0; i < rank; i++) {
+        array.dim[i] = i < missing ? 1 : old.dim[i - missing];
+        array.stride[i] = i < missing ? old.dim[0] * old.stride[0] : old.stride[i - missing];
     }
     return array;
 }
@@ -30,20 +30,15 @@ static bool matmul_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const 
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
     int rank = q->out[0].shape.rank;
     *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_MATMUL, .threads = q->threads};
-    spec->arrays[GLIA_DNNL_SRC] = matrices(&q->in[0], rank, a->transpose_a > 0);
-    spec->arrays[GLIA_DNNL_WEIGHTS] = matrices(&q->in[1], rank, a->transpose_b > 0);
-    spec->arrays[GLIA_DNNL_DST] = matrices(&q->out[0], rank, false);
+    spec->arrays[GLIA_DNNL_SRC] = with_rank(glia__dnnl_input(q, 0), rank);
+    spec->arrays[GLIA_DNNL_WEIGHTS] = with_rank(glia__dnnl_input(q, 1), rank);
+    spec->arrays[GLIA_DNNL_DST] = glia__dnnl_output(q, 0);
+    if (a->transpose_a > 0) glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_SRC]);
+    if (a->transpose_b > 0) glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
     return true;
 }
 
 GLIA_DNNL_PLANNING(matmul)
-
-static glia_status matmul_run(void *state, const glia_call *c) {
-    void *data[GLIA_DNNL_ROLES] = {[GLIA_DNNL_SRC] = c->in[0].data,
-                                   [GLIA_DNNL_WEIGHTS] = c->in[1].data,
-                                   [GLIA_DNNL_DST] = c->out[0].data};
-    return glia__dnnl_run(state, data, c->workspace, c->err);
-}
 
 GLIA_KERNEL(dnnl_matmul) = {
     .name = "dnnl_matmul",
@@ -52,7 +47,8 @@ GLIA_KERNEL(dnnl_matmul) = {
     .own_threads = true,
     .supports = matmul_supports,
     .init = matmul_init,
-    .run = matmul_run,
+    .pack = glia__dnnl_pack,
+    .run = glia__dnnl_run,
     .fini = glia__dnnl_free,
 };
 
@@ -64,22 +60,15 @@ static bool linear_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const 
     if (a->activation != GLIA_FUSED_NONE) return false;
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
     *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_MATMUL, .threads = q->threads};
-    spec->arrays[GLIA_DNNL_SRC] = matrices(&q->in[0], 2, false);
-    spec->arrays[GLIA_DNNL_WEIGHTS] = matrices(&q->in[1], 2, true);
-    spec->arrays[GLIA_DNNL_DST] = matrices(&q->out[0], 2, false);
-    if (q->n_in > 2 && q->in[2].shape.rank >= 0) spec->arrays[GLIA_DNNL_BIAS] = matrices(&q->in[2], 2, false);
+    spec->arrays[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0);
+    spec->arrays[GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1);
+    spec->arrays[GLIA_DNNL_BIAS] = with_rank(glia__dnnl_input(q, 2), 2);
+    spec->arrays[GLIA_DNNL_DST] = glia__dnnl_output(q, 0);
+    glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
     return true;
 }
 
 GLIA_DNNL_PLANNING(linear)
-
-static glia_status linear_run(void *state, const glia_call *c) {
-    void *data[GLIA_DNNL_ROLES] = {[GLIA_DNNL_SRC] = c->in[0].data,
-                                   [GLIA_DNNL_WEIGHTS] = c->in[1].data,
-                                   [GLIA_DNNL_BIAS] = c->n_in > 2 ? c->in[2].data : NULL,
-                                   [GLIA_DNNL_DST] = c->out[0].data};
-    return glia__dnnl_run(state, data, c->workspace, c->err);
-}
 
 GLIA_KERNEL(dnnl_linear) = {
     .name = "dnnl_linear",
@@ -88,6 +77,7 @@ GLIA_KERNEL(dnnl_linear) = {
     .own_threads = true,
     .supports = linear_supports,
     .init = linear_init,
-    .run = linear_run,
+    .pack = glia__dnnl_pack,
+    .run = glia__dnnl_run,
     .fini = glia__dnnl_free,
 };
