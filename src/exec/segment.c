@@ -64,9 +64,10 @@ static glia_status make_states(glia_program *program, const glia_segment *s, gli
     call->states = glia__arena_alloc(&program->arena, 2 * (size_t)s->workers * sizeof *call->states);
     if (!call->states) return out_of_memory(err);
     for (int kind = 0; kind < 2 && (kind == 0 || sizes[kind]); kind++) {
-        const int threads = s->chunks > 1 ? 1 : program->options.threads;
-        glia_kernel_query query = query_for(program, call, sizes[kind], threads, types);
+        glia_kernel_query query = query_for(program, call, sizes[kind], 1, types);
         call->kernels[kind] = choose(program, &query);
+        if (s->chunks == 1 && call->kernels[kind] && call->kernels[kind]->own_threads)
+            query.threads = program->options.threads;
         for (int w = 0; w < s->workers; w++)
             GLIA_TRY(make_state(call, call->kernels[kind], &query, &call->states[2 * w + kind], needs, err));
     }
