@@ -94,6 +94,9 @@ typedef struct glia_case {
     const char *expect_error; /* non-NULL: inference must fail with a message that contains this */
 } glia_case;
 
+/* Inputs (bits) and outputs (bits) that are images, or lie as images do. */
+#define GLIA_IMAGES(inputs, outputs) ((uint32_t)(inputs) | (uint32_t)(outputs) << GLIA_MAX_INPUTS)
+
 struct glia_op {
     const char *name;
     int version;        /* rises when the meaning of attributes or results changes; saved in files */
@@ -105,6 +108,7 @@ struct glia_op {
     uint32_t shape_only;     /* bit i: only the shape of input i matters, not its data */
     const glia_field *attrs; /* NULL: none */
     size_t attrs_size;
+    uint32_t images; /* GLIA_IMAGES of an op with the attribute channels_last: which arrays it is about */
     /* Types of the outputs from types of the inputs. `in[i].shape.rank` is -1 for an absent optional input.
      */
     glia_status (*infer)(const glia_type *in, int n_in, const void *attrs, glia_type *out, glia_error *err);

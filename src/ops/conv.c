@@ -138,6 +138,7 @@ GLIA_OP(conv2d) = {
     .max_inputs = 3,
     .attrs = GLIA_FIELDS(GLIA_CONV_FIELDS, GLIA_FUSED_FIELD(glia_conv2d_attrs)),
     .attrs_size = sizeof(glia_conv2d_attrs),
+    .images = GLIA_IMAGES(1, 1),
     .infer = conv2d_infer,
     .grad = conv2d_grad,
     .ref = conv2d_ref,

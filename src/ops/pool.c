@@ -155,6 +155,7 @@ GLIA_OP(global_average_pool2d) = {
     .max_inputs = 1,
     .attrs = GLIA_FIELDS(GLIA_CHANNELS_LAST_FIELD(glia_global_average_pool2d_attrs)),
     .attrs_size = sizeof(glia_global_average_pool2d_attrs),
+    .images = GLIA_IMAGES(1, 0),
     .infer = global_infer,
     .grad = global_grad,
     .ref = global_ref,

@@ -46,6 +46,7 @@ struct glia_rewrite {
     const glia_node **readers;     /* needed nodes, once for every input that reads the value */
     int *roles;                    /* by node: the pass's own marks, 0 at first */
     const glia_node **partner;     /* by node: the pass's own; NULL at first */
+    void *notes;                   /* the pass's own, from the arena */
     glia_arena arena;              /* the pass's notes */
 };
 
