@@ -1,4 +1,5 @@
-/* conv.c: oneDNN's convolutions: forward, and backward by data and by weights. */
+/* conv.c: oneDNN's convolutions: forward, and backward by data and by weights. Images in planes (NCHW) are reordered to
+ * oneDNN's blocked layout and back in every run; channels-last ones are taken as they lie. */
 #include "glia/ops.h"
 #include "kernels/dnnl/dnnl_api.h"
 #include "ops/activation.h"
@@ -10,8 +11,20 @@ static int64_t pad_after(const glia_window *w) {
     return GLIA_MAX(0, (w->out - 1) * w->stride + reach - w->in - w->pad);
 }
 
+/* oneDNN names dimensions in the order N, C, H, W, wherever they lie. */
+static void set_images(glia_dnnl_array *images, bool channels_last) {
+    const glia_dnnl_array lie = *images;
+    images->layout = channels_last ? GLIA_DNNL_AS_IT_LIES : GLIA_DNNL_ANY;
+    for (int i = 1; i < 4 && channels_last; i++) {
+        int from = i == 1 ? 3 : i - 1;
+        images->dim[i] = lie.dim[from];
+        images->stride[i] = lie.stride[from];
+    }
+}
+
 /* [O, C/groups, kh, kw] → [groups, O/groups, C/groups, kh, kw]: the same memory. */
-static void group(glia_dnnl_array *weights, int64_t groups) {
+static void set_weights(glia_dnnl_array *weights, int64_t groups) {
+    weights->layout = GLIA_DNNL_ANY;
     if (groups == 1) return;
     for (int i = 4; i > 0; i--) {
         weights->dim[i] = weights->dim[i - 1];
@@ -23,15 +36,20 @@ static void group(glia_dnnl_array *weights, int64_t groups) {
     weights->stride[0] = weights->stride[1] * weights->dim[1];
 }
 
+/* oneDNN's 1×1 convolutions of images in blocks add up channels in an order that depends on the number of threads (seen
+ * with 24); others of these two kinds never do. */
+static int steady_threads(const glia_kernel_query *query, const glia_dnnl_spec *spec, bool channels_last) {
+    const int64_t *window = spec->arrays[GLIA_DNNL_WEIGHTS].dim + 2;
+    return window[0] * window[1] == 1 && !channels_last ? 1 : query->threads;
+}
+
 /* What all three directions share, once their arrays are in place. */
 static bool fit(const glia_kernel_query *query, glia_dnnl_spec *spec, const char **why_not) {
     const glia_conv2d_attrs *a = query->attrs;
+    const bool channels_last = a->channels_last == GLIA_YES;
     glia_dnnl_array *x = &spec->arrays[GLIA_DNNL_SRC], *w = &spec->arrays[GLIA_DNNL_WEIGHTS];
-    *why_not = "channels last";
-    if (a->channels_last == GLIA_YES) return false;
-    *why_not = "has an activation";
-    if (a->activation != GLIA_FUSED_NONE) return false;
-    spec->threads = query->threads;
+    set_images(x, channels_last);
+    set_images(&spec->arrays[GLIA_DNNL_DST], channels_last);
     for (int d = 0; d < 2; d++) {
         glia_window window = {
             .in = x->dim[2 + d], .size = w->dim[2 + d], .stride = a->strides[d], .dilation = a->dilation[d]};
@@ -44,8 +62,8 @@ static bool fit(const glia_kernel_query *query, glia_dnnl_spec *spec, const char
         spec->pads[d] = window.pad;
         spec->pads[d + 2] = pad_after(&window);
     }
-    group(w, a->groups);
-    for (int role = 0; role < GLIA_DNNL_ROLES; role++) spec->arrays[role].any_layout = role != GLIA_DNNL_BIAS;
+    spec->threads = steady_threads(query, spec, channels_last);
+    set_weights(w, a->groups);
     return true;
 }
 
@@ -54,10 +72,12 @@ static bool fit(const glia_kernel_query *query, glia_dnnl_spec *spec, const char
 static bool forward_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
     if (!glia__dnnl_takes_types(q, why_not)) return false;
     *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_CONVOLUTION,
+                             .relu = ((const glia_conv2d_attrs *)q->attrs)->activation == GLIA_FUSED_RELU,
                              .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1),
                                         [GLIA_DNNL_BIAS] = glia__dnnl_input(q, 2),
                                         [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
+    spec->arrays[GLIA_DNNL_WEIGHTS].inside = spec->arrays[GLIA_DNNL_SRC].dtype;
     return fit(q, spec, why_not);
 }
 
@@ -83,6 +103,7 @@ static bool backward_data_spec(const glia_kernel_query *q, glia_dnnl_spec *spec,
                              .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_output(q, 0),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 0),
                                         [GLIA_DNNL_DST] = glia__dnnl_input(q, 1)}};
+    spec->arrays[GLIA_DNNL_WEIGHTS].inside = spec->arrays[GLIA_DNNL_SRC].dtype;
     return fit(q, spec, why_not);
 }
 
@@ -100,19 +121,39 @@ GLIA_KERNEL(dnnl_conv2d_backward_data) = {
     .fini = glia__dnnl_free,
 };
 
-/* --- backward by weights: x, dy, (w) → dw ---------------------------------------------------------------- */
+/* --- backward by weights: x, dy, (w) → dw, db ------------------------------------------------------------ */
 
-static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+/* Parts of the output channels: each sees all of x, and its channels of dy. They are at most MOST, because each goes
+ * through all of x. */
+static void cut_channels(const glia_dnnl_spec *spec, int64_t groups, glia_dnnl_cut *cut) {
+    enum { LEAST_WIDTH = 32, MOST = 4 };
+    const int64_t channels = spec->arrays[GLIA_DNNL_DST].dim[1];
+    *cut = (glia_dnnl_cut){
+        .dim = {[GLIA_DNNL_SRC] = -1, [GLIA_DNNL_WEIGHTS] = 0, [GLIA_DNNL_BIAS] = 0, [GLIA_DNNL_DST] = 1},
+        .width = channels};
+    if (groups == 1 && channels >= 2 * LEAST_WIDTH)
+        cut->width = GLIA_MAX(LEAST_WIDTH, ((channels + MOST - 1) / MOST + 15) & ~15);
+}
+
+static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
+                                  const char **why_not) {
+    const glia_conv2d_attrs *a = q->attrs;
     if (!glia__dnnl_takes_types(q, why_not)) return false;
     *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS,
                              .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_output(q, 0),
                                         [GLIA_DNNL_BIAS] = glia__dnnl_output(q, 1),
                                         [GLIA_DNNL_DST] = glia__dnnl_input(q, 1)}};
-    return fit(q, spec, why_not);
+    if (!fit(q, spec, why_not)) return false;
+    spec->threads = q->threads;
+    cut_channels(spec, a->groups, cut);
+    bool in_parts = cut->width < spec->arrays[GLIA_DNNL_DST].dim[1];
+    if (in_parts && a->channels_last == GLIA_YES)
+        spec->arrays[GLIA_DNNL_DST].layout = GLIA_DNNL_CHANNELS_LAST;
+    return true;
 }
 
-GLIA_DNNL_PLANNING(backward_weights)
+GLIA_DNNL_PLANNING_PARTS(backward_weights)
 
 GLIA_KERNEL(dnnl_conv2d_backward_weights) = {
     .name = "dnnl_conv2d_backward_weights",
@@ -121,6 +162,6 @@ GLIA_KERNEL(dnnl_conv2d_backward_weights) = {
     .own_threads = false, /* oneDNN adds over threads: the executor cuts the batch instead */
     .supports = backward_weights_supports,
     .init = backward_weights_init,
-    .run = glia__dnnl_run,
-    .fini = glia__dnnl_free,
+    .run = glia__dnnl_parts_run,
+    .fini = glia__dnnl_parts_free,
 };

@@ -20,7 +20,8 @@ typedef struct side {
     dnnl_primitive_t reorder;
     size_t offset; /* of `inner`, when reordered, in the workspace; or where packed parameters are */
     bool packed, output;
-    int index; /* of the call's inputs or outputs */
+    int index;    /* of the call's inputs or outputs */
+    size_t begin; /* byte of it where the array begins */
 } side;
 
 typedef struct glia_dnnl {
@@ -98,10 +99,11 @@ static dnnl_status_t strided_desc(const glia_dnnl_array *a, glia_dtype dtype, ow
 
 /* The array as the primitive is asked for it. */
 static dnnl_status_t asked_desc(const glia_dnnl_array *a, own_desc *out) {
-    if (!a->any_layout) return strided_desc(a, a->inside, out);
+    if (a->layout == GLIA_DNNL_AS_IT_LIES) return strided_desc(a, a->inside, out);
     dnnl_dims_t dims;
     for (int i = 0; i < a->rank; i++) dims[i] = a->dim[i];
-    return desc_by_tag(out, a->rank, dims, dtype_of(a->inside), dnnl_format_tag_any);
+    return desc_by_tag(out, a->rank, dims, dtype_of(a->inside),
+                       a->layout == GLIA_DNNL_ANY ? dnnl_format_tag_any : dnnl_nhwc);
 }
 
 static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t attr, dnnl_engine_t engine,
@@ -149,12 +151,23 @@ static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t 
     return status;
 }
 
+/* The attributes keep a copy of the post-operations. */
+static dnnl_status_t append_relu(dnnl_primitive_attr_t attr) {
+    dnnl_post_ops_t operations = NULL;
+    dnnl_status_t status = dnnl_post_ops_create(&operations);
+    if (status == dnnl_success) status = append_eltwise(operations, dnnl_eltwise_relu);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, operations);
+    if (operations) dnnl_post_ops_destroy(operations);
+    return status;
+}
+
 static dnnl_status_t describe_on(const glia_dnnl_spec *spec, dnnl_engine_t engine,
                                  dnnl_primitive_desc_t *out) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status = dnnl_primitive_attr_create(&attr);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success && spec->relu) status = append_relu(attr);
     if (status == dnnl_success) status = describe(spec, attr, engine, out);
     if (attr) dnnl_primitive_attr_destroy(attr);
     return status;
@@ -207,6 +220,7 @@ static dnnl_status_t make_side(glia_dnnl *p, const glia_dnnl_spec *spec, glia_dn
     s->arg = arg_names[spec->kind][role];
     s->output = array->output;
     s->index = array->index;
+    s->begin = (size_t)array->first * glia_dtype_bytes(array->dtype);
     own_desc own = {0};
     memory_desc inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, s->arg);
     dnnl_status_t status = strided_desc(array, array->dtype, &own);
@@ -276,8 +290,8 @@ void glia__dnnl_free(void *state) {
 
 /* Points the memory objects of one array at its data. */
 static dnnl_status_t point(const side *s, const glia_call *c) {
-    void *data = s->output ? c->out[s->index].data : c->in[s->index].data;
-    dnnl_status_t status = dnnl_memory_set_data_handle(s->plain, data);
+    char *data = s->output ? c->out[s->index].data : c->in[s->index].data;
+    dnnl_status_t status = dnnl_memory_set_data_handle(s->plain, data + s->begin);
     if (status != dnnl_success || !s->reorder) return status;
     return dnnl_memory_set_data_handle(s->inner, (char *)(s->packed ? c->packed : c->workspace) + s->offset);
 }
@@ -377,8 +391,8 @@ void glia__dnnl_transpose(glia_dnnl_array *array) {
 
 static bool takes_type(const glia_type *type, const char **why_not) {
     if (type->shape.rank < 0) return true; /* an absent optional input */
-    if (type->dtype != GLIA_F32)
-        *why_not = "only f32 so far";
+    if (type->dtype != GLIA_F32 && type->dtype != GLIA_BF16)
+        *why_not = "only f32 and bf16";
     else if (glia_shape_elems(&type->shape) < 1)
         *why_not = "an array has no elements";
     else

@@ -23,24 +23,40 @@ typedef enum glia_dnnl_role {
 
 enum { GLIA_DNNL_MAX_RANK = GLIA_MAX_RANK + 1 }; /* grouped weights have one more */
 
+/* The layout that a primitive is asked for; from and to another than the graph's the array is reordered. */
+typedef enum glia_dnnl_layout {
+    GLIA_DNNL_AS_IT_LIES,
+    GLIA_DNNL_ANY,          /* what the primitive likes best */
+    GLIA_DNNL_CHANNELS_LAST /* dense; of a part of images that lie so */
+} glia_dnnl_layout;
+
 /* An input or output of the call as oneDNN sees it: its dimensions in oneDNN's order, and where they lie. */
 typedef struct glia_dnnl_array {
     int rank; /* 0: absent */
     int64_t dim[GLIA_DNNL_MAX_RANK], stride[GLIA_DNNL_MAX_RANK];
     glia_dtype dtype;  /* in the graph's memory */
     glia_dtype inside; /* in the primitive; another dtype is converted to or from it */
-    bool any_layout; /* the primitive may choose another layout; the array is then reordered to or from it */
-    bool parameter;  /* what is reordered or converted stays so until the next pack */
+    glia_dnnl_layout layout;
+    bool parameter; /* what is reordered or converted stays so until the next pack */
     bool output;
-    int index; /* of the call's inputs or outputs */
+    int index;     /* of the call's inputs or outputs */
+    int64_t first; /* element where the array begins */
 } glia_dnnl_array;
 
 typedef struct glia_dnnl_spec {
     glia_dnnl_kind kind;
     glia_dnnl_array arrays[GLIA_DNNL_ROLES];
     int64_t strides[2], dilation[2], pads[4]; /* convolutions: height, width; top, left, bottom, right */
+    bool relu;                                /* of the result */
     int threads;
 } glia_dnnl_spec;
+
+/* How a primitive is cut in parts, each a primitive for one thread: the dimension of each array, -1 where every part sees
+ * the whole. oneDNN shares sums between its threads in ways that depend on their number; results of parts do not. */
+typedef struct glia_dnnl_cut {
+    int dim[GLIA_DNNL_ROLES];
+    int64_t width; /* of a part; the last may be narrower */
+} glia_dnnl_cut;
 
 /* The array of an input or output, in C order; absent when the input is. */
 glia_dnnl_array glia__dnnl_input(const glia_kernel_query *query, int index);
@@ -57,6 +73,14 @@ glia_status glia__dnnl_new(void **state, const glia_dnnl_spec *spec, const glia_
 glia_status glia__dnnl_pack(void *state, const glia_call *call);
 glia_status glia__dnnl_run(void *state, const glia_call *call);
 void glia__dnnl_free(void *state); /* NULL allowed */
+
+/* The same in parts, which the threads share (parts.c). */
+bool glia__dnnl_parts_offer(const glia_dnnl_spec *spec, const glia_dnnl_cut *cut, const char **why_not);
+glia_status glia__dnnl_parts_new(void **state, const glia_dnnl_spec *spec, const glia_dnnl_cut *cut,
+                                 const glia_allocator *allocator, glia_kernel_needs *needs, glia_error *err);
+glia_status glia__dnnl_parts_pack(void *state, const glia_call *call);
+glia_status glia__dnnl_parts_run(void *state, const glia_call *call);
+void glia__dnnl_parts_free(void *state); /* NULL allowed */
 
 /* What all kernels of this folder decline: other dtypes than f32, arrays without elements. */
 bool glia__dnnl_takes_types(const glia_kernel_query *query, const char **why_not);
@@ -75,6 +99,23 @@ bool glia__dnnl_takes_types(const glia_kernel_query *query, const char **why_not
         if (!prefix##_spec(query, &spec, &why_not))                                                          \
             return glia_error_set(err, GLIA_UNSUPPORTED, "%s: oneDNN: %s", query->op->name, why_not);        \
         return glia__dnnl_new(state, &spec, query->allocator, needs, err);                                   \
+    }
+
+/* The same for a kernel in parts, whose PREFIX_spec also says how it is cut. */
+#define GLIA_DNNL_PLANNING_PARTS(prefix)                                                                     \
+    static bool prefix##_supports(const glia_kernel_query *query, const char **why_not) {                    \
+        glia_dnnl_spec spec;                                                                                 \
+        glia_dnnl_cut cut;                                                                                   \
+        return prefix##_spec(query, &spec, &cut, why_not) && glia__dnnl_parts_offer(&spec, &cut, why_not);   \
+    }                                                                                                        \
+    static glia_status prefix##_init(const glia_kernel_query *query, void **state, glia_kernel_needs *needs, \
+                                     glia_error *err) {                                                      \
+        glia_dnnl_spec spec;                                                                                 \
+        glia_dnnl_cut cut;                                                                                   \
+        const char *why_not = NULL;                                                                          \
+        if (!prefix##_spec(query, &spec, &cut, &why_not))                                                    \
+            return glia_error_set(err, GLIA_UNSUPPORTED, "%s: oneDNN: %s", query->op->name, why_not);        \
+        return glia__dnnl_parts_new(state, &spec, &cut, query->allocator, needs, err);                       \
     }
 
 #endif

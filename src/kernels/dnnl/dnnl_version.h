@@ -83,6 +83,10 @@ static inline dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, dnnl_eng
     return status == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : status;
 }
 
+static inline dnnl_status_t append_eltwise(dnnl_post_ops_t operations, dnnl_alg_kind_t kind) {
+    return dnnl_post_ops_append_eltwise(operations, 1, kind, 0, 0);
+}
+
 #else /* 3.x */
 
 static inline memory_desc borrow(const own_desc *own) {
@@ -130,6 +134,10 @@ static inline dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, dnnl_eng
                                             dnnl_primitive_attr_t attr) {
     return dnnl_matmul_primitive_desc_create(out, engine, md[GLIA_DNNL_SRC], md[GLIA_DNNL_WEIGHTS],
                                              md[GLIA_DNNL_BIAS], md[GLIA_DNNL_DST], attr);
+}
+
+static inline dnnl_status_t append_eltwise(dnnl_post_ops_t operations, dnnl_alg_kind_t kind) {
+    return dnnl_post_ops_append_eltwise(operations, kind, 0, 0);
 }
 
 #endif

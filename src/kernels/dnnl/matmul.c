@@ -1,4 +1,4 @@
-/* matmul.c: oneDNN's matrix products, for matmul and linear. */
+/* matmul.c: oneDNN's matrix products: matmul, linear and the gradient of linear's parameters. */
 #include "glia/ops.h"
 #include "kernels/dnnl/dnnl_api.h"
 #include "ops/activation.h"
@@ -23,22 +23,53 @@ static bool pays(const glia_kernel_query *q, const char **why_not) {
     return q->op->flops(q->in, q->out, q->attrs) >= LEAST_FLOPS;
 }
 
+/* Parts of the columns, of the rows, or of the matrices of a batch: whichever there are more of; but of columns when weights
+ * are packed, so that no two parts pack the same. A part has enough work to be worth a thread. */
+static void cut_product(const glia_kernel_query *q, const glia_dnnl_spec *spec, glia_dnnl_cut *cut) {
+    enum { GRAIN = 16, MOST = 8 };
+    const double least_flops = 4e6;
+    const glia_dnnl_array *c = &spec->arrays[GLIA_DNNL_DST];
+    const bool packed = spec->arrays[GLIA_DNNL_WEIGHTS].layout == GLIA_DNNL_ANY;
+    int dim = packed || c->dim[c->rank - 1] >= c->dim[c->rank - 2] ? c->rank - 1 : c->rank - 2;
+    if (c->rank > 2 && c->dim[0] > 1 && !packed) dim = 0;
+    int64_t grain = dim ? GRAIN : 1, parts = (int64_t)(q->op->flops(q->in, q->out, q->attrs) / least_flops);
+    parts = GLIA_MAX(1, GLIA_MIN(parts, MOST));
+    cut->width = ((c->dim[dim] + parts - 1) / parts + grain - 1) / grain * grain;
+    for (int role = 0; role < GLIA_DNNL_ROLES; role++)
+        cut->dim[role] = dim == 0 && spec->arrays[role].dim[0] == 1 ? -1 : dim;
+    if (dim == c->rank - 1) cut->dim[GLIA_DNNL_SRC] = -1;
+    if (dim == c->rank - 2) cut->dim[GLIA_DNNL_WEIGHTS] = cut->dim[GLIA_DNNL_BIAS] = -1;
+}
+
+/* What all products share, once their arrays are in place. Weights that stay as they are for many runs get the layout that
+ * oneDNN likes best; in training, in f32, packing them for one run does not pay. */
+static void set_product(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut) {
+    glia_dnnl_array *weights = &spec->arrays[GLIA_DNNL_WEIGHTS], *src = &spec->arrays[GLIA_DNNL_SRC];
+    const bool halved = src->dtype == GLIA_BF16 || weights->dtype == GLIA_BF16;
+    spec->kind = GLIA_DNNL_MATMUL;
+    spec->threads = q->threads;
+    if (halved) src->inside = weights->inside = GLIA_BF16;
+    if (weights->parameter && (halved || !q->training)) weights->layout = GLIA_DNNL_ANY;
+    cut_product(q, spec, cut);
+}
+
 /* --- matmul ---------------------------------------------------------------------------------------------- */
 
-static bool matmul_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+static bool matmul_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
+                        const char **why_not) {
     const glia_matmul_attrs *a = q->attrs;
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
     int rank = q->out[0].shape.rank;
-    *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_MATMUL, .threads = q->threads};
-    spec->arrays[GLIA_DNNL_SRC] = with_rank(glia__dnnl_input(q, 0), rank);
-    spec->arrays[GLIA_DNNL_WEIGHTS] = with_rank(glia__dnnl_input(q, 1), rank);
-    spec->arrays[GLIA_DNNL_DST] = glia__dnnl_output(q, 0);
+    *spec = (glia_dnnl_spec){.arrays = {[GLIA_DNNL_SRC] = with_rank(glia__dnnl_input(q, 0), rank),
+                                        [GLIA_DNNL_WEIGHTS] = with_rank(glia__dnnl_input(q, 1), rank),
+                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
     if (a->transpose_a > 0) glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_SRC]);
     if (a->transpose_b > 0) glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
+    set_product(q, spec, cut);
     return true;
 }
 
-GLIA_DNNL_PLANNING(matmul)
+GLIA_DNNL_PLANNING_PARTS(matmul)
 
 GLIA_KERNEL(dnnl_matmul) = {
     .name = "dnnl_matmul",
@@ -47,28 +78,27 @@ GLIA_KERNEL(dnnl_matmul) = {
     .own_threads = true,
     .supports = matmul_supports,
     .init = matmul_init,
-    .pack = glia__dnnl_pack,
-    .run = glia__dnnl_run,
-    .fini = glia__dnnl_free,
+    .pack = glia__dnnl_parts_pack,
+    .run = glia__dnnl_parts_run,
+    .fini = glia__dnnl_parts_free,
 };
 
 /* --- linear: x [N, in], w [out, in], bias [out] → [N, out] ----------------------------------------------- */
 
-static bool linear_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
-    const glia_linear_attrs *a = q->attrs;
-    *why_not = "has an activation";
-    if (a->activation != GLIA_FUSED_NONE) return false;
+static bool linear_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
+                        const char **why_not) {
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
-    *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_MATMUL, .threads = q->threads};
-    spec->arrays[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0);
-    spec->arrays[GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1);
-    spec->arrays[GLIA_DNNL_BIAS] = with_rank(glia__dnnl_input(q, 2), 2);
-    spec->arrays[GLIA_DNNL_DST] = glia__dnnl_output(q, 0);
+    *spec = (glia_dnnl_spec){.relu = ((const glia_linear_attrs *)q->attrs)->activation == GLIA_FUSED_RELU,
+                             .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
+                                        [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1),
+                                        [GLIA_DNNL_BIAS] = with_rank(glia__dnnl_input(q, 2), 2),
+                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
     glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
+    set_product(q, spec, cut);
     return true;
 }
 
-GLIA_DNNL_PLANNING(linear)
+GLIA_DNNL_PLANNING_PARTS(linear)
 
 GLIA_KERNEL(dnnl_linear) = {
     .name = "dnnl_linear",
@@ -77,7 +107,60 @@ GLIA_KERNEL(dnnl_linear) = {
     .own_threads = true,
     .supports = linear_supports,
     .init = linear_init,
-    .pack = glia__dnnl_pack,
-    .run = glia__dnnl_run,
-    .fini = glia__dnnl_free,
+    .pack = glia__dnnl_parts_pack,
+    .run = glia__dnnl_parts_run,
+    .fini = glia__dnnl_parts_free,
+};
+
+/* --- the gradient of linear's parameters: x [N, in], dy [N, out] → dw = dyᵀ·x [out, in], db [out] -------- */
+
+static bool linear_backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
+                                         const char **why_not) {
+    if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
+    *spec = (glia_dnnl_spec){.arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 1),
+                                        [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 0),
+                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
+    glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_SRC]);
+    set_product(q, spec, cut);
+    return true;
+}
+
+GLIA_DNNL_PLANNING_PARTS(linear_backward_weights)
+
+/* Here so that it can be part of a vector loop. */
+static inline float wide(uint16_t bf16) {
+    uint32_t bits = (uint32_t)bf16 << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* db[o] = Σ dy[n, o]. */
+static void sum_rows(const glia_view *dy, float *db) {
+    const int64_t rows = dy->shape.dim[0], columns = dy->shape.dim[1];
+    memset(db, 0, (size_t)columns * sizeof *db);
+    for (int64_t n = 0; n < rows; n++) {
+        const float *f32 = (const float *)dy->data + n * columns;
+        const uint16_t *bf16 = (const uint16_t *)dy->data + n * columns;
+        if (dy->dtype == GLIA_F32)
+            for (int64_t o = 0; o < columns; o++) db[o] += f32[o];
+        else
+            for (int64_t o = 0; o < columns; o++) db[o] += wide(bf16[o]);
+    }
+}
+
+static glia_status linear_backward_weights_run(void *state, const glia_call *call) {
+    sum_rows(&call->in[1], call->out[1].data);
+    return glia__dnnl_parts_run(state, call);
+}
+
+GLIA_KERNEL(dnnl_linear_backward_weights) = {
+    .name = "dnnl_linear_backward_weights",
+    .op = "linear_backward_weights",
+    .priority = 50,
+    .own_threads = true,
+    .supports = linear_backward_weights_supports,
+    .init = linear_backward_weights_init,
+    .run = linear_backward_weights_run,
+    .fini = glia__dnnl_parts_free,
 };
