@@ -1,0 +1,134 @@
+/* test_kernel_threads.c: kernels that share their work among threads by themselves (own_threads) give the same bits with
+ * any number of them, and what ref gives. The cases are large enough that they are really shared; those of the ops'
+ * blocks are not. Parameters beside bf16 are whole numbers, which kernels may round to bf16 without loss. */
+
+#include "op_engine.h"
+
+#include "kernels/kernel.h"
+
+static const struct {
+    const char *op;
+    glia_case example;
+} cases[] = {
+    {"conv2d", {"3x3x19x21 40x3x3x3 40", "padding=same", 1e-4, NULL}},
+    {"conv2d", {"2x32x14x14 64x32x3x3 64", "padding=same activation=relu", 1e-4, NULL}},
+    {"conv2d", {"2x14x14x32 64x32x3x3 64", "padding=same activation=relu channels_last=yes", 1e-4, NULL}},
+    {"conv2d", {"1x7x7x256 96x256x3x3 96", "padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d", {"3x15x15x64 32x64x1x1", "strides=2 channels_last=yes", 1e-4, NULL}},
+    {"conv2d", {"2x256x9x9 64x256x1x1 64", "strides=2", 1e-4, NULL}},
+    {"conv2d", {"2x12x12x64 64x1x3x3 64", "groups=64 padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d",
+     {"2x14x14x32:bf16 64x32x3x3:f32<5 64:f32<5", "padding=same activation=relu channels_last=yes", 1e-2,
+      NULL}},
+    {"conv2d", {"3x28x28x3:bf16 64x3x3x3:f32<5 64:f32<5", "padding=same channels_last=yes", 1e-2, NULL}},
+    {"conv2d_backward_data", {"64x32x3x3 2x64x14x14 2x32x14x14", "padding=same", 1e-4, NULL}},
+    {"conv2d_backward_data",
+     {"64x32x3x3 2x14x14x64 2x14x14x32", "padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_data", {"96x256x3x3 1x7x7x96 1x7x7x256", "padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_data", {"32x64x1x1 3x8x8x32 3x15x15x64", "strides=2 channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_data",
+     {"64x32x3x3:f32<5 2x14x14x64:bf16 2x14x14x32:bf16", "padding=same channels_last=yes", 1e-2, NULL}},
+    {"conv2d_backward_weights", {"3x3x19x21 3x40x19x21 40x3x3x3", "padding=same", 1e-4, NULL}},
+    {"conv2d_backward_weights", {"4x32x14x14 4x100x14x14 100x32x3x3", "padding=same", 1e-4, NULL}},
+    {"conv2d_backward_weights",
+     {"4x14x14x32 4x14x14x100 100x32x3x3", "padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_weights", {"3x15x15x64 3x8x8x64 64x64x1x1", "strides=2 channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_weights",
+     {"5x12x12x64 5x12x12x64 64x1x3x3", "groups=64 padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_weights",
+     {"4x14x14x32:bf16 4x14x14x100:bf16 100x32x3x3:f32<5", "padding=same channels_last=yes", 1e-4, NULL}},
+    {"conv2d_backward_weights",
+     {"3x28x28x3:bf16 3x28x28x64:bf16 64x3x3x3:f32<5", "padding=same channels_last=yes", 1e-4, NULL}},
+    {"matmul", {"16x4096 4096x16", "", 1e-3, NULL}},
+    {"matmul", {"4096x16 4096x40", "transpose_a=yes", 1e-3, NULL}},
+    {"matmul", {"200x300 310x300", "transpose_b=yes", 1e-4, NULL}},
+    {"matmul", {"300x200 310x300", "transpose_a=yes transpose_b=yes", 1e-4, NULL}},
+    {"matmul", {"6x90x80 6x80x100", "", 1e-4, NULL}},
+    {"matmul", {"6x90x80 80x100", "", 1e-4, NULL}},
+    {"matmul", {"8x4096:bf16 4096x1000:f32<5", "", 1e-2, NULL}},
+    {"matmul", {"200x300:bf16 310x300:bf16", "transpose_b=yes", 1e-2, NULL}},
+    {"matmul", {"6x90x80:bf16 6x80x100:bf16", "", 1e-2, NULL}},
+    {"linear", {"128x784 512x784 512", "activation=relu", 1e-4, NULL}},
+    {"linear", {"8x4096 1000x4096 1000", "", 1e-3, NULL}},
+    {"linear", {"300x1500 10x1500 10", "", 1e-4, NULL}},
+    {"linear", {"8x4096:bf16 1000x4096:f32<5 1000:f32<5", "activation=relu", 1e-2, NULL}},
+    {"linear", {"128x784:bf16 512x784:f32<5 512:f32<5", "", 1e-2, NULL}},
+    {"linear_backward_weights", {"128x784 128x512", NULL, 1e-4, NULL}},
+    {"linear_backward_weights", {"500x1500 500x10", NULL, 1e-4, NULL}},
+    {"linear_backward_weights", {"8x1000:bf16 8x1500:bf16", NULL, 1e-4, NULL}},
+};
+
+static int shared[256]; /* by kernel: cases that it took */
+
+/* Runs the kernel with `threads`; false when it does not take the case. */
+static bool run_with(op_test *t, const glia_kernel *kernel, int threads, uint32_t params, glia_view *out) {
+    made_kernel made = {.kernel = kernel};
+    glia_error err = {0};
+    const char *why_not = NULL;
+    glia_kernel_query query = {.op = t->op,
+                               .attrs = t->attrs,
+                               .in = t->in.types,
+                               .out = t->out,
+                               .n_in = t->in.count,
+                               .n_out = op_outputs(t->op),
+                               .params = params,
+                               .threads = threads,
+                               .training = params == 0};
+    if (!kernel->supports(&query, &why_not)) return false;
+    make_outputs(t->op, t->out, out);
+    glia_status status = kernel->init ? kernel->init(&query, &made.state, &made.needs, &err) : GLIA_OK;
+    if (status == GLIA_OK) status = run_views(t->op, t->in.views, t->in.count, out, t->attrs, 0, &err, &made);
+    if (status != GLIA_OK) report(t, kernel->name, err.message);
+    if (!canaries_live(t->op, out)) report(t, kernel->name, "wrote behind an output");
+    if (kernel->fini && made.state) kernel->fini(made.state);
+    return true;
+}
+
+static void compare(op_test *t, size_t number, uint32_t params, const glia_view *expected) {
+    const glia_kernel *kernel = glia__kernels[number];
+    glia_view one[GLIA_MAX_OUTPUTS], many[GLIA_MAX_OUTPUTS];
+    char message[128];
+    if (!run_with(t, kernel, 1, params, one)) return;
+    shared[number]++;
+    for (int o = 0; o < op_outputs(t->op); o++)
+        if (!views_near(&one[o], &expected[o], t->example->tolerance, message, sizeof message))
+            report(t, kernel->name, message);
+    for (int threads = 2; threads <= 5; threads++) {
+        test_checks++;
+        if (!run_with(t, kernel, threads, params, many)) {
+            report(t, kernel->name, "takes the case with one thread only");
+            continue;
+        }
+        for (int o = 0; o < op_outputs(t->op); o++)
+            if (memcmp(one[o].data, many[o].data, view_bytes(&one[o])) != 0)
+                report(t, kernel->name, "other bits with more threads");
+        free_outputs(t->op, many);
+    }
+    free_outputs(t->op, one);
+}
+
+static void check_threads(op_test *t) {
+    glia_view expected[GLIA_MAX_OUTPUTS];
+    if (!run_ref(t, expected)) return;
+    for (size_t i = 0; i < glia__kernels_count; i++) {
+        if (strcmp(glia__kernels[i]->op, t->op->name) != 0 || !glia__kernels[i]->own_threads) continue;
+        compare(t, i, 0, expected);
+        if (glia__kernels[i]->pack) compare(t, i, UINT32_MAX, expected);
+    }
+    free_outputs(t->op, expected);
+}
+
+TEST(bits_do_not_depend_on_threads) {
+    for (size_t i = 0; i < GLIA_COUNT(cases); i++) {
+        const glia_op *op = glia__op_find(cases[i].op);
+        CHECK(op != NULL);
+        if (op) visit_case(op, &cases[i].example, false, GLIA_F32, check_threads);
+    }
+    for (size_t i = 0; i < glia__kernels_count; i++) {
+        if (!glia__kernels[i]->own_threads) continue;
+        if (!shared[i]) printf("  no case here suits %s\n", glia__kernels[i]->name);
+        CHECK(shared[i] > 0);
+    }
+}
+
+TEST_MAIN(TEST_ENTRY(bits_do_not_depend_on_threads))
