@@ -144,12 +144,15 @@ static void measure_slack(graph_test *t) {
             const glia_node *node = graph->nodes[n];
             test_checks++;
             if (!evaluate_node(node, noisy)) fail(t, "noise", "makes a ref fail");
-            if (!has_kernel(node->op) || node->outputs[0].type.dtype != GLIA_F32) continue;
-            float *y = noisy[node->outputs[0].id], most = 0;
-            int64_t elems = glia_shape_elems(&node->outputs[0].type.shape);
-            for (int64_t i = 0; i < elems; i++) most = fmaxf(most, fabsf(y[i]));
-            for (int64_t i = 0; i < elems; i++)
-                y[i] += most * 1e-6f * (glia_random_uniform(random, (uint64_t)((int64_t)n << 20 | i)) - 0.5f);
+            for (int o = 0; o < node->n_outputs && has_kernel(node->op); o++) {
+                if (node->outputs[o].type.dtype != GLIA_F32) continue;
+                float *y = noisy[node->outputs[o].id], most = 0;
+                int64_t elems = glia_shape_elems(&node->outputs[o].type.shape);
+                for (int64_t i = 0; i < elems; i++) most = fmaxf(most, fabsf(y[i]));
+                for (int64_t i = 0; i < elems; i++)
+                    y[i] +=
+                        most * 1e-6f * (glia_random_uniform(random, (uint64_t)((int64_t)n << 20 | i)) - 0.5f);
+            }
         }
         for (int i = 0; i < t->n_outputs; i++) {
             const glia_value *value = t->outputs[i];
@@ -163,8 +166,9 @@ static void measure_slack(graph_test *t) {
                 most = fmax(most, fabs(p));
                 apart = fmax(apart, p == q ? 0 : fabs(p - q));
             }
+            const double unit = view.dtype == GLIA_BF16 ? 0x1p-7 : 1e-6;
             for (int64_t k = 0; k < elems; k++)
-                t->slack[value->id][k] = fmax(t->slack[value->id][k], 1e-6 * most + 30 * apart);
+                t->slack[value->id][k] = fmax(t->slack[value->id][k], unit * most + 30 * apart);
         }
         for (size_t n = 0; n < graph->n_nodes; n++)
             for (int o = 0; o < graph->nodes[n]->n_outputs; o++) free(noisy[graph->nodes[n]->outputs[o].id]);

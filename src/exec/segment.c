@@ -147,6 +147,7 @@ static glia_segment single(const glia_program *program, int64_t c) {
     s.chunk = s.rows;
     s.chunks = 1;
     if (call->cut.rows < 2 || (kernel && kernel->own_threads)) return s;
+    if (call->cut.sums && program->options.reference == GLIA_YES) return s; /* the very bits of ref */
     s.chunks = glia__cost_chunks(call);
     if (call->cut.sums) s.chunks = glia__cost_lanes(call, s.chunks);
     s.chunk = (s.rows + s.chunks - 1) / s.chunks;

@@ -23,25 +23,25 @@ static void begin(glia_rewrite *r) {
         glia_graph_fail(r->to, GLIA_OUT_OF_MEMORY, NULL, "out of memory while planning the program");
 }
 
-static glia_value *transposed(glia_rewrite *r, const glia_value *like, glia_value *x, const char *axes) {
+static glia_value *transposed(glia_rewrite *r, const glia_value *like, glia_value *x, const char *perm) {
     static const char *const names[] = {"input", "parameter", "constant"};
     glia_graph *to = r->to;
     if (!x) return NULL;
     glia_graph_set_scope(to, like->node ? like->node->name : names[like->kind]);
-    glia_value *y = glia_graph_apply_text(to, "transpose", &x, 1, axes);
+    glia_value *y = glia_graph_apply_text(to, "transpose", &x, 1, perm);
     to->scope = "";
     return y;
 }
 
 static glia_value *plain(glia_rewrite *r, const glia_value *value) {
     if (!value) return NULL;
-    if (!r->map[value->id]) r->map[value->id] = transposed(r, value, forms(r)[value->id], "axes=0,3,1,2");
+    if (!r->map[value->id]) r->map[value->id] = transposed(r, value, forms(r)[value->id], "perm=0,3,1,2");
     return r->map[value->id];
 }
 
 static glia_value *channels_last(glia_rewrite *r, const glia_value *value) {
     glia_value **form = &forms(r)[value->id];
-    if (!*form) *form = transposed(r, value, r->map[value->id], "axes=0,2,3,1");
+    if (!*form) *form = transposed(r, value, r->map[value->id], "perm=0,2,3,1");
     return *form;
 }
 
