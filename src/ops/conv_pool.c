@@ -187,6 +187,7 @@ static glia_status backward_infer(const glia_type *in, int n_in, const void *att
     return GLIA_OK;
 }
 
+/* Sums in double: there are many terms. */
 static glia_status backward_loops(const glia_call *call) {
     glia_conv_pool v;
     glia_type tx = glia__view_type(&call->in[0]), tw = glia__view_type(&call->out[0]), ty;
@@ -194,20 +195,23 @@ static glia_status backward_loops(const glia_call *call) {
     const glia_conv f = v.conv;
     const glia_pool p = v.pool;
     const uint8_t *winner = call->in[2].data;
+    const int64_t weights = glia_shape_elems(&tw.shape);
+    double *sums = call->workspace, *bias_sums = sums + weights;
+    memset(sums, 0, (size_t)(weights + f.o) * sizeof *sums);
     GLIA_FOR_FLOAT(tx.dtype, {
         const T *x = call->in[0].data;
         const T *dy = call->in[1].data;
-        T *dw = call->out[0].data;
-        T *db = call->out[1].data;
-        memset(dw, 0, (size_t)glia_shape_elems(&tw.shape) * sizeof(T));
-        memset(db, 0, (size_t)f.o * sizeof(T));
         FOR_RESULTS(p, {
             if (winner[at] >= p.h.size * p.w.size) continue;
             int64_t ch = ph * p.h.stride + winner[at] / p.w.size;
             int64_t cw = pw * p.w.stride + winner[at] % p.w.size;
-            db[o] += dy[at];
-            FOR_TAPS(f, n, o, ch, cw, { dw[tap] += dy[at] * x[xi]; })
+            bias_sums[o] += (double)dy[at];
+            FOR_TAPS(f, n, o, ch, cw, { sums[tap] += (double)dy[at] * (double)x[xi]; })
         })
+        T *dw = call->out[0].data;
+        T *db = call->out[1].data;
+        for (int64_t i = 0; i < weights; i++) dw[i] = (T)sums[i];
+        for (int64_t o = 0; o < f.o; o++) db[o] = (T)bias_sums[o];
     });
     return GLIA_OK;
 }
@@ -217,8 +221,9 @@ static glia_status backward_ref(const glia_call *c) {
 }
 
 static size_t backward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)out, (void)attrs;
-    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&in[1]);
+    (void)attrs;
+    const int64_t sums = glia_shape_elems(&out[0].shape) + glia_shape_elems(&out[1].shape);
+    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&in[1]) + (size_t)sums * sizeof(double);
 }
 
 /* x, dy and the winners: gradients of parts of a batch add up. */

@@ -43,6 +43,7 @@ glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,
         out[o] = call->out[o].dtype == GLIA_BF16 ? widened(&call->out[o], &workspace) : call->out[o];
     wide.in = in;
     wide.out = out;
+    wide.workspace = workspace;
     GLIA_TRY(loops(&wide));
     for (int o = 0; o < call->n_out; o++)
         if (call->out[o].dtype == GLIA_BF16)

@@ -7,7 +7,7 @@
 
 /* The workspace that one array needs: 0 unless it is bf16. An op's workspace is the sum over its arrays with data. */
 size_t glia__widened_bytes(const glia_type *type);
-/* Runs `loops` on the call, with f32 copies where it has bf16. Inputs whose bit is set in `shape_only` have no data. */
+/* Runs `loops` on the call, with f32 copies where it has bf16, and what is left of the workspace. Inputs whose bit is set in `shape_only` have no data. */
 glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,
                               glia_status (*loops)(const glia_call *));
 
