@@ -15,6 +15,7 @@ typedef struct glia_program_options {
     int reserved_;
     int64_t dims[GLIA_DIM_SYMBOLS]; /* dims[0] binds GLIA_DIM_BATCH, dims[1] GLIA_DIM_TIME, … */
     int threads;                    /* workers; 0: every core */
+    glia_precision precision;       /* of what lies between convolutions and matrix products */
     glia_bool training;             /* default no: dropout and the like are identities */
     glia_bool reference;            /* run .ref kernels only (tests) */
     glia_bool reuse_memory;         /* default yes; no: every value keeps its own memory (tests, debugging) */

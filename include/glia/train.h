@@ -114,6 +114,7 @@ typedef struct glia_fit_options {
     glia_bool shuffle;              /* default yes */
     uint64_t seed;                  /* of initialisation, shuffling and dropout; default 0 */
     int threads;                    /* default every core */
+    glia_precision precision;       /* default f32; bf16 pays where the processor has matrix units (AMX) */
     const glia_dataset *validation; /* evaluated after every `validate_every` epochs and the last */
     int64_t validate_every;         /* default 1 */
     struct {
@@ -179,7 +180,8 @@ typedef struct glia_evaluate_options {
     const char *loss;   /* default as in fit */
     int64_t batch_size; /* default 256 */
     int threads;
-    int top_k; /* default 5 */
+    glia_precision precision; /* default f32 */
+    int top_k;                /* default 5 */
     /* Receives every batch's predictions (logits or probabilities as the model gives them). */
     void (*on_batch)(void *ctx, const glia_batch *batch, const float *predictions);
     void *ctx;

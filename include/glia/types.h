@@ -7,6 +7,9 @@
 /* A yes/no option whose zero means "the documented default". */
 typedef enum glia_bool { GLIA_DEFAULT = 0, GLIA_YES = 1, GLIA_NO = -1 } glia_bool;
 
+/* Arithmetic of a program. bf16 is mixed: weights, their gradients, sums and losses stay f32. */
+typedef enum glia_precision { GLIA_PRECISION_F32 = 0, GLIA_PRECISION_BF16 } glia_precision;
+
 /* Options are structs in which zero means default, written like keywords:
  *     glia_dense(x, .units = 10, .activation = "relu")
  * Every options struct begins with `reserved_`, so that the list may be empty in ISO C too. In C++ this needs C++20,

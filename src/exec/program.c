@@ -15,8 +15,10 @@ static glia_status out_of_memory(glia_error *err) {
 /* The graph through the passes. Checks of every node, and reference runs, want the nodes as they are. */
 static glia_status rewrite(glia_program *program, glia_value *const *outputs, int count, glia_error *err) {
     const glia_program_options *o = &program->options;
-    glia_pass_options options = {
-        .training = o->training == GLIA_YES, .threads = o->threads, .allocator = program->allocator};
+    glia_pass_options options = {.training = o->training == GLIA_YES,
+                                 .bf16 = o->precision == GLIA_PRECISION_BF16,
+                                 .threads = o->threads,
+                                 .allocator = program->allocator};
     memcpy(options.dims, o->dims, sizeof options.dims);
     program->n_user_values = program->user_graph->n_values;
     program->stand_ins =

@@ -76,6 +76,14 @@ static bool is_first(const glia_node *node) {
     return *(const glia_bool *)(const void *)((const char *)node->attrs + field->offset) != GLIA_YES;
 }
 
+/* Whether the result of a node is read by nodes that know images. */
+static bool meets_images(const glia_rewrite *r, const glia_node *node) {
+    const int64_t id = node->outputs[0].id;
+    for (int i = 0; i < r->n_readers[id]; i++)
+        if (r->readers[r->first_reader[id] + i]->op->images) return true;
+    return false;
+}
+
 /* Whether the node runs with channels last: a kernel takes it so, and an input lies so already or the work is worth it. */
 static bool wants_channels_last(const glia_rewrite *r, const glia_node *node) {
     glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
@@ -93,8 +101,11 @@ static bool wants_channels_last(const glia_rewrite *r, const glia_node *node) {
     }
     changed_attrs(node, attrs);
     const glia_type *out = types + node->n_inputs;
-    if (!glia__has_kernel(r, op->name, types, node->n_inputs, out, node->n_outputs, attrs)) return false;
-    return there || (op->flops && op->flops(types, out, attrs) > LEAST_FLOPS_AN_ELEMENT * elems);
+    const glia_kernel *kernel =
+        glia__find_kernel(r, op->name, types, node->n_inputs, out, node->n_outputs, attrs);
+    if (!kernel || there) return kernel != NULL;
+    if (kernel->any_layout) return meets_images(r, node);
+    return (op->flops && op->flops(types, out, attrs) > LEAST_FLOPS_AN_ELEMENT * elems);
 }
 
 static void apply_channels_last(glia_rewrite *r, const glia_node *node) {

@@ -57,13 +57,13 @@ static bool is_worth_it(const glia_rewrite *r, const pattern *p) {
     glia_type y = p->pool->outputs[0].type, winner = {GLIA_U8, y.shape};
     glia_type forward[] = {in[0]->type, in[1]->type, type_of(p->conv->n_inputs > 2 ? in[2] : NULL)};
     fill_attrs(p, &attrs);
-    if (!glia__has_kernel(r, "conv2d_relu_max_pool2d", forward, p->conv->n_inputs, (glia_type[]){y, winner},
-                          2, &attrs))
+    if (!glia__find_kernel(r, "conv2d_relu_max_pool2d", forward, p->conv->n_inputs, (glia_type[]){y, winner},
+                           2, &attrs))
         return false;
     if (!p->weights) return true;
     glia_type backward[] = {in[0]->type, y, winner, in[1]->type};
     glia_type gradients[] = {p->weights->outputs[0].type, p->weights->outputs[1].type};
-    return glia__has_kernel(r, "conv2d_relu_max_pool2d_backward_weights", backward, 4, gradients, 2, &attrs);
+    return glia__find_kernel(r, "conv2d_relu_max_pool2d_backward_weights", backward, 4, gradients, 2, &attrs);
 }
 
 static void begin(glia_rewrite *r) {

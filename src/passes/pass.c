@@ -52,8 +52,8 @@ const glia_node *glia__only_reader(const glia_rewrite *r, const glia_value *valu
     return r->n_readers[value->id] == 1 && !r->is_output[value->id] ? glia__reader(r, value, op) : NULL;
 }
 
-bool glia__has_kernel(const glia_rewrite *r, const char *op, const glia_type *in, int n_in,
-                      const glia_type *out, int n_out, const void *attrs) {
+const glia_kernel *glia__find_kernel(const glia_rewrite *r, const char *op, const glia_type *in, int n_in,
+                                     const glia_type *out, int n_out, const void *attrs) {
     glia_kernel_query query = {.op = glia__op_find(op),
                                .attrs = attrs,
                                .in = in,
@@ -63,7 +63,7 @@ bool glia__has_kernel(const glia_rewrite *r, const char *op, const glia_type *in
                                .threads = 1,
                                .training = r->options->training,
                                .allocator = r->options->allocator};
-    return query.op && glia__kernel_choose(&query, NULL);
+    return query.op ? glia__kernel_choose(&query, NULL) : NULL;
 }
 
 /* --- one pass --------------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 
 typedef struct glia_pass_options {
     int64_t dims[GLIA_DIM_SYMBOLS]; /* what the symbols are bound to; 0: not */
-    bool training;
+    bool training, bf16;
     int threads;
     const glia_allocator *allocator;
 } glia_pass_options;
@@ -62,9 +62,9 @@ const glia_node *glia__only_reader(const glia_rewrite *r, const glia_value *valu
 /* The reader of `value` with the op `op`, or NULL when there is none or more than one. */
 const glia_node *glia__reader(const glia_rewrite *r, const glia_value *value, const char *op);
 bool glia__node_is(const glia_node *node, const char *op); /* false for NULL */
-/* Whether a kernel better than ref takes such a node. */
-bool glia__has_kernel(const glia_rewrite *r, const char *op, const glia_type *in, int n_in,
-                      const glia_type *out, int n_out, const void *attrs);
+/* The kernel better than ref that takes such a node, or NULL. */
+const glia_kernel *glia__find_kernel(const glia_rewrite *r, const char *op, const glia_type *in, int n_in,
+                                     const glia_type *out, int n_out, const void *attrs);
 
 /* The user's graph through all passes (`plain`: only bound to its dimensions). On success *out is a new graph of the
  * caller, and map[id], for each of graph's `n_values` first values, what stands for it there, NULL where nothing does; outputs always

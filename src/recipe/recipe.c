@@ -221,6 +221,7 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
                           .shuffle = recipe->train.shuffle,
                           .seed = (uint64_t)recipe->train.seed,
                           .threads = (int)recipe->train.threads,
+                          .precision = (glia_precision)recipe->train.precision,
                           .validate_every = recipe->train.validate_every};
     o.early_stopping.patience = recipe->train.early_stopping.patience;
     o.early_stopping.min_delta = recipe->train.early_stopping.min_delta;

@@ -78,6 +78,7 @@ struct glia_recipe {
     struct {
         int64_t epochs, batch_size, validate_every, seed, threads;
         glia_bool shuffle;
+        int precision; /* f32|bf16 */
         struct {
             int64_t patience;
             double min_delta;

@@ -285,6 +285,8 @@ static const glia_recipe_key train_keys[] = {
                "of splits, initial weights, shuffling and dropout", .min = 0, .max = 9e15}},
     {.field = {"threads", GLIA_FIELD_INT, AT(train.threads), "0", "workers; 0: every core", .min = 0,
                .max = 1024}},
+    {.field = {"precision", GLIA_FIELD_CHOICE, AT(train.precision), "f32",
+               "bf16: mixed, weights and sums stay f32; faster on processors with matrix units", "f32|bf16"}},
     {.field = {.name = NULL}},
 };
 

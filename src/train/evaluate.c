@@ -85,7 +85,7 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     GLIA_TRY(glia__loss_head(&head, model, o->loss, &target, err));
     *metrics = glia__metrics_for(model, head, o->top_k);
     if (!*metrics) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    glia_runner runner = {.model = model, .head = head, .threads = o->threads};
+    glia_runner runner = {.model = model, .head = head, .threads = o->threads, .precision = o->precision};
     glia_status status = glia__evaluate_data(&runner, data, batch_size, *metrics, o->on_batch, o->ctx, err);
     glia__runner_deinit(&runner);
     return status;

@@ -137,6 +137,7 @@ static void list_settings(fit *f) {
     const glia_optimizer *optimizer = f->trainer->optimizer;
     add_setting(f, "loss", "%s", f->trainer->runner.head->loss->name);
     add_setting(f, "optimizer", "%s", optimizer->name);
+    add_setting(f, "precision", "%s", f->o.precision == GLIA_PRECISION_BF16 ? "bf16" : "f32");
     add_setting(f, "seed", "%llu", (unsigned long long)f->o.seed);
     add_setting(f, "batch_size", "%lld", (long long)f->o.batch_size);
     add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");

@@ -15,6 +15,7 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
     for (size_t i = 0; i < n_gradients; i++) outputs[2 + i] = r->head->gradients[i];
     glia_program_options options = {.dims = {count},
                                     .threads = r->threads,
+                                    .precision = r->precision,
                                     .training = mode == GLIA_RUN_TRAIN ? GLIA_YES : GLIA_NO,
                                     .fixed_params = mode == GLIA_RUN_TRAIN ? GLIA_NO : GLIA_YES,
                                     .check_finite = check ? GLIA_YES : GLIA_NO,

@@ -20,6 +20,7 @@ typedef struct glia_runner {
     glia_model *model;
     glia_loss_head *head; /* NULL: predictions only */
     int threads;
+    glia_precision precision;
     uint64_t seed;
     float *gradients; /* laid out as the model's block; needed by GLIA_RUN_TRAIN; borrowed */
     struct {

@@ -48,6 +48,7 @@ static glia_status set_up(glia_trainer *t, const glia_target *target, const glia
     t->runner = (glia_runner){.model = t->model,
                               .head = head,
                               .threads = options->threads,
+                              .precision = options->precision,
                               .seed = options->seed,
                               .gradients = t->gradients};
     return GLIA_OK;
