@@ -66,6 +66,18 @@ static void run_call(void *ctx) {
     if (status != GLIA_OK) t->status = status;
 }
 
+/* As the planner places arrays. */
+static void *aligned(size_t bytes) {
+    return aligned_alloc(64, (bytes + CANARY + 127) / 64 * 64);
+}
+
+static void align_view(glia_view *view) {
+    void *data = view->data ? aligned(view_bytes(view)) : NULL;
+    if (data) memcpy(data, view->data, view_bytes(view));
+    free(view->data);
+    view->data = data;
+}
+
 static void time_call(const op_test *t, const glia_kernel *kernel, int threads) {
     const glia_step step = {.seed = 5, .number = 3, .training = true};
     glia_error err = {0};
@@ -93,17 +105,17 @@ static void time_call(const op_test *t, const glia_kernel *kernel, int threads) 
     if (!kernel && t->op->workspace)
         timed.made.needs.workspace_bytes = t->op->workspace(t->in.types, t->out, t->attrs);
     make_outputs(t->op, t->out, out);
-    timed.call =
-        (glia_call){.attrs = t->attrs,
-                    .in = t->in.views,
-                    .out = out,
-                    .n_in = t->in.count,
-                    .n_out = op_outputs(t->op),
-                    .step = &step,
-                    .node = t->op->name,
-                    .err = &err,
-                    .workspace = aligned_alloc(64, (timed.made.needs.workspace_bytes + 127) / 64 * 64),
-                    .packed = aligned_alloc(64, (timed.made.needs.packed_bytes + 127) / 64 * 64)};
+    for (int o = 0; o < op_outputs(t->op); o++) align_view(&out[o]);
+    timed.call = (glia_call){.attrs = t->attrs,
+                             .in = t->in.views,
+                             .out = out,
+                             .n_in = t->in.count,
+                             .n_out = op_outputs(t->op),
+                             .step = &step,
+                             .node = t->op->name,
+                             .err = &err,
+                             .workspace = aligned(timed.made.needs.workspace_bytes),
+                             .packed = aligned(timed.made.needs.packed_bytes)};
     if (kernel && timed.made.needs.packed_bytes) timed.status = kernel->pack(timed.made.state, &timed.call);
     double bytes = 0, flops = t->op->flops ? t->op->flops(t->in.types, t->out, t->attrs)
                                            : (double)glia_shape_elems(&t->out[0].shape);
@@ -126,6 +138,7 @@ static int time_op(const glia_op *op, const char *inputs, const char *attrs, int
     glia_case example = {.inputs = inputs, .attrs = attrs};
     bool fits = open_case(&t, op, &example, false, GLIA_F32);
     if (fits) {
+        for (int i = 0; i < t.in.count; i++) align_view(&t.in.views[i]);
         time_call(&t, NULL, threads);
         for (size_t i = 0; i < glia__kernels_count; i++)
             if (strcmp(glia__kernels[i]->op, op->name) == 0) time_call(&t, glia__kernels[i], threads);

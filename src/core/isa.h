@@ -39,18 +39,25 @@ const char *glia__isa_name(glia_isa isa);
     GLIA_CPU_AVX512 static type name##_avx512 params { \
         return name##_body args;                       \
     }                                                  \
-    static type name params {                          \
-        switch (glia__isa()) {                         \
-        case GLIA_ISA_AVX512:                          \
-            return name##_avx512 args;                 \
-        case GLIA_ISA_AVX2:                            \
-            return name##_avx2 args;                   \
-        default:                                       \
-            return name##_baseline args;               \
-        }                                              \
-    }                                                  \
+    GLIA_CPU_DISPATCH(type, name, params, args)        \
     GLIA_CPU_INLINE type name##_body params
+/* Defines `name` by name_baseline, name_avx2 and name_avx512. */
+#define GLIA_CPU_DISPATCH(type, name, params, args) \
+    static type name params {                       \
+        switch (glia__isa()) {                      \
+        case GLIA_ISA_AVX512:                       \
+            return name##_avx512 args;              \
+        case GLIA_ISA_AVX2:                         \
+            return name##_avx2 args;                \
+        default:                                    \
+            return name##_baseline args;            \
+        }                                           \
+    }
 #else
+#define GLIA_CPU_DISPATCH(type, name, params, args) \
+    static type name params {                       \
+        return name##_baseline args;                \
+    }
 #define GLIA_CPU_CLONES GLIA_CPU_PLAIN
 #endif
 
