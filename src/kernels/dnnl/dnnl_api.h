@@ -56,6 +56,7 @@ typedef struct glia_dnnl_spec {
 typedef struct glia_dnnl_cut {
     int dim[GLIA_DNNL_ROLES];
     int64_t width; /* of a part; the last may be narrower */
+    bool sums;     /* the results of the parts are added up; else each has its place in the whole */
 } glia_dnnl_cut;
 
 /* The array of an input or output, in C order; absent when the input is. */

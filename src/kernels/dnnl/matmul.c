@@ -34,6 +34,7 @@ static void cut_product(const glia_kernel_query *q, const glia_dnnl_spec *spec, 
     if (c->rank > 2 && c->dim[0] > 1 && !packed) dim = 0;
     int64_t grain = dim ? GRAIN : 1, parts = (int64_t)(q->op->flops(q->in, q->out, q->attrs) / least_flops);
     parts = GLIA_MAX(1, GLIA_MIN(parts, MOST));
+    *cut = (glia_dnnl_cut){0};
     cut->width = ((c->dim[dim] + parts - 1) / parts + grain - 1) / grain * grain;
     for (int role = 0; role < GLIA_DNNL_ROLES; role++)
         cut->dim[role] = dim == 0 && spec->arrays[role].dim[0] == 1 ? -1 : dim;

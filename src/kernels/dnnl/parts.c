@@ -3,10 +3,18 @@
 #include "core/threads.h"
 #include "kernels/dnnl/dnnl_api.h"
 
+enum { MOST_OUTPUTS = 2 };
+
 typedef struct parts {
     const glia_allocator *allocator;
     int count, made, threads;
-    size_t workspace_bytes; /* of a thread */
+    size_t
+        workspace_bytes; /* of a thread; the results of all parts but the first, which are added to it, lie behind */
+    size_t sums_bytes; /* of one part's results; 0: they have their places in the outputs */
+    struct {
+        size_t offset;
+        int64_t elems;
+    } sum[MOST_OUTPUTS];
     struct {
         void *state;
         size_t packed; /* offset of its own packed parameters */
@@ -43,6 +51,19 @@ bool glia__dnnl_parts_offer(const glia_dnnl_spec *spec, const glia_dnnl_cut *cut
     return glia__dnnl_offers(&first, why_not) && glia__dnnl_offers(&last, why_not);
 }
 
+/* Where the results of one part lie beside each other. They are f32, as all gradients of parameters. */
+static void lay_out_sums(parts *p, const glia_dnnl_spec *spec) {
+    for (int role = 0; role < GLIA_DNNL_ROLES; role++) {
+        const glia_dnnl_array *array = &spec->arrays[role];
+        if (!array->rank || !array->output) continue;
+        int64_t elems = 1;
+        for (int d = 0; d < array->rank; d++) elems *= array->dim[d];
+        p->sum[array->index].offset = p->sums_bytes;
+        p->sum[array->index].elems = elems;
+        p->sums_bytes += ((size_t)elems * sizeof(float) + 63) & ~(size_t)63;
+    }
+}
+
 static size_t size_of(int count) {
     parts *p = NULL;
     return sizeof *p + (size_t)count * sizeof p->part[0];
@@ -71,7 +92,8 @@ glia_status glia__dnnl_parts_new(void **state, const glia_dnnl_spec *spec, const
         p->workspace_bytes = GLIA_MAX(p->workspace_bytes, own.workspace_bytes);
     }
     needs->packed_bytes = packed;
-    needs->workspace_bytes = p->workspace_bytes * (size_t)p->threads;
+    if (cut->sums && count > 1) lay_out_sums(p, spec);
+    needs->workspace_bytes = p->workspace_bytes * (size_t)p->threads + p->sums_bytes * (size_t)(count - 1);
     *state = p;
     return GLIA_OK;
 }
@@ -90,12 +112,22 @@ typedef struct shared_call {
     _Atomic glia_status failed; /* of some part: no two threads may write the caller's error */
 } shared_call;
 
+static float *sum_of(const parts *p, const glia_call *call, int part, int output) {
+    if (part == 0) return call->out[output].data;
+    char *sums = (char *)call->workspace + p->workspace_bytes * (size_t)p->threads;
+    return (float *)(sums + p->sums_bytes * (size_t)(part - 1) + p->sum[output].offset);
+}
+
 /* Thread `thread` takes every so-many-th part. */
 static void act_on_parts(void *ctx, int thread, int threads) {
     shared_call *shared = ctx;
     const parts *p = shared->parts;
     for (int i = thread; i < p->count; i += threads) {
         glia_call call = *shared->call;
+        glia_view out[GLIA_MAX_OUTPUTS];
+        memcpy(out, call.out, (size_t)call.n_out * sizeof *out);
+        for (int o = 0; o < call.n_out && p->sums_bytes; o++) out[o].data = sum_of(p, shared->call, i, o);
+        call.out = out;
         if (call.workspace) call.workspace = (char *)call.workspace + (size_t)thread * p->workspace_bytes;
         if (call.packed) call.packed = (char *)call.packed + p->part[i].packed;
         call.err = NULL;
@@ -118,6 +150,27 @@ glia_status glia__dnnl_parts_pack(void *state, const glia_call *call) {
     return act_together(state, call, glia__dnnl_pack, "pack");
 }
 
+/* Adds up a thread's share of every output, in the order of the parts. A block of it stays in the cache. */
+static void add_parts(void *ctx, int thread, int threads) {
+    enum { BLOCK = 4096 };
+    const shared_call *shared = ctx;
+    const parts *p = shared->parts;
+    for (int o = 0; o < shared->call->n_out; o++) {
+        float *total = sum_of(p, shared->call, 0, o);
+        int64_t begin, end;
+        glia__part_range(p->sum[o].elems, thread, threads, &begin, &end);
+        for (int64_t at = begin; at < end; at += BLOCK)
+            for (int part = 1; part < p->count; part++) {
+                const float *sum = sum_of(p, shared->call, part, o);
+                int64_t stop = GLIA_MIN(at + BLOCK, end);
+                for (int64_t e = at; e < stop; e++) total[e] += sum[e];
+            }
+    }
+}
+
 glia_status glia__dnnl_parts_run(void *state, const glia_call *call) {
-    return act_together(state, call, glia__dnnl_run, "run");
+    const parts *p = state;
+    GLIA_TRY(act_together(p, call, glia__dnnl_run, "run"));
+    if (p->sums_bytes) glia__parallel(p->threads, add_parts, &(shared_call){.parts = p, .call = call});
+    return GLIA_OK;
 }
