@@ -60,8 +60,14 @@ static const struct {
 
 static int shared[256]; /* by kernel: cases that it took */
 
+/* How a kernel may be asked: it may pack parameters, for one run in training. */
+typedef struct setting {
+    uint32_t params;
+    bool training;
+} setting;
+
 /* Runs the kernel with `threads`; false when it does not take the case. */
-static bool run_with(op_test *t, const glia_kernel *kernel, int threads, uint32_t params, glia_view *out) {
+static bool run_with(op_test *t, const glia_kernel *kernel, int threads, setting how, glia_view *out) {
     made_kernel made = {.kernel = kernel};
     glia_error err = {0};
     const char *why_not = NULL;
@@ -71,9 +77,9 @@ static bool run_with(op_test *t, const glia_kernel *kernel, int threads, uint32_
                                .out = t->out,
                                .n_in = t->in.count,
                                .n_out = op_outputs(t->op),
-                               .params = params,
+                               .params = how.params,
                                .threads = threads,
-                               .training = params == 0};
+                               .training = how.training};
     if (!kernel->supports(&query, &why_not)) return false;
     make_outputs(t->op, t->out, out);
     glia_status status = kernel->init ? kernel->init(&query, &made.state, &made.needs, &err) : GLIA_OK;
@@ -84,18 +90,18 @@ static bool run_with(op_test *t, const glia_kernel *kernel, int threads, uint32_
     return true;
 }
 
-static void compare(op_test *t, size_t number, uint32_t params, const glia_view *expected) {
+static void compare(op_test *t, size_t number, setting how, const glia_view *expected) {
     const glia_kernel *kernel = glia__kernels[number];
     glia_view one[GLIA_MAX_OUTPUTS], many[GLIA_MAX_OUTPUTS];
     char message[128];
-    if (!run_with(t, kernel, 1, params, one)) return;
+    if (!run_with(t, kernel, 1, how, one)) return;
     shared[number]++;
     for (int o = 0; o < op_outputs(t->op); o++)
         if (!views_near(&one[o], &expected[o], t->example->tolerance, message, sizeof message))
             report(t, kernel->name, message);
     for (int threads = 2; threads <= 5; threads++) {
         test_checks++;
-        if (!run_with(t, kernel, threads, params, many)) {
+        if (!run_with(t, kernel, threads, how, many)) {
             report(t, kernel->name, "takes the case with one thread only");
             continue;
         }
@@ -112,8 +118,10 @@ static void check_threads(op_test *t) {
     if (!run_ref(t, expected)) return;
     for (size_t i = 0; i < glia__kernels_count; i++) {
         if (strcmp(glia__kernels[i]->op, t->op->name) != 0 || !glia__kernels[i]->own_threads) continue;
-        compare(t, i, 0, expected);
-        if (glia__kernels[i]->pack) compare(t, i, UINT32_MAX, expected);
+        compare(t, i, (setting){0, true}, expected);
+        if (!glia__kernels[i]->pack) continue;
+        compare(t, i, (setting){UINT32_MAX, false}, expected);
+        compare(t, i, (setting){UINT32_MAX, true}, expected);
     }
     free_outputs(t->op, expected);
 }

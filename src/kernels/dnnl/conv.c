@@ -148,7 +148,7 @@ static void cut_gradient(const glia_kernel_query *query, glia_dnnl_spec *spec, g
     const bool apart = a->groups == 1 && channels >= 2 * LEAST_CHANNELS;
     *cut = (glia_dnnl_cut){.dim = {[GLIA_DNNL_SRC] = -1, [GLIA_DNNL_DST] = 1},
                            .width = apart ? ((channels + 1) / 2 + 15) & ~15 : channels};
-    if (apart && a->channels_last == GLIA_YES) dy->layout = GLIA_DNNL_CHANNELS_LAST;
+    if (apart && a->channels_last == GLIA_YES) dy->layout = GLIA_DNNL_DENSE;
 }
 
 static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,

@@ -97,13 +97,25 @@ static dnnl_status_t strided_desc(const glia_dnnl_array *a, glia_dtype dtype, ow
     return desc_by_strides(out, a->rank, dims, dtype_of(dtype), strides);
 }
 
+static glia_dnnl_array without_gaps(const glia_dnnl_array *a) {
+    glia_dnnl_array dense = *a;
+    for (int i = 0; i < a->rank; i++) {
+        dense.stride[i] = 1;
+        for (int k = 0; k < a->rank; k++)
+            if (a->stride[k] < a->stride[i] || (a->stride[k] == a->stride[i] && k > i))
+                dense.stride[i] *= a->dim[k];
+    }
+    return dense;
+}
+
 /* The array as the primitive is asked for it. */
 static dnnl_status_t asked_desc(const glia_dnnl_array *a, own_desc *out) {
-    if (a->layout == GLIA_DNNL_AS_IT_LIES) return strided_desc(a, a->inside, out);
+    glia_dnnl_array dense = without_gaps(a);
+    if (a->layout != GLIA_DNNL_ANY)
+        return strided_desc(a->layout == GLIA_DNNL_DENSE ? &dense : a, a->inside, out);
     dnnl_dims_t dims;
     for (int i = 0; i < a->rank; i++) dims[i] = a->dim[i];
-    return desc_by_tag(out, a->rank, dims, dtype_of(a->inside),
-                       a->layout == GLIA_DNNL_ANY ? dnnl_format_tag_any : dnnl_nhwc);
+    return desc_by_tag(out, a->rank, dims, dtype_of(a->inside), dnnl_format_tag_any);
 }
 
 static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t attr, dnnl_engine_t engine,

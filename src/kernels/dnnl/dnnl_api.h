@@ -26,8 +26,8 @@ enum { GLIA_DNNL_MAX_RANK = GLIA_MAX_RANK + 1 }; /* grouped weights have one mor
 /* The layout that a primitive is asked for; from and to another than the graph's the array is reordered. */
 typedef enum glia_dnnl_layout {
     GLIA_DNNL_AS_IT_LIES,
-    GLIA_DNNL_ANY,          /* what the primitive likes best */
-    GLIA_DNNL_CHANNELS_LAST /* dense; of a part of images that lie so */
+    GLIA_DNNL_ANY,  /* what the primitive likes best */
+    GLIA_DNNL_DENSE /* dimensions in the order in which they lie, without gaps between them: of a part */
 } glia_dnnl_layout;
 
 /* An input or output of the call as oneDNN sees it: its dimensions in oneDNN's order, and where they lie. */

@@ -42,15 +42,26 @@ static void cut_product(const glia_kernel_query *q, const glia_dnnl_spec *spec, 
     if (dim == c->rank - 2) cut->dim[GLIA_DNNL_WEIGHTS] = cut->dim[GLIA_DNNL_BIAS] = -1;
 }
 
-/* What all products share, once their arrays are in place. Weights that stay as they are for many runs get the layout that
- * oneDNN likes best; in training, in f32, packing them for one run does not pay. */
+/* What all products share, once their arrays are in place.
+ *
+ * Weights that stay as they are for many runs get the layout that oneDNN likes best. In training they are packed for one
+ * run: in f32 that does not pay. Nor does it pay to round them to bf16 for a product of few rows, which costs more
+ * memory traffic than the product itself: then the other operand is widened to f32. */
 static void set_product(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut) {
+    enum { FEW_ROWS = 64 }; /* f32 products at 300 GFLOP/s take as long as 8 bytes a weight at 20 GB/s */
     glia_dnnl_array *weights = &spec->arrays[GLIA_DNNL_WEIGHTS], *src = &spec->arrays[GLIA_DNNL_SRC];
+    glia_dnnl_array *dst = &spec->arrays[GLIA_DNNL_DST];
     const bool halved = src->dtype == GLIA_BF16 || weights->dtype == GLIA_BF16;
+    const bool widened = halved && q->training && weights->parameter && weights->dtype == GLIA_F32 &&
+                         dst->rank == 2 && dst->dim[0] <= FEW_ROWS;
     spec->kind = GLIA_DNNL_MATMUL;
     spec->threads = q->threads;
     if (halved) src->inside = weights->inside = GLIA_BF16;
-    if (weights->parameter && (halved || !q->training)) weights->layout = GLIA_DNNL_ANY;
+    if (widened) {
+        src->inside = weights->inside = dst->inside = GLIA_F32;
+        dst->layout = GLIA_DNNL_DENSE;
+    }
+    if (weights->parameter && !widened && (halved || !q->training)) weights->layout = GLIA_DNNL_ANY;
     cut_product(q, spec, cut);
 }
 
