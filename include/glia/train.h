@@ -11,8 +11,7 @@
 extern "C" {
 #endif
 
-/* --- optimisers -------------------------------------------------------------------------------------------
- */
+/* --- optimisers ---------------------------------------------------------------------------------------- */
 
 /* Which optimiser, with its settings; zero means default. `name` is that of a GLIA_OPTIMIZER block: "sgd",
  * "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw". Formulas are those of PyTorch's
@@ -39,8 +38,7 @@ typedef struct glia_optimizer_options {
 #define glia_adam(...)             GLIA_OPTIMIZER_("adam", __VA_ARGS__)
 #define glia_adamw(...)            GLIA_OPTIMIZER_("adamw", __VA_ARGS__)
 
-/* --- metrics ----------------------------------------------------------------------------------------------
- */
+/* --- metrics ------------------------------------------------------------------------------------------- */
 
 enum { GLIA_REPORT_CLASSES = 64 }; /* per-class figures are kept for so many classes */
 
@@ -81,8 +79,7 @@ GLIA_API glia_report glia_metrics_report(const glia_metrics *metrics);
 GLIA_API const int64_t *glia_metrics_confusion(const glia_metrics *metrics);
 GLIA_API void glia_metrics_free(glia_metrics *metrics);
 
-/* --- training by hand
- * ---------------------------------------------------------------------------------------- */
+/* --- training by hand ----------------------------------------------------------------------------------- */
 
 /* A model, a loss and an optimiser, planned for batches: the loop visible. Each batch size is planned once. The model
  * must outlive the trainer. Free with glia_trainer_free. */
@@ -128,11 +125,10 @@ typedef struct glia_fit_options {
      * epoch, after every one, and on a stop), best.safetensors (weights) and metrics.jsonl (a line an epoch). What
      * another training left there under these names is replaced. NULL: none. */
     const char *run_dir;
-    /* Continue from run_dir/last.safetensors; default no. Model, loss, kind of optimiser, batch_size, shuffle, seed and
-     * monitor must be those of the checkpoint. The optimiser's settings (learning rate, …), epochs, validate_every,
-     * patience and min_delta may be others: these count, not the saved ones, and the logger is told what changed. Interrupted and resumed gives the same bits as
-     * uninterrupted. Model, loss, optimiser, seed, batch size, shuffling and the number of examples must be as they
-     * were; the learning rate, epochs and validation may differ. */
+    /* Continue from run_dir/last.safetensors; default no. Interrupted and resumed gives the same bits as uninterrupted.
+     * Model, loss, kind of optimiser, batch_size, shuffle, seed, monitor and the number of examples must be those of the
+     * checkpoint. The optimiser's settings (learning rate, …), epochs, validate_every, patience and min_delta may be
+     * others: these count, not the saved ones, and the logger is told what changed. */
     glia_bool resume;
     bool progress;                     /* a progress bar (terminal) or a line an epoch on stderr */
     const volatile sig_atomic_t *stop; /* becomes non-zero (a signal handler): save and stop */
@@ -163,8 +159,7 @@ GLIA_API glia_tensor glia_trainer_gradient(const glia_trainer *trainer, size_t p
 GLIA_API glia_tensor glia_trainer_predictions(const glia_trainer *trainer); /* of the last batch */
 GLIA_API void glia_trainer_free(glia_trainer *trainer);
 
-/* --- the loop
- * ------------------------------------------------------------------------------------------------ */
+/* --- the loop ------------------------------------------------------------------------------------------- */
 
 /* Trains `model` on `train`. Weights that are there already (loaded, or of an earlier fit) are trained on; else they
  * are initialised from the seed. A step that makes NaN or infinity gives GLIA_NOT_FINITE: the message names step and
