@@ -53,16 +53,14 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_npy_read(glia_tensor *out, const char 
 GLIA_API GLIA_MUST_CHECK glia_status glia_npy_write(const char *path, const glia_tensor *tensor,
                                                     glia_error *err);
 
-/* --- IDX, plain or gzip ------------------------------------------------------------------------------------
- */
+/* --- IDX, plain or gzip -------------------------------------------------------------------------------- */
 
 /* Reads u8, i32 (i8 and i16 are widened to it), f32 and f64; at most `limit` entries of dimension 0 (0: all).
  */
 GLIA_API GLIA_MUST_CHECK glia_status glia_idx_read(glia_tensor *out, const char *path, int64_t limit,
                                                    const glia_allocator *allocator, glia_error *err);
 
-/* --- PNG (when the build has libpng)
- * ------------------------------------------------------------------------- */
+/* --- PNG (when the build has libpng) ------------------------------------------------------------------- */
 
 /* Reads to u8 [channels, height, width] with channels 1 (grey) or 3 (RGB); alpha is blended on black. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_png_read(glia_tensor *out, const char *path, int channels,

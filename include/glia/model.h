@@ -114,8 +114,7 @@ GLIA_API glia_value *glia_concat(glia_value *const *values, int count, int axis)
 GLIA_API glia_value *glia_layer(glia_model *model, const char *kind, const char *name,
                                 glia_value *const *inputs, int count, const char *options);
 
-/* --- parameters ------------------------------------------------------------------------------------------
- */
+/* --- parameters ---------------------------------------------------------------------------------------- */
 
 /* A parameter, named with the graph's scope before `name` ("block.weight"), f32, with its initialiser; for layers
  * written by hand. */

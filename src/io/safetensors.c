@@ -107,8 +107,7 @@ static glia_status read_data(glia_safetensors *file, glia_error *err) {
     return read_bytes(file, file->file_bytes - file->data_bytes, file->data, (size_t)file->data_bytes, err);
 }
 
-/* --- the header -------------------------------------------------------------------------------------------
- */
+/* --- the header ---------------------------------------------------------------------------------------- */
 
 /* The format's dtypes that Glia has no arrays for. */
 static bool is_foreign_dtype(const char *name) {
@@ -233,8 +232,7 @@ static glia_status parse_header(glia_safetensors *file, json_t *root, glia_error
     return GLIA_OK;
 }
 
-/* --- checks over all tensors ------------------------------------------------------------------------------
- */
+/* --- checks over all tensors --------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b) {
     return strcmp((*(const entry *const *)a)->name, (*(const entry *const *)b)->name);
@@ -299,8 +297,7 @@ static glia_status read_header(glia_safetensors *file, glia_error *err) {
     return status;
 }
 
-/* --- opening ----------------------------------------------------------------------------------------------
- */
+/* --- opening ------------------------------------------------------------------------------------------- */
 
 glia_status glia_safetensors_open(glia_safetensors **out, const char *path, const glia_allocator *allocator,
                                   glia_error *err) {
@@ -353,8 +350,7 @@ void glia_safetensors_close(glia_safetensors *file) {
     glia__arena_free(&arena);
 }
 
-/* --- what is in it ----------------------------------------------------------------------------------------
- */
+/* --- what is in it ------------------------------------------------------------------------------------- */
 
 size_t glia_safetensors_count(const glia_safetensors *file) {
     return file->count;

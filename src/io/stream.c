@@ -40,8 +40,7 @@ glia_status glia__file_error(glia_error *err, glia_status status, const char *pa
     return status;
 }
 
-/* --- blocks that know their size --------------------------------------------------------------------------
- */
+/* --- blocks that know their size ----------------------------------------------------------------------- */
 
 enum { SIZED_HEADER = 16 };
 
@@ -61,8 +60,7 @@ void glia__free_sized(const glia_allocator *allocator, void *ptr) {
     glia__free(allocator, block, bytes + SIZED_HEADER);
 }
 
-/* --- bytes of the file ------------------------------------------------------------------------------------
- */
+/* --- bytes of the file --------------------------------------------------------------------------------- */
 
 static glia_status read_file(glia_stream *s, void *data, size_t bytes, size_t *got, glia_error *err) {
     ssize_t n;
@@ -103,8 +101,7 @@ static glia_status read_plain(glia_stream *s, unsigned char *data, size_t bytes,
     return GLIA_OK;
 }
 
-/* --- gzip -------------------------------------------------------------------------------------------------
- */
+/* --- gzip ---------------------------------------------------------------------------------------------- */
 
 #ifdef GLIA_HAVE_ZLIB
 
@@ -188,8 +185,7 @@ static glia_status read_gzip(glia_stream *s, unsigned char *data, size_t bytes, 
 
 #endif
 
-/* --- the stream -------------------------------------------------------------------------------------------
- */
+/* --- the stream ---------------------------------------------------------------------------------------- */
 
 static glia_status check_kind(glia_stream *s, glia_error *err) {
     struct stat info;
@@ -250,8 +246,7 @@ int64_t glia__stream_size(const glia_stream *s) {
     return s->gzip ? -1 : s->file_bytes;
 }
 
-/* --- arrays -----------------------------------------------------------------------------------------------
- */
+/* --- arrays -------------------------------------------------------------------------------------------- */
 
 static glia_status too_short(glia_stream *s, uint64_t expected, uint64_t found, glia_error *err) {
     return glia__file_error(err, GLIA_BAD_FORMAT, s->path,

@@ -11,8 +11,7 @@
 #include "glia/version.h"
 #include "recipe/recipe.h"
 
-/* --- sources ----------------------------------------------------------------------------------------------
- */
+/* --- sources ------------------------------------------------------------------------------------------- */
 
 /* The named set that a source means: "mnist" or "mnist:train"; or NULL. */
 static const glia_dataset_named *named_set(const char *source) {
@@ -172,8 +171,7 @@ void glia__recipe_print_source(const glia_recipe *recipe, const glia_field *fiel
     glia__text_add(out, "\n");
 }
 
-/* --- the keys ---------------------------------------------------------------------------------------------
- */
+/* --- the keys ------------------------------------------------------------------------------------------ */
 
 #define AT(member) .offset = offsetof(glia_recipe, data.member)
 #define SOURCE(key, words)                                                                        \
@@ -219,8 +217,7 @@ const glia_recipe_key glia__recipe_data_keys[] = {
     {.field = {.name = NULL}},
 };
 
-/* --- opening ----------------------------------------------------------------------------------------------
- */
+/* --- opening ------------------------------------------------------------------------------------------- */
 
 /* The place of a key of `data` for errors that only show when the data is read. */
 static void place_error(const glia_recipe *recipe, const char *section, const char *key, glia_error *err) {

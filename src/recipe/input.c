@@ -17,8 +17,7 @@ static glia_shape batch_shape(const glia_run *run, int64_t count) {
     return shape;
 }
 
-/* --- pictures ---------------------------------------------------------------------------------------------
- */
+/* --- pictures ------------------------------------------------------------------------------------------ */
 
 /* One line of `n` values with distance `stride` to `m` values: a triangle as wide as the larger of the two
  * pixels, that is linear interpolation when it grows and a weighted mean of the area when it shrinks. */
@@ -83,8 +82,7 @@ static glia_status read_picture(const glia_run *run, const char *path, glia_tens
     return status;
 }
 
-/* --- arrays -----------------------------------------------------------------------------------------------
- */
+/* --- arrays -------------------------------------------------------------------------------------------- */
 
 /* How many examples an array holds: [count, …] with as many numbers an example as the model's input, or one
  * example alone; -1 when it does not fit. */
@@ -118,8 +116,7 @@ static glia_status read_array(const glia_run *run, const char *path, glia_tensor
     return status;
 }
 
-/* --- tables -----------------------------------------------------------------------------------------------
- */
+/* --- tables -------------------------------------------------------------------------------------------- */
 
 static glia_status open_table(const glia_run *run, const char *path, const char *label, glia_dataset **out,
                               glia_error *err) {

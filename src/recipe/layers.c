@@ -9,8 +9,7 @@
 /* Keys that every layer takes besides its own. */
 static const char *const common_keys[] = {"name", "inputs", NULL};
 
-/* --- reading ----------------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------------------------- */
 
 static const glia_recipe_layer *find_layer(const glia_recipe *recipe, const char *name) {
     for (int i = 0; i < recipe->n_layers; i++)
@@ -206,8 +205,7 @@ glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node,
     return GLIA_OK;
 }
 
-/* --- printing ---------------------------------------------------------------------------------------------
- */
+/* --- printing ------------------------------------------------------------------------------------------ */
 
 void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
                                glia_text *out) {
@@ -224,8 +222,7 @@ void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *fiel
     }
 }
 
-/* --- building ---------------------------------------------------------------------------------------------
- */
+/* --- building ------------------------------------------------------------------------------------------ */
 
 /* Moves the graph's error to the layer's place in the file. */
 static glia_status layer_error(const glia_recipe_layer *layer, const glia_error *inner, glia_error *err) {

@@ -20,8 +20,7 @@ const char *glia__count_text(int64_t count, char *out, size_t capacity) {
     return out;
 }
 
-/* --- history ----------------------------------------------------------------------------------------------
- */
+/* --- history ------------------------------------------------------------------------------------------- */
 
 /* Room for `epoch`; false when out of memory: the report then has no curves, the training goes on. */
 static bool reserve(glia_history *h, int64_t epoch) {
@@ -93,8 +92,7 @@ void glia__history_free(glia_history *h) {
     h->capacity = h->epochs = 0;
 }
 
-/* --- mistakes ---------------------------------------------------------------------------------------------
- */
+/* --- mistakes ------------------------------------------------------------------------------------------ */
 
 /* Probability of class `best`; the row may hold logits or already probabilities. */
 static double probability_of(const float *row, int64_t classes, int64_t best) {
@@ -144,8 +142,7 @@ void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *pre
     }
 }
 
-/* --- examples ------------------------------------------------------------------------------------------------
- */
+/* --- examples ------------------------------------------------------------------------------------------ */
 
 static bool is_picture(const glia_dataset_info *info) {
     return info->input_shape.rank == 3 && (info->input_shape.dim[0] == 1 || info->input_shape.dim[0] == 3);
@@ -197,8 +194,7 @@ static glia_status to_picture(const glia_dataset *data, int64_t example, glia_te
     return status;
 }
 
-/* --- the page ---------------------------------------------------------------------------------------------
- */
+/* --- the page ------------------------------------------------------------------------------------------ */
 
 typedef struct page {
     const glia_page_source *s;

@@ -5,8 +5,7 @@
 #include "recipe/recipe.h"
 #include "train/loss.h"
 
-/* --- the resolved file ------------------------------------------------------------------------------------
- */
+/* --- the resolved file --------------------------------------------------------------------------------- */
 
 bool glia__recipe_print_field(const glia_field *field, const void *object, glia_text *out) {
     glia_text value;
@@ -68,8 +67,7 @@ glia_status glia__recipe_resolve(glia_recipe *recipe, glia_error *err) {
     return GLIA_OK;
 }
 
-/* --- the reference page -----------------------------------------------------------------------------------
- */
+/* --- the reference page -------------------------------------------------------------------------------- */
 
 /* A bar would end the cell of the table. */
 static void document_text(const char *text, glia_text *out) {

@@ -5,8 +5,7 @@
 
 #include "core/file.h"
 
-/* --- reading values ---------------------------------------------------------------------------------------
- */
+/* --- reading values ------------------------------------------------------------------------------------ */
 
 glia_status glia__recipe_unknown(const glia_yaml *node, const char *what, const char *word,
                                  const char *const *words, size_t count, glia_error *err) {
@@ -126,8 +125,7 @@ static void set_defaults(glia_recipe *recipe, const glia_recipe_key *keys) {
     }
 }
 
-/* --- the public face --------------------------------------------------------------------------------------
- */
+/* --- the public face ----------------------------------------------------------------------------------- */
 
 /* "dir/mnist_cnn.yaml" gives "mnist_cnn" and "dir". */
 static glia_status name_parts(glia_recipe *recipe, const char *path) {

@@ -38,8 +38,7 @@ static bool holds_others(const char *path) {
     return others;
 }
 
-/* --- is it the same training? -----------------------------------------------------------------------------
- */
+/* --- is it the same training? -------------------------------------------------------------------------- */
 
 /* What must agree for a resumed training to be the same one: what the weights, the optimiser's moments, the order of
  * the examples and the best value so far belong to. How long it goes on, the learning rate and the like may change. */
@@ -138,8 +137,7 @@ static glia_status check_same(glia_run_dir *run, const glia_recipe *recipe, glia
     return status;
 }
 
-/* --- opening for training ---------------------------------------------------------------------------------
- */
+/* --- opening for training ------------------------------------------------------------------------------ */
 
 static glia_status decide(glia_run_dir *dir, const glia_recipe *recipe, const glia_run_options *options,
                           glia_error *err) {
@@ -257,8 +255,7 @@ void glia__run_dir_close(glia_run_dir *dir) {
     glia__text_free(&dir->early);
 }
 
-/* --- opening for use --------------------------------------------------------------------------------------
- */
+/* --- opening for use ----------------------------------------------------------------------------------- */
 
 static glia_status load_weights(glia_run *run, const char *path, glia_error *err) {
     char file[1200];

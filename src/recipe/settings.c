@@ -5,8 +5,7 @@
 #include "recipe/recipe.h"
 #include "train/loss.h"
 
-/* --- loss, optimiser, metrics -----------------------------------------------------------------------------
- */
+/* --- loss, optimiser, metrics -------------------------------------------------------------------------- */
 
 static glia_status read_loss(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                              glia_error *err) {
@@ -170,8 +169,7 @@ glia_status glia__recipe_settings_init(glia_recipe *recipe, glia_error *err) {
     return set_optimizer(recipe, "adam", &adam, err);
 }
 
-/* --- trained: lists of words and numbers ------------------------------------------------------------------
- */
+/* --- trained: lists of words and numbers --------------------------------------------------------------- */
 
 static glia_status read_names(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                               glia_error *err) {
@@ -233,8 +231,7 @@ static void print_floats(const glia_recipe *recipe, const glia_field *field, int
     glia__text_add(out, "]\n");
 }
 
-/* --- the tables -------------------------------------------------------------------------------------------
- */
+/* --- the tables ---------------------------------------------------------------------------------------- */
 
 #define AT(member) .offset = offsetof(glia_recipe, member)
 

@@ -60,8 +60,7 @@ const char *glia__layer_nearest(const char *name) {
     return glia__nearest_word(name, names, count);
 }
 
-/* --- for the build functions ------------------------------------------------------------------------------
- */
+/* --- for the build functions --------------------------------------------------------------------------- */
 
 glia_value *glia__layer_fail(const glia_layer_build *b, glia_status status, const char *format, ...) {
     char message[400];
@@ -101,8 +100,7 @@ glia_value *glia__layer_activate(const glia_layer_build *b, glia_value *x, const
                             nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
 }
 
-/* --- applying ---------------------------------------------------------------------------------------------
- */
+/* --- applying ------------------------------------------------------------------------------------------ */
 
 static bool name_taken(const glia_model *model, const char *name) {
     for (size_t i = 0; i < model->n_layers; i++)

@@ -63,8 +63,7 @@ void glia__metrics_set_threshold(glia_metrics *m, float threshold) {
     m->threshold = threshold;
 }
 
-/* --- adding -----------------------------------------------------------------------------------------------
- */
+/* --- adding -------------------------------------------------------------------------------------------- */
 
 static int64_t argmax(const float *x, int64_t n) {
     int64_t best = 0;
@@ -121,8 +120,7 @@ glia_status glia_metrics_add(glia_metrics *m, const float *predictions, const vo
     return GLIA_OK;
 }
 
-/* --- reporting --------------------------------------------------------------------------------------------
- */
+/* --- reporting ----------------------------------------------------------------------------------------- */
 
 glia_report glia__report_empty(void) {
     return (glia_report){

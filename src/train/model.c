@@ -101,8 +101,7 @@ glia_value *glia_input_with(glia_model *model, const char *name, glia_input_opti
     return value;
 }
 
-/* --- parameters -------------------------------------------------------------------------------------------
- */
+/* --- parameters ---------------------------------------------------------------------------------------- */
 
 static bool reserve_param(glia_model *model) {
     if (model->n_params < model->capacity_params) return true;
@@ -199,8 +198,7 @@ glia_tensor glia_model_get_param(const glia_model *model, const char *name) {
     return (glia_tensor){0};
 }
 
-/* --- weights on disk --------------------------------------------------------------------------------------
- */
+/* --- weights on disk ----------------------------------------------------------------------------------- */
 
 glia_status glia_model_save_weights(const glia_model *model, const char *path, glia_error *err) {
     GLIA_TRY(glia_model_status(model, err));
