@@ -77,6 +77,37 @@ copy() { rm -rf runs/bad && cp -r runs/net-3 runs/bad; }
 copy && printf 'garbage' >runs/bad/best.safetensors
 expect 1 "runs/bad/best.safetensors: error:" "$GLIA" evaluate runs/bad
 expect 1 "runs/bad/best.safetensors: error:" "$GLIA" predict runs/bad data/six.idx
+# weights HEADER BYTES: a safetensors file of that header and so many zeros
+weights() {
+    # shellcheck disable=SC2059
+    printf "$(printf '\\%03o\\%03o\\000\\000\\000\\000\\000\\000' $((${#1} % 256)) $((${#1} / 256)))"
+    printf '%s' "$1"
+    head -c "$2" /dev/zero
+}
+# bad_weights TEXT: both who read weights refuse them
+bad_weights() {
+    expect 1 "runs/bad/best.safetensors$1" "$GLIA" evaluate runs/bad
+    expect 1 "runs/bad/best.safetensors$1" "$GLIA" predict runs/bad data/six.idx
+    expect_lines 0 '^data/six' "a prediction by weights that were refused"
+}
+pair() { printf '{"a":{"dtype":"%s","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[%s]}}' "$1" "$2"; }
+if "$GLIA" doctor | grep -q '^jansson *[0-9]'; then
+    weights "$(pair F32 12,20)" 20 >runs/bad/best.safetensors
+    bad_weights ": error: hole in the data: expected tensor 'b' to begin at byte 8, found 12"
+    weights "$(pair F32 4,12)" 12 >runs/bad/best.safetensors
+    bad_weights ": error: tensors 'a' and 'b' overlap: expected 'b' to begin at byte 8, found 4"
+    weights "$(pair F32 8,16)" 12 >runs/bad/best.safetensors
+    bad_weights ": error: tensor 'b' ends at byte 16 of the data, which has only 12 bytes (truncated?)"
+    weights "$(pair F16 8,16)" 16 >runs/bad/best.safetensors
+    bad_weights ": error: tensor 'a': Glia has no arrays of dtype F16"
+    printf '\377\377\377\377\377\377\377\177{}' >runs/bad/best.safetensors
+    bad_weights ": error: not a safetensors file: expected a header of at most 100000000 bytes, found 9223372036854775807"
+    weights "$(pair F32 8,16)" 16 >runs/bad/best.safetensors
+    bad_weights " is not of this model: 4 parameters are missing ('conv2d.weight'), 2 are left over ('a')"
+    # The right names and shapes, whole numbers in place of floats.
+    sed 's/"dtype":"F32"/"dtype":"I32"/' runs/net-3/best.safetensors >runs/bad/best.safetensors
+    bad_weights " is not of this model: 'conv2d.weight' is i32 4×1×3×3 there, the model needs f32 4×1×3×3"
+fi
 copy && head -c 300 runs/net-3/last.safetensors >runs/bad/last.safetensors
 expect 1 "the checkpoint is damaged and cannot be continued" "$GLIA" train runs/bad --resume train.epochs=10
 same runs/net-3/best.safetensors runs/bad/best.safetensors "a damaged checkpoint costs the best weights"
