@@ -127,7 +127,7 @@ expect 1 "error: cannot open nothing.png: No such file" "$GLIA" predict runs/net
 terminal() {
     script -qec "stty cols $1; $2" /dev/null </dev/null | tr '\r' '\n' | sed 's/\x1b\[[0-9;]*[mK]//g'
 }
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
     on_terminal() { # COLUMNS FILTERS
         expect 0 "saved runs/two" terminal "$1" "'$GLIA' train net.yaml --out runs/two --force train.epochs=1 train.batch_size=2 model.conv2d.filters=$2"
     }
@@ -144,7 +144,7 @@ if command -v script >/dev/null; then
     printf '%s\n' "$out" | grep '^epoch' | grep -v 'val loss' | awk 'length($0) >= 50 { exit 1 }' ||
         say_failed "a line is wider than the terminal" "$out"
 else
-    echo "note: there is no program 'script': the bar on a terminal is not tested"
+    echo "note: no terminal can be had here (by the program 'script'): the bar on one is not tested"
 fi
 
 # --- files that are not what they seem ---
