@@ -114,7 +114,7 @@ TEST(refusals) {
     refused(DATA, "no model; expected 'model:' with a list of layers");
     refused(MODEL, "no data; expected 'data:' with a 'source:'");
     refused(DATA "model: dense\n", ":2:1: model: expected a list of layers ('- dense: 10'), found 'dense'");
-    refused(DATA "model: []\n", "found a list");
+    refused(DATA "model: []\n", "expected a list of layers ('- dense: 10'), found an empty list");
     refused(DATA "model: [5]\n", "unknown layer '5'");
     refused(DATA "model: [[dense]]\n", "expected a layer, e.g. 'flatten' or 'dense: 10', found a list");
     refused(DATA "model: [{dense: 3, relu: }]\n", ":2:20: one layer an item: found 'relu' after 'dense'");

@@ -21,7 +21,7 @@ const char *glia__yaml_found(const glia_yaml *node, char *out, size_t capacity) 
         snprintf(out, capacity, "'%.80s'", node->text);
         break;
     case GLIA_YAML_LIST:
-        snprintf(out, capacity, "a list");
+        snprintf(out, capacity, node->first ? "a list" : "an empty list");
         break;
     case GLIA_YAML_MAP:
         if (node->first)
