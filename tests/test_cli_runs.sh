@@ -57,6 +57,17 @@ expect 1 "most of it is for dense 'wide' with its 1,006,633,020,000 parameters" 
 checks=$((checks + 1))
 [ ! -e runs/huge-0 ] || say_failed "a refused model leaves a run behind" ""
 
+# Memory that ends while the network is prepared: told as such, and the run can begin again.
+little() (ulimit -v 400000; exec "$GLIA" "$@")
+if little doctor >/dev/null 2>&1; then # a sanitizer, or many threads, want more for themselves
+    expect 1 "out of memory: the program needs a block of " little train net.yaml --out runs/little train.batch_size=80 model.conv2d.filters=50000
+    expect_lines 1 'try a smaller batch' "expected what to do"
+    expect 0 "saved runs/little" little train net.yaml --out runs/little --force
+    same runs/net-3/last.safetensors runs/little/last.safetensors "begun again after memory had run out, a training gives other weights"
+else
+    echo "note: this program does not start in 400 MB of addresses: memory that runs out is not tested here"
+fi
+
 # --- another model's run ---
 expect 1 "nothing to resume: runs/none is no run directory" "$GLIA" train net.yaml --out runs/none --resume
 expect 1 "data is no run directory (it has no config.yaml)" "$GLIA" train data --resume
