@@ -96,7 +96,7 @@ const char glia__report_style[] =
     ".matrix td{min-width:1.5rem;padding:.125rem 0;font-size:.75rem}.matrix.few td{min-width:2.5rem}"
     ".matrix tbody th{max-width:4.25rem;font-size:.75rem}.matrix thead th{font-size:.75rem}.matrix.few tbody "
     "th{max-width:7rem}"
-    "td,th{padding:.3125rem .1875rem}.list td,.list th,.list tbody th{font-size:.8125rem}"
+    "td,th{padding:.3125rem .1875rem}.list td,.list th,.list tbody th{font-size:.75rem}"
     ".list .name{max-width:6.5rem}.kind{display:none}.input{min-width:5.5rem}}"
     "@media print{body{background:#fff}section,.figures>div{break-inside:avoid}"
     ".scroll.tall{overflow:visible;max-height:none}}";
