@@ -3,7 +3,7 @@
 set -eu
 build="gcc g++ libc6-dev cmake ninja-build pkg-config git libdnnl-dev libyaml-dev libjansson-dev libpng-dev zlib1g-dev
        libcurl4-openssl-dev ca-certificates dataset-fashion-mnist"
-lint="clang-format clang-tidy"
+lint="clang-format"
 fuzz="clang libclang-rt-14-dev"
 
 wanted=$build
