@@ -1,12 +1,12 @@
 # A thin face on CMake and Ninja (CMakePresets.json). `make help` lists what there is.
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
-JOBS         ?= $(shell nproc)
+WORKERS      ?= $(shell nproc)
 
 .PHONY: all help setup demo test lint format asan tsan ref nodeps onednn3 fuzz bench install clean
 
 all: build/release/build.ninja ## build the library and the program (release)
-	@ninja -C build/release -j $(JOBS)
+	@ninja -C build/release -j $(WORKERS)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -18,7 +18,7 @@ demo: setup all ## train the tutorial network on real digits
 	@tools/demo.sh build/release/glia
 
 test: setup all ## build everything and run all tests
-	@ctest --test-dir build/release --output-on-failure --no-tests=error -j $(JOBS)
+	@ctest --test-dir build/release --output-on-failure --no-tests=error -j $(WORKERS)
 
 lint: ## formatting, floors, file sizes
 	@tools/setup.sh lint
@@ -29,8 +29,8 @@ format: ## clang-format every source
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
 asan tsan ref: setup ## the tests under address+undefined or thread sanitizers, or without oneDNN
-	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
-	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS)
+	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(WORKERS)
+	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(WORKERS)
 
 onednn3: setup ## the tests with oneDNN 3.x, which it fetches from the Python package index
 	@tools/fetch_onednn3.sh build/onednn3-package
@@ -38,14 +38,14 @@ onednn3: setup ## the tests with oneDNN 3.x, which it fetches from the Python pa
 	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS) -LE install
 
 nodeps: setup ## build without any optional library
-	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
+	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(WORKERS)
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS
 	@tools/setup.sh fuzz || true # without clang fuzz.sh says so
-	@JOBS=$(JOBS) tools/fuzz.sh $(FUZZ_SECONDS)
+	@JOBS=$(WORKERS) tools/fuzz.sh $(FUZZ_SECONDS)
 
-bench: all ## times beside PyTorch's, when it is there
-	@bench/run.sh build/release
+bench: all ## times beside PyTorch's, when it is there (JOBS=J1,J5: only these)
+	@bench/run.sh $(JOBS)
 
 install: all ## install to PREFIX (DESTDIR is honoured)
 	@cmake --install build/release --prefix $(PREFIX)

@@ -31,7 +31,7 @@ def read_idx(folder, name, header):
 def read_part(folder, part):
     images = read_idx(folder, part + "-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)
     labels = read_idx(folder, part + "-labels-idx1-ubyte", 8)
-    return torch.from_numpy(images.astype(numpy.float32) / 255), torch.from_numpy(labels.astype(numpy.int64))
+    return torch.from_numpy(numpy.divide(images, 255, dtype=numpy.float32)), torch.from_numpy(labels.astype(numpy.int64))
 
 
 def network():

@@ -1,44 +1,167 @@
 #!/bin/sh
-# run.sh [BUILD]: an epoch of examples/mnist_cnn.yaml by Glia and by PyTorch, in turn, and the start of `glia predict`.
-# Needs $GLIA_DATA/mnist, and a python with torch: $GLIA_PYTHON, else python3 (pip install torch in a venv).
-# PAIRS (default 5) says how many pairs of epochs. docs/performance.md keeps what it printed.
+# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J5 sweep; none named: all of them,
+# and then docs/performance.md and docs/roofline.svg are written again. Takes a quarter of an hour or more: leave the machine
+# alone meanwhile.
+#
+# For every job: the same initial weights and the same batches must give the same first losses; PyTorch's fastest settings are
+# looked for (kept in BUILD/bench/; `make clean` forgets them); then both run in turn, and medians count.
+#
+#   BUILD         default build/release
+#   GLIA_DATA     folder that holds mnist/ (four IDX files), for J1, J5 and sweep
+#   GLIA_PYTHON   a python with torch, default python3; without one only Glia is measured
+#   PAIRS         turns of each, default 5
+#   EXAMPLES      only so many in an epoch or an evaluation: a rehearsal
 set -eu
 cd "$(dirname "$0")/.."
-glia=${1:-build/release}/glia
-python=${GLIA_PYTHON:-python3}
-mnist=${GLIA_DATA:+$GLIA_DATA/mnist}
-[ -n "$mnist" ] || { echo "bench: set GLIA_DATA to a folder that holds mnist/ (four IDX files)" >&2; exit 1; }
-"$python" -c 'import torch' 2>/dev/null || {
-    echo "bench: $python has no torch, and a time without a peer says nothing: set GLIA_PYTHON" >&2
-    exit 1
-}
+build=${BUILD:-build/release} python=${GLIA_PYTHON:-python3} pairs=${PAIRS:-5}
+glia=$build/bench/glia_bench kept=$build/bench
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT INT TERM
+say() { echo "bench: $*" >&2; }
 
-rate() { sed -n 's/.*"examples_per_second": *\([0-9.]*\).*/\1/p' "$1" | tail -n 1; }
-median() { sort -n "$1" | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+# --- what is there -----------------------------------------------------------------------------------------------------------
 
-"$python" -c 'import torch; print("PyTorch", torch.__version__, torch.backends.cpu.get_cpu_capability())'
-echo "training, examples/s (two epochs a run, the second counts; PyTorch as it comes and channels-last):"
-for pair in $(seq "${PAIRS:-5}"); do
-    "$glia" train examples/mnist_cnn.yaml train.epochs=2 --seed "$pair" --out "$scratch/run" --force --quiet >/dev/null
-    "$python" bench/mnist_torch.py "$mnist" --epochs 2 --seed "$pair" | grep epoch >"$scratch/plain"
-    "$python" bench/mnist_torch.py "$mnist" --epochs 2 --seed "$pair" --channels-last | grep epoch >"$scratch/last"
-    ours=$(rate "$scratch/run/metrics.jsonl") plain=$(rate "$scratch/plain") last=$(rate "$scratch/last")
-    echo "$ours $plain $last" | awk '{printf "  glia %6.0f   torch %6.0f   torch channels-last %6.0f\n", $1, $2, $3}'
-    echo "$ours $plain $last" | awk '{print ($2 > $3 ? $2 : $3) / $1}' >>"$scratch/ratios"
+cores=$(getconf _NPROCESSORS_ONLN)
+has_torch=yes
+version=$("$python" -c 'import torch; print(torch.__version__)' 2>/dev/null) || has_torch=
+[ "$has_torch" ] || say "$python has no torch: PyTorch's half is skipped (set GLIA_PYTHON)"
+
+# --- one measurement ---------------------------------------------------------------------------------------------------------
+
+# number KEY: of the line of JSON on stdin; list KEY: one a line.
+number() { sed -n 's/.*"'"$1"'": *\([0-9.e+-]*\).*/\1/p'; }
+list() { sed -n 's/.*"'"$1"'": *\[\([^]]*\)\].*/\1/p' | tr -d ' ' | tr ',' '\n'; }
+median() { sort -g | awk '{v[NR] = $1} END {if (NR) printf "%.9g\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+
+# with ALLOCATOR COMMAND ...: runs it with a C library's or another allocator, if it is installed; fails otherwise.
+with() {
+    allocator=$1
+    shift
+    case $allocator in
+    malloc) "$@" ;;
+    malloc-keeps) MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864 "$@" ;;
+    *)
+        library=$(find /usr/lib /usr/local/lib -name "lib$allocator.so.*" 2>/dev/null | sort | head -n 1)
+        [ "$library" ] || return 1
+        LD_PRELOAD=$library "$@"
+        ;;
+    esac
+}
+
+# torch SETTINGS ARGUMENT ...: SETTINGS are an allocator and options of torch_jobs.py.
+torch() {
+    settings=$1
+    shift
+    # shellcheck disable=SC2086
+    with ${settings%% *} "$python" bench/torch_jobs.py "$@" --load "$scratch/load" ${settings#* }
+}
+
+# faster SETTINGS ARGUMENT ...: whether a short run is faster with them than the best so far ($best, $best_time).
+faster() {
+    candidate=$1
+    shift
+    torch "$candidate" "$@" --repeats 3 --examples "$((2000 + 100 * batch))" >"$scratch/try" 2>"$scratch/log" || return 1
+    time=$(list seconds <"$scratch/try" | median)
+    say "    PyTorch with $candidate: $time s"
+    awk "BEGIN {exit !(${best_time:-1e9} > $time)}" || return 1
+    best=$candidate best_time=$time
+}
+
+# settle NAME ARGUMENT ...: PyTorch's fastest settings for a job to $best: one choice after the other.
+settle() {
+    file=$kept/torch-$1
+    shift
+    if [ -e "$file" ]; then best=$(cat "$file") && return; fi
+    best_time=
+    for allocator in malloc malloc-keeps jemalloc tcmalloc_minimal; do faster "$allocator --threads $cores" "$@" || :; done
+    faster "${best%% *} --threads 1" "$@" || :
+    case $1 in *mlp*) ;; *) faster "$best --channels-last" "$@" || : ;; esac
+    faster "$best --compile" "$@" || :
+    echo "$best" >"$file"
+}
+
+# check: whether the losses in two files of JSON agree; says how far they are apart.
+check() {
+    list losses <"$1" >"$scratch/ours"
+    list losses <"$2" >"$scratch/theirs"
+    paste "$scratch/ours" "$scratch/theirs" | awk -v bound="$3" 'NF == 2 {
+        d = $1 - $2; d = (d < 0 ? -d : d) / ($2 < 0 ? -$2 : $2); if (d > worst) worst = d; n++
+    } END {printf "%s %.0e\n", n && worst <= bound ? "same" : "DIFFER", worst; exit !(n && worst <= bound)}'
+}
+
+# --- a job -------------------------------------------------------------------------------------------------------------------
+
+failed=0
+
+# measure JOB TITLE MODEL WHAT REPEATS ARGUMENT ...: adds a line to $scratch/rows.
+measure() {
+    job=$1 title=$2 model=$3 what=$4 repeats=$5
+    shift 5
+    set -- "examples/$model.yaml" "$what" "$@"
+    case $what in epoch | evaluate) set -- "$@" ${EXAMPLES:+--examples "$EXAMPLES"} ;; esac
+    batch=$(echo "$*" | sed 's/.*--batch \([0-9]*\).*/\1/')
+    bound=1e-4 unrandom='' best='' ratio='' theirs='' their_memory='' agreed=''
+    case "$*" in *bf16*) bound=3e-2 ;; esac
+    case $model in vgg16) unrandom="model.dropout_a.rate=0 model.dropout_b.rate=0" ;; esac
+    say "$job: $title"
+    # shellcheck disable=SC2086
+    "$glia" "$@" $unrandom --repeats 0 --save "$scratch/load" >"$scratch/first"
+    if [ "$has_torch" ]; then
+        # shellcheck disable=SC2086
+        torch "malloc --threads $cores" "$@" $unrandom --repeats 0 >"$scratch/second"
+        agreed=$(check "$scratch/first" "$scratch/second" "$bound") || failed=1
+        say "    first losses: $agreed"
+        settle "$(echo "$*" | tr -c 'a-z0-9\n' _)" "$@"
+    fi
+    rm -f "$scratch"/seconds.* "$scratch/ratios"
+    for _ in $(seq "$pairs"); do
+        "$glia" "$@" --repeats "$repeats" >"$scratch/glia"
+        list seconds <"$scratch/glia" | tee -a "$scratch/seconds.glia" | median >"$scratch/a"
+        [ "$has_torch" ] || continue
+        torch "$best" "$@" --repeats "$repeats" >"$scratch/torch"
+        list seconds <"$scratch/torch" | tee -a "$scratch/seconds.torch" | median >"$scratch/b"
+        paste "$scratch/a" "$scratch/b" | awk '{print $2 / $1}' >>"$scratch/ratios"
+    done
+    ours=$(median <"$scratch/seconds.glia") our_memory=$(number peak_mb <"$scratch/glia")
+    if [ "$has_torch" ]; then
+        ratio=$(median <"$scratch/ratios") theirs=$(median <"$scratch/seconds.torch")
+        their_memory=$(number peak_mb <"$scratch/torch")
+    fi
+    say "    Glia $ours s, PyTorch ${theirs:-not measured}${theirs:+ s, ratio $ratio}"
+    echo "$job|$title|$ours|$theirs|$ratio|$our_memory|$their_memory|$(number flops <"$scratch/glia")|$(
+        number bytes <"$scratch/glia")|$agreed|$best" >>"$scratch/rows"
+}
+
+J1() {
+    measure J1 "tutorial CNN, epoch of 60,000, batch 128" mnist_cnn epoch 2 --batch 128
+    measure J1 "evaluation of 10,000, batch 128" mnist_cnn evaluate 5 --batch 128
+    measure J1 "epoch of 60,000, batch 1" mnist_cnn epoch 1 --batch 1
+    measure J1 "evaluation of 10,000, batch 1" mnist_cnn evaluate 3 --batch 1
+}
+
+J2() {
+    measure J2 "VGG16 at 224×224, forward, batch 1" vgg16 forward 5 --input 3x224x224 --batch 1
+    measure J2 "forward, batch 8" vgg16 forward 3 --input 3x224x224 --batch 8
+    measure J2 "training step, batch 8" vgg16 step 3 --input 3x224x224 --batch 8
+}
+
+J5() { measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }
+
+# --- all of it ---------------------------------------------------------------------------------------------------------------
+
+mnist_is_there() { [ -e "${GLIA_DATA:-}/mnist" ] || { say "$1 is skipped: no \$GLIA_DATA/mnist" && false; }; }
+
+: >"$scratch/rows"
+"$glia" machine >"$scratch/machine"
+jobs=$(echo "$*" | tr ',' ' ')
+for job in ${jobs:-J1 J2 J5}; do
+    case $job in
+    J1) ! mnist_is_there J1 || J1 ;;
+    J2) J2 ;;
+    J5) ! mnist_is_there J5 || J5 ;;
+    *) say "unknown job '$job' (J1, J2, J5)" && exit 2 ;;
+    esac
 done
-echo "time of an epoch, glia / the faster PyTorch: median $(median "$scratch/ratios")"
-
-# One picture out of the test set, as a PNG, through the whole program.
-picture=tests/data/digit.png
-[ -e "$picture" ] || exit 0
-for _ in $(seq 21); do
-    start=$(date +%s%N)
-    "$glia" predict "$scratch/run" "$picture" --quiet >/dev/null
-    echo "$start $(date +%s%N)" | awk '{print ($2 - $1) / 1e6}' >>"$scratch/starts"
-done
-start=$(date +%s%N)
-"$python" -c 'import torch'
-echo "glia predict, one PNG, program start to answer: median $(median "$scratch/starts") ms;" \
-    "import torch alone: $(echo "$start $(date +%s%N)" | awk '{print ($2 - $1) / 1e6}') ms"
+echo "PyTorch ${version:-absent}; of this machine: $(cat "$scratch/machine")"
+awk -f bench/table.awk "$scratch/machine" "$scratch/rows"
+exit "$failed"

@@ -1,0 +1,280 @@
+/* jobs.c: the four kinds of jobs, on any model file.
+ *
+ *   epoch     glia_fit on the training data of the file, shuffled; a run is an epoch, the first does not count
+ *   evaluate  glia_evaluate on its test data
+ *   forward   the program of the model alone, on one batch of made-up inputs
+ *   step      forward, backward and update by a trainer, on one batch of made-up inputs
+ *
+ * Everything follows from the seed. With `save`, what a peer needs to do the same work is written to a file: initial
+ * weights, and the order of the examples or the made-up batch. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+
+typedef struct task {
+    bench_job *job;
+    glia_recipe *recipe;
+    glia_model *model;
+    glia_fit_options fit;
+    volatile sig_atomic_t stop;
+    double loss_sum; /* of the batches of the epoch so far */
+} task;
+
+double bench_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void must(glia_status status, const glia_error *err) {
+    if (status == GLIA_OK) return;
+    char text[900];
+    fprintf(stderr, "glia_bench: %s\n", glia_error_text(err, text, sizeof text));
+    exit(1);
+}
+
+static void add_loss(bench_job *job, double loss) {
+    if (job->n_losses < BENCH_LOSSES) job->losses[job->n_losses++] = loss;
+}
+
+static void add_seconds(bench_job *job, double seconds) {
+    if (job->n_seconds < job->repeats) job->seconds[job->n_seconds++] = seconds;
+}
+
+/* --- the model, and the work in it ------------------------------------------------------------------------ */
+
+static void build(task *t, glia_shape input) {
+    glia_error err = {0};
+    must(glia_recipe_model(t->recipe, input, 0, &t->model, NULL, &err), &err);
+    must(glia_model_initialize(t->model, t->fit.seed, &err), &err);
+}
+
+/* Work by the book, whoever does it and however: comparable between engines. FLOPs: forward, those of the layers;
+ * backward, twice as many where there are weights (but no gradient of the input before the first of them). Bytes, for
+ * the intensity: each layer reads its input and weights and writes its result; backward moves twice as much, and the
+ * update passes over weights, gradients and two moments. Layers are taken to be a chain. */
+static void count_work(const task *t, bool training) {
+    double flops = 0, bytes = 0, before = 1, params = 0;
+    double batches = ceil((double)t->job->examples / (double)t->job->batch);
+    glia_shape input = glia_value_shape(glia_model_input(t->model, 0));
+    for (int i = 1; i < input.rank; i++) before *= (double)input.dim[i];
+    for (size_t i = 0; i < glia_model_layers(t->model); i++) {
+        glia_layer_info layer = glia_model_layer(t->model, i);
+        double after = 1, backward = layer.params && params > 0 ? 2 : 1;
+        for (int d = 1; d < layer.output_shape.rank; d++) after *= (double)layer.output_shape.dim[d];
+        params += (double)layer.params;
+        if (layer.flops > 0) bytes += 4 * (before + after);
+        flops += layer.flops * (training ? 1 + backward : 1);
+        before = after;
+    }
+    t->job->flops = flops * (double)t->job->examples;
+    t->job->bytes =
+        bytes * (double)t->job->examples * (training ? 3 : 1) + 4 * params * batches * (training ? 10 : 1);
+}
+
+/* --- what the peer needs ---------------------------------------------------------------------------------- */
+
+static void save(const task *t, const glia_named_tensor *more, size_t n_more) {
+    glia_error err = {0};
+    size_t params = glia_model_params(t->model), count = 0;
+    glia_named_tensor *tensors = calloc(params + n_more, sizeof *tensors);
+    if (!tensors) exit(1);
+    for (size_t i = 0; i < params; i++)
+        tensors[count++] = (glia_named_tensor){glia_value_name(glia_model_param_value(t->model, i)),
+                                               glia_model_param_data(t->model, i)};
+    for (size_t i = 0; i < n_more; i++) tensors[count++] = more[i];
+    must(glia_safetensors_write(t->job->save, tensors, count, NULL, 0, &err), &err);
+    free(tensors);
+}
+
+/* The order in which the first epoch of glia_fit sees the examples. */
+static void save_order(const task *t, const glia_dataset *train) {
+    glia_error err = {0};
+    glia_loader *loader;
+    glia_tensor order;
+    glia_batch batch;
+    glia_loader_options options = {
+        .batch_size = t->job->batch, .shuffle = GLIA_YES, .seed = t->fit.seed, .prefetch = GLIA_NO};
+    must(glia_tensor_new(&order, GLIA_I64, GLIA_SHAPE(t->job->examples), NULL, &err), &err);
+    must(glia_loader_new(&loader, train, options, &err), &err);
+    must(glia_loader_start(loader, 0, &err), &err);
+    for (int64_t *to = order.data;; to += batch.count) {
+        must(glia_loader_next(loader, &batch, &err), &err);
+        if (!batch.count) break;
+        for (int64_t i = 0; i < batch.count; i++) to[i] = batch.order[i];
+    }
+    save(t, &(glia_named_tensor){"order", order}, 1);
+    glia_loader_free(loader);
+    glia_tensor_free(&order);
+}
+
+/* --- epoch, evaluate -------------------------------------------------------------------------------------- */
+
+/* glia_fit tells the mean loss of the epoch so far: what the last batch added to the sum is its own. */
+static void take_loss(void *ctx, const glia_progress *p) {
+    task *t = ctx;
+    if (p->epoch > 1 || p->batch > BENCH_LOSSES) return;
+    double sum = p->loss * (double)p->batch;
+    add_loss(t->job, sum - t->loss_sum);
+    t->loss_sum = sum;
+    if (t->job->n_losses == BENCH_LOSSES && t->job->repeats == 0) t->stop = 1;
+}
+
+static int take_epoch(void *ctx, const glia_epoch *e) {
+    task *t = ctx;
+    if (e->epoch > 1) add_seconds(t->job, e->seconds);
+    return 0;
+}
+
+static glia_dataset *open_data(task *t, bool test) {
+    glia_error err = {0};
+    glia_dataset *data = NULL;
+    must(glia_recipe_data(t->recipe, test ? NULL : &data, NULL, test ? &data : NULL, NULL, &err), &err);
+    if (!data) must(glia_error_set(&err, GLIA_NOT_FOUND, "%s: there is no test data", t->job->model), &err);
+    t->job->examples = glia_dataset_get_info(data)->count;
+    build(t, glia_dataset_get_info(data)->input_shape);
+    return data;
+}
+
+static void run_epoch(task *t) {
+    glia_error err = {0};
+    glia_dataset *train = open_data(t, false);
+    if (t->job->save) save_order(t, train);
+    t->fit.epochs = 1 + t->job->repeats;
+    t->fit.on_batch = take_loss;
+    t->fit.on_epoch = take_epoch;
+    t->fit.ctx = t;
+    t->fit.stop = &t->stop;
+    t->fit.error = &err;
+    glia_status status = glia_fit_with(t->model, train, t->fit);
+    if (!t->stop) must(status, &err);
+    count_work(t, true);
+    glia_dataset_free(train);
+}
+
+static void run_evaluate(task *t) {
+    glia_error err = {0};
+    glia_dataset *test = open_data(t, true);
+    if (t->job->save) save(t, NULL, 0);
+    for (int64_t i = 0; i <= t->job->repeats; i++) {
+        glia_report report = glia_evaluate(t->model, test, .loss = t->fit.loss, .batch_size = t->job->batch,
+                                           .threads = t->fit.threads, .error = &err);
+        must(err.status, &err);
+        if (i) add_seconds(t->job, report.seconds);
+        if (i == 0) add_loss(t->job, report.loss), add_loss(t->job, report.accuracy);
+    }
+    count_work(t, false);
+    glia_dataset_free(test);
+}
+
+/* --- forward, step ---------------------------------------------------------------------------------------- */
+
+/* A batch of normal numbers and of classes. */
+typedef struct made_up {
+    glia_tensor inputs, targets;
+} made_up;
+
+static made_up make_up(task *t) {
+    glia_error err = {0};
+    made_up m;
+    glia_shape shape = {.rank = t->job->input.rank + 1, .dim = {t->job->batch}};
+    glia_random random = {t->fit.seed, glia_random_stream("bench")};
+    for (int i = 1; i < shape.rank; i++) shape.dim[i] = t->job->input.dim[i - 1];
+    t->job->examples = t->job->batch;
+    build(t, t->job->input);
+    glia_shape output = glia_value_shape(glia_model_output(t->model));
+    must(glia_tensor_new(&m.inputs, GLIA_F32, shape, NULL, &err), &err);
+    must(glia_tensor_new(&m.targets, GLIA_I64, GLIA_SHAPE(t->job->batch), NULL, &err), &err);
+    int64_t n = glia_shape_elems(&shape);
+    for (int64_t i = 0; i < n; i++)
+        ((float *)m.inputs.data)[i] = (float)glia_random_normal(random, (uint64_t)i);
+    for (int64_t i = 0; i < t->job->batch; i++)
+        ((int64_t *)m.targets.data)[i] =
+            (int64_t)glia_random_below(random, (uint64_t)(n + i), (uint64_t)output.dim[output.rank - 1]);
+    if (t->job->save) save(t, (glia_named_tensor[]){{"inputs", m.inputs}, {"targets", m.targets}}, 2);
+    return m;
+}
+
+static void free_made_up(made_up *m) {
+    glia_tensor_free(&m->inputs);
+    glia_tensor_free(&m->targets);
+}
+
+/* Mean over the batch of log Σ exp(logits) − logit of the target. */
+static double cross_entropy(glia_tensor logits, const int64_t *targets) {
+    int64_t rows = logits.shape.dim[0], n = glia_shape_elems(&logits.shape) / rows;
+    double loss = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i++) sum += exp(glia_tensor_get(&logits, r * n + i));
+        loss += log(sum) - glia_tensor_get(&logits, r * n + targets[r]);
+    }
+    return loss / (double)rows;
+}
+
+static void run_forward(task *t) {
+    glia_error err = {0};
+    glia_program *program;
+    made_up m = make_up(t);
+    glia_value *output = glia_model_output(t->model);
+    glia_program_options options = {.dims = {t->job->batch}, .threads = t->fit.threads};
+    must(glia_program_new(&program, glia_model_graph(t->model), &output, 1, options, &err), &err);
+    must(glia_program_bind(program, glia_model_input(t->model, 0), m.inputs.data, &err), &err);
+    for (size_t i = 0; i < glia_model_params(t->model); i++)
+        must(glia_program_bind(program, glia_model_param_value(t->model, i),
+                               glia_model_param_data(t->model, i).data, &err),
+             &err);
+    for (int64_t i = 0; i < 2 + t->job->repeats; i++) {
+        double start = bench_now();
+        must(glia_program_run(program, 0, &err), &err);
+        if (i > 1) add_seconds(t->job, bench_now() - start);
+        if (i == 0) add_loss(t->job, cross_entropy(glia_program_output(program, output), m.targets.data));
+    }
+    count_work(t, false);
+    glia_program_free(program);
+    free_made_up(&m);
+}
+
+static void run_step(task *t) {
+    glia_error err = {0};
+    glia_trainer *trainer;
+    made_up m = make_up(t);
+    must(glia_trainer_new(&trainer, t->model, GLIA_TARGET_CLASS, (glia_shape){0}, t->fit, &err), &err);
+    for (int64_t i = 0; i < 3 + t->job->repeats; i++) {
+        double loss, start = bench_now();
+        must(glia_trainer_backward(trainer, m.inputs.data, m.targets.data, t->job->batch, &loss, &err), &err);
+        must(glia_trainer_update(trainer, &err), &err);
+        if (i > 2) add_seconds(t->job, bench_now() - start);
+        add_loss(t->job, loss);
+    }
+    count_work(t, true);
+    glia_trainer_free(trainer);
+    free_made_up(&m);
+}
+
+void bench_run(bench_job *job) {
+    static const struct {
+        const char *what;
+        void (*run)(task *t);
+    } kinds[] = {
+        {"epoch", run_epoch}, {"evaluate", run_evaluate}, {"forward", run_forward}, {"step", run_step}};
+    glia_error err = {0};
+    task t = {.job = job};
+    must(glia_recipe_load(&t.recipe, job->model, job->overrides, job->n_overrides, NULL, &err), &err);
+    t.fit = glia_recipe_fit_options(t.recipe);
+    job->batch = t.fit.batch_size;
+    job->seed = t.fit.seed;
+    size_t i = 0, n = sizeof kinds / sizeof *kinds;
+    while (i < n && strcmp(kinds[i].what, job->what) != 0) i++;
+    if (i == n)
+        must(glia_error_set(&err, GLIA_INVALID_ARGUMENT,
+                            "expected epoch, evaluate, forward or step, found '%s'", job->what),
+             &err);
+    kinds[i].run(&t);
+    glia_model_free(t.model);
+    glia_recipe_free(t.recipe);
+}

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""PyTorch's twin of glia_bench (bench/jobs.c): the same jobs, the same options, the same line of JSON.
+
+Weights, order of the examples and made-up batches come from the file that `glia_bench --save` wrote, so that both do the
+same work and the first losses must agree. Everything lies in memory as float32 and a batch is one indexing: the fast way
+to feed PyTorch. Adam and SGD are the fused ones, gradients are set to None, denormal numbers are zeros. What may or may
+not be faster is an option: --channels-last, --compile (torch.compile, with frozen weights where nothing is trained),
+--threads; bench/run.sh tries each, and several allocators.
+
+Usage: torch_jobs.py MODEL.yaml epoch|evaluate|forward|step --load FILE [option ...]; epoch and evaluate read
+$GLIA_DATA/mnist.
+"""
+import argparse
+import json
+import os
+import time
+from contextlib import nullcontext
+
+import numpy
+import torch
+from torch import nn
+
+from mnist_torch import read_part
+
+LOSSES = 10
+
+
+# --- the networks, with the layers in the order of the model files ---------------------------------------------------
+
+def mnist_cnn():
+    return nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(5408, 10))
+
+
+def mlp():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
+                         nn.Linear(512, 10))
+
+
+def vgg16(classes=1000):
+    layers, channels = [], 3
+    for filters in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
+        layers += ([nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU(inplace=True)] if filters
+                   else [nn.MaxPool2d(2)])
+        channels = filters or channels
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(25088, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
+                         nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(4096, classes))
+
+
+def adam(parameters):
+    return torch.optim.Adam(parameters, lr=0.001, fused=True)
+
+
+def momentum(parameters):
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=0.0005, fused=True)
+
+
+MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum)}
+
+
+def read_safetensors(path):
+    """Arrays by name, in the order of the file."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = numpy.frombuffer(file.read(), numpy.uint8)
+    header.pop("__metadata__", None)
+    arrays = {}
+    for name, t in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        dtype = {"F32": numpy.float32, "I64": numpy.int64}[t["dtype"]]
+        begin, end = t["data_offsets"]
+        arrays[name] = torch.from_numpy(data[begin:end].view(dtype).reshape(t["shape"]).copy())
+    return arrays
+
+
+# --- the jobs --------------------------------------------------------------------------------------------------------
+
+class Job:
+    def __init__(self, a):
+        self.a, self.losses, self.seconds = a, [], []
+        make, optimizer = MODELS[os.path.basename(a.model).removesuffix(".yaml")]
+        weights = read_safetensors(a.load)
+        self.file = {name: weights.pop(name) for name in ("order", "inputs", "targets") if name in weights}
+        self.net = make()
+        with torch.no_grad():
+            for parameter, array in zip(self.net.parameters(), weights.values(), strict=True):
+                assert parameter.shape == array.shape
+                parameter.copy_(array)
+        for layer in self.net:
+            if isinstance(layer, nn.Dropout) and a.no_dropout:
+                layer.p = 0.0
+        if a.channels_last:
+            self.net = self.net.to(memory_format=torch.channels_last)
+        self.training = a.what in ("epoch", "step")
+        self.net.train(self.training)
+        bf16 = a.precision == "bf16"
+        if bf16 and not self.training:
+            self.net = self.net.to(torch.bfloat16)
+        self.cast = torch.autocast("cpu", torch.bfloat16) if bf16 and self.training else nullcontext()
+        self.optimizer = optimizer(self.net.parameters()) if self.training else None
+        if a.compile:
+            torch._inductor.config.freezing = not self.training
+            self.net = torch.compile(self.net)
+
+    def place(self, x):
+        x = x.contiguous(memory_format=torch.channels_last) if self.a.channels_last and x.dim() == 4 else x
+        return x.to(torch.bfloat16) if self.a.precision == "bf16" and not self.training else x
+
+    def step(self, x, y):
+        with self.cast:
+            loss = nn.functional.cross_entropy(self.net(x), y)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def add_loss(self, loss):
+        if len(self.losses) < LOSSES:
+            self.losses.append(loss)
+
+    def timed(self, run):
+        start = time.perf_counter()
+        result = run()
+        self.seconds.append(time.perf_counter() - start)
+        return result
+
+    def epoch(self):
+        x, y = read_part(os.path.join(os.environ["GLIA_DATA"], "mnist"), "train")
+        order = self.file["order"]
+        x, y = self.place(x[:len(order)]), y[:len(order)]
+        batches = order.split(self.a.batch)
+        for rows in batches[:2 * LOSSES] + batches[-1:]:  # not timed: these warm up, the smaller last one too
+            self.add_loss(self.step(x[rows], y[rows]))
+        for _ in range(self.a.repeats):
+            rows = torch.randperm(len(x))[:self.a.examples].split(self.a.batch)
+            self.timed(lambda: sum(self.step(x[r], y[r]) * len(r) for r in rows))
+
+    @torch.inference_mode()
+    def evaluate(self):
+        x, y = read_part(os.path.join(os.environ["GLIA_DATA"], "mnist"), "t10k")
+        x, y = self.place(x[:self.a.examples]), y[:self.a.examples]
+        right = loss = 0
+
+        def run():
+            nonlocal right, loss
+            right = loss = 0
+            for at in range(0, len(x), self.a.batch):
+                logits, target = self.net(x[at:at + self.a.batch]), y[at:at + self.a.batch]
+                loss += nn.functional.cross_entropy(logits.float(), target, reduction="sum").item()
+                right += (logits.argmax(1) == target).sum().item()
+        run()
+        self.losses = [loss / len(x), right / len(x)]
+        for _ in range(self.a.repeats):
+            self.timed(run)
+
+    @torch.inference_mode()
+    def forward(self):
+        x = self.place(self.file["inputs"])
+        self.add_loss(nn.functional.cross_entropy(self.net(x).float(), self.file["targets"]).item())
+        self.net(x)
+        for _ in range(self.a.repeats):
+            self.timed(lambda: self.net(x))
+
+    def steps(self):
+        x, y = self.place(self.file["inputs"]), self.file["targets"]
+        for _ in range(3):
+            self.add_loss(self.step(x, y))
+        for _ in range(self.a.repeats):
+            self.add_loss(self.timed(lambda: self.step(x, y)))
+
+    def run(self):
+        {"epoch": self.epoch, "evaluate": self.evaluate, "forward": self.forward, "step": self.steps}[self.a.what]()
+
+
+def peak_megabytes():
+    with open("/proc/self/status") as file:
+        kilobytes = [line.split()[1] for line in file if line.startswith("VmHWM:")]
+    return int(kilobytes[0]) * 1024 / 1e6
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("what", choices=("epoch", "evaluate", "forward", "step"))
+    parser.add_argument("--load", required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--examples", type=int)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--input", help="taken from the file")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("overrides", nargs="*", help="KEY.rate=0, as for glia_bench: no dropout")
+    a = parser.parse_intermixed_args()
+    a.no_dropout = any(word.endswith(".rate=0") for word in a.overrides)
+    torch.set_num_threads(a.threads)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    job = Job(a)
+    job.run()
+    print(json.dumps({"model": a.model, "what": a.what, "batch": a.batch, "losses": job.losses, "seconds": job.seconds,
+                      "peak_mb": round(peak_megabytes(), 1), "torch": torch.__version__,
+                      "isa": torch.backends.cpu.get_cpu_capability()}))
+
+
+if __name__ == "__main__":
+    main()
