@@ -16,7 +16,8 @@ cd "$(dirname "$0")/.."
 build=${BUILD:-build/release} python=${GLIA_PYTHON:-python3} pairs=${PAIRS:-5}
 glia=$build/bench/glia_bench kept=$build/bench
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
 say() { echo "bench: $*" >&2; }
 
 # --- what is there -----------------------------------------------------------------------------------------------------------
@@ -147,21 +148,68 @@ J2() {
 
 J5() { measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }
 
+# Seconds an example of short epochs, over batch and threads: adds lines to $scratch/sweep. PyTorch's allocator and options
+# are those that were best at batch 128; nothing is measured in turn.
+sweep() {
+    for model in mnist_cnn mlp; do
+        batch=128
+        set -- "examples/$model.yaml" epoch --batch "$batch"
+        "$glia" "$@" --repeats 0 --save "$scratch/load" >"$scratch/glia"
+        if [ "$has_torch" ]; then settle "$(echo "$*" | tr -c 'a-z0-9\n' _)" "$@"; fi
+        for batch in 1 2 4 8 16 32 64 128 256 512 1024 2048 4096; do
+            examples=$((batch > 1024 ? 4 * batch : 4096))
+            say "sweep: $model, batch $batch"
+            for threads in 1 $cores; do
+                set -- "examples/$model.yaml" epoch --batch "$batch" --examples "$examples"
+                "$glia" "$@" --threads "$threads" --save "$scratch/load" | list seconds | median >"$scratch/glia.$threads"
+                : >"$scratch/torch.$threads"
+                [ "$has_torch" ] || continue
+                torch "$best --threads $threads" "$@" | list seconds | median >"$scratch/torch.$threads"
+            done
+            for side in glia torch; do
+                for threads in 1 "$cores"; do awk -v n="$examples" '{printf "|%.6g", $1 / n}' "$scratch/$side.$threads"; done
+            done >"$scratch/cells"
+            echo "$model|$batch$(cat "$scratch/cells")" >>"$scratch/sweep"
+        done
+    done
+}
+
 # --- all of it ---------------------------------------------------------------------------------------------------------------
 
 mnist_is_there() { [ -e "${GLIA_DATA:-}/mnist" ] || { say "$1 is skipped: no \$GLIA_DATA/mnist" && false; }; }
 
+# The tables as Markdown.
+tell() {
+    echo "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $cores cores: $(number f32_gflops <"$scratch/machine")" \
+        "GFLOP/s f32, $(number bf16_gflops <"$scratch/machine") bf16, $(number memory_gbs <"$scratch/machine") GB/s from memory," \
+        "$(number cache_gbs <"$scratch/machine") from cache; PyTorch ${version:-absent}."
+    echo
+    [ ! -s "$scratch/rows" ] || awk -f bench/table.awk "$scratch/machine" "$scratch/rows"
+    [ ! -s "$scratch/sweep" ] || echo
+    [ ! -s "$scratch/sweep" ] || awk -v kind=sweep -f bench/table.awk "$scratch/machine" "$scratch/sweep"
+}
+
 : >"$scratch/rows"
+: >"$scratch/sweep"
 "$glia" machine >"$scratch/machine"
 jobs=$(echo "$*" | tr ',' ' ')
-for job in ${jobs:-J1 J2 J5}; do
+for job in ${jobs:-J1 J2 J5 sweep}; do
     case $job in
     J1) ! mnist_is_there J1 || J1 ;;
     J2) J2 ;;
     J5) ! mnist_is_there J5 || J5 ;;
-    *) say "unknown job '$job' (J1, J2, J5)" && exit 2 ;;
+    sweep) ! mnist_is_there sweep || sweep ;;
+    *) say "unknown job '$job' (J1, J2, J5, sweep)" && exit 2 ;;
     esac
 done
-echo "PyTorch ${version:-absent}; of this machine: $(cat "$scratch/machine")"
-awk -f bench/table.awk "$scratch/machine" "$scratch/rows"
+tell >"$kept/tables.md"
+cat "$kept/tables.md"
+[ ! -s "$scratch/rows" ] || awk -f bench/roofline.awk "$scratch/machine" "$scratch/rows" >"$kept/roofline.svg"
+say "also in $kept: tables.md, roofline.svg"
+if [ -z "$jobs${EXAMPLES:-}" ] && [ "$has_torch" ]; then
+    cp "$kept/roofline.svg" docs/roofline.svg
+    awk 'FNR == NR {tables = tables $0 "\n"; next} /^<!-- end/ {inside = 0} !inside
+        /^<!-- make bench/ {inside = 1; printf "\n%s\n", tables}' "$kept/tables.md" docs/performance.md >"$scratch/page"
+    cp "$scratch/page" docs/performance.md
+fi
 exit "$failed"

@@ -1,6 +1,6 @@
-# table.awk MACHINE ROWS: what run.sh measured, as an aligned Markdown table.
+# table.awk MACHINE ROWS: the rows of run.sh as an aligned Markdown table; with -v kind=sweep those of its sweep.
 
-# Text of a number of seconds, or of megabytes, with three digits.
+# Seconds or megabytes with three digits.
 function digits(x, unit) {
     return sprintf(x < 10 ? "%.2f %s" : x < 100 ? "%.1f %s" : "%.0f %s", x, unit)
 }
@@ -13,55 +13,72 @@ function width(text) {
     gsub(/×|µ|–|²/, "x", text)
     return length(text)
 }
-function add(column, text) {
-    cell[rows, column] = text
+function add(text) {
+    cell[rows, ++column] = text
     if (width(text) > widest[column]) widest[column] = width(text)
 }
-function key(line, name) {
-    match(line, "\"" name "\":[0-9.]+")
-    return substr(line, RSTART + length(name) + 3, RLENGTH - length(name) - 3)
-}
-BEGIN {
-    FS = "|"
-    columns = split("job||Glia|PyTorch|times faster|memory|PyTorch's|GFLOP/s|of peak|first losses|PyTorch's settings", head, "|")
-    rows = 0
+# Heads of columns, those of numbers with a ">" before them.
+function head(text,   names, c) {
+    columns = split(text, names, "|")
+    rows = column = 0
     for (c = 1; c <= columns; c++) {
-        number[c] = c > 2 && c < 10
-        add(c, head[c])
+        number[c] = sub(/^>/, "", names[c])
+        add(names[c])
     }
 }
+function peak(name) {
+    match(machine, "\"" name "_gflops\":[0-9.]+")
+    return substr(machine, RSTART + length(name) + 10, RLENGTH - length(name) - 10)
+}
+function smaller(a, b) { return a == "" || (b != "" && b < a) ? b : a }
+
+BEGIN {
+    FS = "|"
+    if (kind == "sweep") head("network|>batch|>Glia, 1 thread|>all|>PyTorch, 1 thread|>all|>times faster")
+    else head("job||>Glia|>PyTorch|>times faster|>memory|>PyTorch's|>GFLOP/s|>of peak|first losses|PyTorch's settings")
+}
 FNR == NR {
-    peak["f32"] = key($0, "f32_gflops")
-    peak["bf16"] = key($0, "bf16_gflops")
+    machine = $0
     next
 }
 {
     rows++
-    precision = $2 ~ /bf16/ ? "bf16" : "f32"
+    column = 0
+}
+# network, batch, then seconds an example: Glia with one thread and all, PyTorch with one and all
+kind == "sweep" {
+    add($1)
+    add($2)
+    for (c = 3; c <= 6; c++) add(seconds($c))
+    add($5 == "" ? "–" : sprintf("%.1f", smaller($5, $6) / smaller($3, $4)))
+    next
+}
+# job, title, seconds of both, ratio, megabytes of both, FLOPs, bytes, losses, settings
+{
     rate = $8 / $3 / 1e9
-    add(1, $1)
-    add(2, $2)
-    add(3, seconds($3))
-    add(4, seconds($4))
-    add(5, $5 == "" ? "–" : sprintf("%.1f", $5))
-    add(6, sprintf("%.0f MB", $6))
-    add(7, $7 == "" ? "–" : sprintf("%.0f MB", $7))
-    add(8, sprintf("%.0f", rate))
-    add(9, peak[precision] ? sprintf("%.0f %%", 100 * rate / peak[precision]) : "–")
-    add(10, $10 == "" ? "–" : $10)
-    add(11, $11 == "" ? "–" : $11)
+    most = peak($2 ~ /bf16/ ? "bf16" : "f32")
+    add($1)
+    add($2)
+    add(seconds($3))
+    add(seconds($4))
+    add($5 == "" ? "–" : sprintf("%.1f", $5))
+    add(sprintf("%.0f MB", $6))
+    add($7 == "" ? "–" : sprintf("%.0f MB", $7))
+    add(sprintf("%.0f", rate))
+    add(most > 0 ? sprintf("%.0f %%", 100 * rate / most) : "–")
+    add($10 == "" ? "–" : $10)
+    add($11 == "" ? "–" : $11)
 }
 END {
     for (r = 0; r <= rows; r++) {
         line = ""
+        rule = "|"
         for (c = 1; c <= columns; c++) {
             pad = sprintf("%" (widest[c] - width(cell[r, c])) "s", "")
             line = line (c == 1 ? "| " : " | ") (number[c] ? pad cell[r, c] : cell[r, c] pad)
+            rule = rule (number[c] ? "--:|" : "---|")
         }
         print line " |"
-        if (r > 0) continue
-        line = ""
-        for (c = 1; c <= columns; c++) line = line (number[c] ? "|--:" : "|---")
-        print line "|"
+        if (r == 0) print rule
     }
 }

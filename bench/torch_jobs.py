@@ -57,18 +57,26 @@ def momentum(parameters):
 MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum)}
 
 
-def read_safetensors(path):
-    """Arrays by name, in the order of the file."""
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        data = numpy.frombuffer(file.read(), numpy.uint8)
-    header.pop("__metadata__", None)
-    arrays = {}
-    for name, t in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        dtype = {"F32": numpy.float32, "I64": numpy.int64}[t["dtype"]]
-        begin, end = t["data_offsets"]
-        arrays[name] = torch.from_numpy(data[begin:end].view(dtype).reshape(t["shape"]).copy())
-    return arrays
+class Safetensors:
+    """The arrays of a file, read straight to where they belong, so that they are in memory once."""
+
+    def __init__(self, path):
+        self.file = open(path, "rb")
+        self.header = json.loads(self.file.read(int.from_bytes(self.file.read(8), "little")))
+        self.header.pop("__metadata__", None)
+        self.start = self.file.tell()
+
+    def read_to(self, name, array):
+        t = self.header.pop(name)
+        assert tuple(t["shape"]) == array.shape
+        self.file.seek(self.start + t["data_offsets"][0])
+        self.file.readinto(memoryview(array.detach().numpy()).cast("B"))
+
+    def read(self, name):
+        t = self.header[name]
+        array = torch.empty(t["shape"], dtype={"F32": torch.float32, "I64": torch.int64}[t["dtype"]])
+        self.read_to(name, array)
+        return array
 
 
 # --- the jobs --------------------------------------------------------------------------------------------------------
@@ -77,13 +85,13 @@ class Job:
     def __init__(self, a):
         self.a, self.losses, self.seconds = a, [], []
         make, optimizer = MODELS[os.path.basename(a.model).removesuffix(".yaml")]
-        weights = read_safetensors(a.load)
-        self.file = {name: weights.pop(name) for name in ("order", "inputs", "targets") if name in weights}
-        self.net = make()
-        with torch.no_grad():
-            for parameter, array in zip(self.net.parameters(), weights.values(), strict=True):
-                assert parameter.shape == array.shape
-                parameter.copy_(array)
+        file = Safetensors(a.load)
+        self.file = {name: file.read(name) for name in ("order", "inputs", "targets") if name in file.header}
+        with torch.device("meta"):
+            self.net = make()
+        self.net = self.net.to_empty(device="cpu")
+        for parameter, name in zip(self.net.parameters(), list(file.header), strict=True):
+            file.read_to(name, parameter)
         for layer in self.net:
             if isinstance(layer, nn.Dropout) and a.no_dropout:
                 layer.p = 0.0
