@@ -65,6 +65,8 @@ TEST(shapes) {
     CHECK_STR(shape_of(glia_max_pool2d(image, .size = {3, 3}, .strides = {2, 2})), "N×4×4×3");
     CHECK_STR(shape_of(glia_average_pool2d(image)), "N×4×4×3");
     CHECK_STR(shape_of(glia_global_average_pool2d(image)), "N×4");
+    CHECK_STR(shape_of(glia_batch_norm(image)), "N×4×9×7");
+    CHECK_STR(shape_of(glia_batch_norm(glia_flatten(image))), "N×252");
     CHECK_STR(shape_of(glia_flatten(image)), "N×252");
     CHECK_STR(shape_of(glia_reshape(image, (int64_t[]){63, -1}, 2)), "N×63×4");
     CHECK_STR(shape_of(glia_dropout(image, 0.3)), "N×4×9×7");
@@ -145,6 +147,11 @@ TEST(messages) {
         glia_dense(row, .units = 3, .kernel_initializer = "he_nromal"));
     BAD(GLIA_INVALID_ARGUMENT, "dropout 'dropout': rate: expected a number from 0 to 0.99",
         glia_dropout(row, 1.5));
+    BAD(GLIA_BAD_SHAPE, "batch_norm 'batch_norm' expects at least one dimension per example",
+        glia_batch_norm(glia_input(m, "single")));
+    BAD(GLIA_INVALID_ARGUMENT, "has an unknown activation 'relo' (did you mean 'relu'?)",
+        glia_batch_norm(row, .activation = "relo"));
+    BAD(GLIA_INVALID_ARGUMENT, "momentum", glia_batch_norm(row, .momentum = 1.5));
     BAD(GLIA_BAD_SHAPE, "add 'add' cannot merge inputs of shapes N×3×9×9 and N×12", glia_add(image, row));
     BAD(GLIA_BAD_SHAPE, "reshape 'reshape' cannot make 5×2 of 12", glia_reshape(row, (int64_t[]){5, 2}, 2));
     BAD(GLIA_BAD_SHAPE, "embedding 'embedding' expects whole numbers (i64), got f32",

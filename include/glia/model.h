@@ -79,6 +79,18 @@ GLIA_API glia_value *glia_average_pool2d_with(glia_value *x, glia_pool2d_options
 #define glia_max_pool2d(x, ...) glia_max_pool2d_with(x, GLIA_OPTIONS(glia_pool2d_options, __VA_ARGS__))
 #define glia_average_pool2d(x, ...) \
     glia_average_pool2d_with(x, GLIA_OPTIONS(glia_pool2d_options, __VA_ARGS__))
+typedef struct glia_batch_norm_options {
+    int reserved_;
+    double momentum; /* share of the running statistics that a step keeps; default 0.9 (PyTorch's 0.1) */
+    double epsilon;  /* added to the variance; default 1e-5 */
+    const char *activation; /* default none */
+    const char *name;
+} glia_batch_norm_options;
+/* [N, C, …] → same: each channel is brought to mean 0 and variance 1 over the batch, then y = activation(x·weight +
+ * bias); outside of training with the running mean and variance instead. weight, bias, running_mean, running_var [C],
+ * the last two state. */
+GLIA_API glia_value *glia_batch_norm_with(glia_value *x, glia_batch_norm_options options);
+#define glia_batch_norm(x, ...) glia_batch_norm_with(x, GLIA_OPTIONS(glia_batch_norm_options, __VA_ARGS__))
 /* [N, C, H, W] → [N, C]: mean over H and W. */
 GLIA_API glia_value *glia_global_average_pool2d(glia_value *x);
 /* [N, …] → [N, product]. */
@@ -120,15 +132,21 @@ GLIA_API glia_value *glia_layer(glia_model *model, const char *kind, const char 
  * written by hand. */
 GLIA_API glia_value *glia_model_param(glia_model *model, const char *name, glia_shape shape,
                                       const char *initializer, int64_t fan_in, int64_t fan_out);
+/* State: a parameter that no gradient moves, such as running statistics. It is saved with the others. */
+GLIA_API glia_value *glia_model_state(glia_model *model, const char *name, glia_shape shape,
+                                      const char *initializer);
+/* After every training step `state` becomes what the step computed for `update`, a value of the same type. */
+GLIA_API void glia_model_set_update(glia_model *model, const glia_value *state, glia_value *update);
 /* Allocates (one contiguous block) and initialises every parameter from `seed`. Called by fit when needed. A
  * second call draws again. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_model_initialize(glia_model *model, uint64_t seed, glia_error *err);
-GLIA_API int64_t glia_model_param_count(const glia_model *model); /* numbers in all parameters */
+GLIA_API int64_t glia_model_param_count(const glia_model *model); /* numbers in all parameters, state too */
 GLIA_API size_t glia_model_params(const glia_model *model);       /* parameters (arrays) */
 /* Parameter `index` in order of creation: the value, and its data in the model's block (data NULL before
  * initialize). */
 GLIA_API glia_value *glia_model_param_value(const glia_model *model, size_t index);
 GLIA_API glia_tensor glia_model_param_data(const glia_model *model, size_t index);
+GLIA_API bool glia_model_param_trained(const glia_model *model, size_t index); /* false: state */
 /* By name: "dense.weight"; data NULL when there is none. */
 GLIA_API glia_tensor glia_model_get_param(const glia_model *model, const char *name);
 

@@ -153,8 +153,10 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_forward(glia_trainer *trainer,
 GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_backward(glia_trainer *trainer, const float *inputs,
                                                            const void *targets, int64_t count, double *loss,
                                                            glia_error *err);
-/* θ ← θ − update: one step of the optimiser with the last gradients. */
+/* θ ← θ − update: one step of the optimiser with the last gradients; state (running statistics) becomes what the last
+ * backward found. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_update(glia_trainer *trainer, glia_error *err);
+/* The gradient of parameter `param`; data NULL when there is none (state). */
 GLIA_API glia_tensor glia_trainer_gradient(const glia_trainer *trainer, size_t param);
 GLIA_API glia_tensor glia_trainer_predictions(const glia_trainer *trainer); /* of the last batch */
 GLIA_API void glia_trainer_free(glia_trainer *trainer);

@@ -71,21 +71,23 @@ static void gather_pairs(pairs *p, const glia_trainer *t, const glia_fit_state *
     add_int(p, "waited", state->waited);
 }
 
-/* Weights, then each moment of each weight. NULL when out of memory. */
+/* Weights and state, then each moment of each weight. NULL when out of memory. */
 static glia_named_tensor *gather_tensors(const glia_trainer *t, glia_arena *arena, size_t *count) {
     const glia_model *model = t->model;
     size_t n = model->n_params;
-    *count = n * (size_t)(1 + t->optimizer->n_moments);
-    glia_named_tensor *list = glia__arena_alloc(arena, GLIA_MAX(*count, (size_t)1) * sizeof *list);
-    for (size_t i = 0; list && i < *count; i++) {
+    size_t all = n * (size_t)(1 + t->optimizer->n_moments);
+    glia_named_tensor *list = glia__arena_alloc(arena, GLIA_MAX(all, (size_t)1) * sizeof *list);
+    *count = 0;
+    for (size_t i = 0; list && i < all; i++) {
         const glia_param *p = &model->params[i % n];
         int moment = (int)(i / n) - 1;
+        if (moment >= 0 && !p->trained) continue;
         float *block = moment < 0 ? model->block : t->moments[moment];
         const char *name = glia_value_name(p->value);
         if (moment >= 0)
             name = glia__arena_printf(arena, "optimizer.%s.%s", t->optimizer->moment_names[moment], name);
         if (!name) return NULL;
-        list[i] = (glia_named_tensor){
+        list[(*count)++] = (glia_named_tensor){
             name, glia_tensor_wrap(block + p->offset, GLIA_F32, glia_value_shape(p->value))};
     }
     return list;
@@ -219,6 +221,7 @@ static glia_status get_moments(const reading *r, glia_trainer *t, bool copy) {
             char name[320];
             glia_tensor tensor;
             glia_shape shape = glia_value_shape(p->value);
+            if (!p->trained) continue;
             snprintf(name, sizeof name, "optimizer.%s.%s", t->optimizer->moment_names[m],
                      glia_value_name(p->value));
             GLIA_TRY(glia_safetensors_get(r->file, name, &tensor, r->err));

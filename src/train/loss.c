@@ -224,11 +224,16 @@ glia_status glia__loss_gradients(glia_model *model, glia_loss_head *head, glia_e
     if (head->gradients) return GLIA_OK;
     size_t count = GLIA_MAX(model->n_params, (size_t)1);
     glia_value **wrt = glia__arena_alloc(&model->arena, count * sizeof *wrt);
+    glia_value **found = glia__arena_alloc(&model->arena, count * sizeof *found);
     glia_value **gradients = glia__arena_alloc(&model->arena, count * sizeof *gradients);
-    if (!wrt || !gradients) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < model->n_params; i++) wrt[i] = model->params[i].value;
-    glia_status status =
-        glia_graph_gradients(model->graph, head->value, wrt, (int)model->n_params, gradients, err);
+    if (!wrt || !found || !gradients) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    int n_wrt = 0;
+    for (size_t i = 0; i < model->n_params; i++)
+        if (model->params[i].trained) wrt[n_wrt++] = model->params[i].value;
+    glia_status status = glia_graph_gradients(model->graph, head->value, wrt, n_wrt, found, err);
+    n_wrt = 0;
+    for (size_t i = 0; i < model->n_params; i++)
+        gradients[i] = model->params[i].trained ? found[n_wrt++] : NULL;
     if (status != GLIA_OK) {
         glia_error_clear(&model->graph->error);
         return status;

@@ -103,6 +103,10 @@ glia_value *glia_input_with(glia_model *model, const char *name, glia_input_opti
 
 /* --- parameters ---------------------------------------------------------------------------------------- */
 
+static int64_t padded(const glia_param *p) {
+    return (p->elems + 15) / 16 * 16;
+}
+
 static bool reserve_param(glia_model *model) {
     if (model->n_params < model->capacity_params) return true;
     size_t wanted = model->capacity_params ? 2 * model->capacity_params : 16;
@@ -114,14 +118,14 @@ static bool reserve_param(glia_model *model) {
     return true;
 }
 
-glia_value *glia_model_param(glia_model *model, const char *name, glia_shape shape, const char *initializer,
-                             int64_t fan_in, int64_t fan_out) {
-    if (!model) return NULL;
+static glia_value *add_param(glia_model *model, const char *name, glia_shape shape, const char *initializer,
+                             glia_param param) {
     const int64_t most = INT64_C(1) << 40; /* numbers in a model: 4 TiB */
     glia_graph *graph = model->graph;
     glia_error err = {0};
-    glia_param param = {.fan_in = fan_in, .fan_out = fan_out, .elems = glia_shape_elems(&shape)};
     char full[256], text[128];
+    param.elems = glia_shape_elems(&shape);
+    param.offset = -1;
     snprintf(full, sizeof full, "%s%s%s", graph->scope, *graph->scope ? "." : "", name);
     if (glia_graph_status(graph, NULL) != GLIA_OK) return NULL;
     if (param.elems < 0 || param.elems > most - model->block_elems)
@@ -133,14 +137,58 @@ glia_value *glia_model_param(glia_model *model, const char *name, glia_shape sha
     if (!reserve_param(model)) return glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, NULL, "out of memory");
     param.value = glia_graph_param(graph, full, GLIA_F32, shape);
     if (!param.value) return NULL;
-    param.offset = model->block_elems;
-    model->block_elems += (param.elems + 15) / 16 * 16;
+    model->block_elems += padded(&param);
     model->params[model->n_params++] = param;
     return param.value;
 }
 
+glia_value *glia_model_param(glia_model *model, const char *name, glia_shape shape, const char *initializer,
+                             int64_t fan_in, int64_t fan_out) {
+    if (!model) return NULL;
+    return add_param(model, name, shape, initializer,
+                     (glia_param){.trained = true, .fan_in = fan_in, .fan_out = fan_out});
+}
+
+glia_value *glia_model_state(glia_model *model, const char *name, glia_shape shape, const char *initializer) {
+    if (!model) return NULL;
+    return add_param(model, name, shape, initializer, (glia_param){.trained = false});
+}
+
+void glia_model_set_update(glia_model *model, const glia_value *state, glia_value *update) {
+    if (!model || !state || !update) return; /* NULL values have left their error in the graph */
+    glia_shape have = glia_value_shape(state), want = glia_value_shape(update);
+    const char *name = glia_value_name(state);
+    for (size_t i = 0; i < model->n_params; i++) {
+        glia_param *p = &model->params[i];
+        if (p->value != state || p->trained) continue;
+        if (glia_value_graph(update) == model->graph && glia_value_dtype(update) == GLIA_F32 &&
+            glia_shape_equal(&have, &want))
+            p->update = update;
+        else
+            (void)glia_graph_fail(model->graph, GLIA_BAD_SHAPE, NULL,
+                                  "the update of '%s' must be of its type and model", name);
+        return;
+    }
+    (void)glia_graph_fail(model->graph, GLIA_INVALID_ARGUMENT, NULL, "'%s' is no state of model '%s'", name,
+                          model->name);
+}
+
 bool glia__model_has_weights(const glia_model *model) {
     return model->block && model->block_bytes == (size_t)model->block_elems * sizeof(float);
+}
+
+/* Gives every parameter its place in the block: the trained ones first. */
+static void lay_out(glia_model *model) {
+    int64_t offset = 0;
+    for (int state = 0; state < 2; state++) {
+        for (size_t i = 0; i < model->n_params; i++) {
+            glia_param *p = &model->params[i];
+            if (p->trained == (bool)state) continue;
+            p->offset = offset;
+            offset += padded(p);
+        }
+        if (!state) model->trained_elems = offset;
+    }
 }
 
 glia_status glia__model_allocate(glia_model *model, glia_error *err) {
@@ -155,6 +203,7 @@ glia_status glia__model_allocate(glia_model *model, glia_error *err) {
     glia__free(model->allocator, model->block, model->block_bytes);
     model->block = block;
     model->block_bytes = bytes;
+    lay_out(model);
     return GLIA_OK;
 }
 
@@ -168,6 +217,10 @@ glia_status glia_model_initialize(glia_model *model, uint64_t seed, glia_error *
                                p->elems);
     }
     return GLIA_OK;
+}
+
+bool glia_model_param_trained(const glia_model *model, size_t index) {
+    return model && index < model->n_params && model->params[index].trained;
 }
 
 int64_t glia_model_param_count(const glia_model *model) {
@@ -187,8 +240,8 @@ glia_value *glia_model_param_value(const glia_model *model, size_t index) {
 glia_tensor glia_model_param_data(const glia_model *model, size_t index) {
     if (!model || index >= model->n_params) return (glia_tensor){0};
     const glia_param *p = &model->params[index];
-    bool there = model->block && (size_t)(p->offset + p->elems) * sizeof(float) <= model->block_bytes;
-    return glia_tensor_wrap(there ? model->block + p->offset : NULL, GLIA_F32, glia_value_shape(p->value));
+    return glia_tensor_wrap(p->offset >= 0 ? model->block + p->offset : NULL, GLIA_F32,
+                            glia_value_shape(p->value));
 }
 
 glia_tensor glia_model_get_param(const glia_model *model, const char *name) {

@@ -9,12 +9,15 @@
 
 enum { GLIA_MODEL_INPUTS = 16 };
 
-/* An array of weights: a part of the model's block. */
+/* An array of weights, or of state: a part of the model's block. */
 typedef struct glia_param {
     glia_value *value;
+    bool trained;       /* by gradients; else it is state, such as running statistics */
+    glia_value *update; /* state: what it becomes after a training step; NULL: it stays */
     glia_initializer initializer;
     int64_t fan_in, fan_out;
-    int64_t offset, elems; /* floats; offset is a multiple of 16 (64 bytes) */
+    int64_t offset,
+        elems; /* floats; offset is a multiple of 16 (64 bytes), -1 before the block has a place for it */
 } glia_param;
 
 struct glia_model {
@@ -31,9 +34,10 @@ struct glia_model {
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */
     int n_targets;
-    int64_t block_elems; /* all parameters with the padding between them, which stays zero */
-    float *block;        /* NULL before initialize; 64-byte aligned */
-    size_t block_bytes;  /* allocated */
+    int64_t block_elems;   /* all parameters with the padding between them, which stays zero */
+    int64_t trained_elems; /* those that are trained come first, so that the optimiser takes one piece */
+    float *block;          /* NULL before initialize; 64-byte aligned */
+    size_t block_bytes;    /* allocated */
 };
 
 /* Whether the block is there and holds every parameter (layers may have been added since). */

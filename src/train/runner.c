@@ -4,15 +4,23 @@
 
 #include <math.h>
 
+/* What a training run computes for a parameter: its gradient, or for state its new value (NULL: none). */
+static glia_value *computed_for(const glia_runner *r, size_t param) {
+    const glia_param *p = &r->model->params[param];
+    return p->trained ? r->head->gradients[param] : p->update;
+}
+
 static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, bool check,
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
-    size_t n_gradients = mode == GLIA_RUN_TRAIN ? model->n_params : 0, n = 2 + n_gradients;
-    glia_value **outputs = glia__alloc(model->allocator, n * sizeof *outputs);
+    size_t most = 2 + model->n_params;
+    int n = 1;
+    glia_value **outputs = glia__alloc(model->allocator, most * sizeof *outputs);
     if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     outputs[0] = r->head ? r->head->prediction : model->output;
-    if (mode != GLIA_RUN_PREDICT) outputs[1] = r->head->value;
-    for (size_t i = 0; i < n_gradients; i++) outputs[2 + i] = r->head->gradients[i];
+    if (mode != GLIA_RUN_PREDICT) outputs[n++] = r->head->value;
+    for (size_t i = 0; i < model->n_params && mode == GLIA_RUN_TRAIN; i++)
+        if (computed_for(r, i)) outputs[n++] = computed_for(r, i);
     glia_program_options options = {.dims = {count},
                                     .threads = r->threads,
                                     .precision = r->precision,
@@ -21,9 +29,8 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                     .check_finite = check ? GLIA_YES : GLIA_NO,
                                     .seed = r->seed,
                                     .allocator = model->allocator};
-    int n_outputs = mode == GLIA_RUN_PREDICT ? 1 : (int)n;
-    glia_status status = glia_program_new(out, model->graph, outputs, n_outputs, options, err);
-    glia__free(model->allocator, outputs, n * sizeof *outputs);
+    glia_status status = glia_program_new(out, model->graph, outputs, n, options, err);
+    glia__free(model->allocator, outputs, most * sizeof *outputs);
     return status;
 }
 
@@ -32,8 +39,8 @@ static glia_status bind_params(const glia_runner *r, glia_run_mode mode, glia_pr
     for (size_t i = 0; i < r->model->n_params; i++) {
         const glia_param *p = &r->model->params[i];
         GLIA_TRY(glia_program_bind(program, p->value, r->model->block + p->offset, err));
-        if (mode == GLIA_RUN_TRAIN)
-            GLIA_TRY(glia_program_bind(program, r->head->gradients[i], r->gradients + p->offset, err));
+        if (mode == GLIA_RUN_TRAIN && computed_for(r, i))
+            GLIA_TRY(glia_program_bind(program, computed_for(r, i), r->gradients + p->offset, err));
     }
     return GLIA_OK;
 }

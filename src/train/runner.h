@@ -22,7 +22,8 @@ typedef struct glia_runner {
     int threads;
     glia_precision precision;
     uint64_t seed;
-    float *gradients; /* laid out as the model's block; needed by GLIA_RUN_TRAIN; borrowed */
+    /* What GLIA_RUN_TRAIN computes, laid out as the model's block: gradients, then the new values of state. Borrowed. */
+    float *gradients;
     struct {
         glia_program *program;
         glia_run_mode mode;

@@ -119,7 +119,7 @@ glia_status glia_trainer_backward(glia_trainer *t, const float *inputs, const vo
     GLIA_TRY(check_batch(t, inputs, targets, count, err));
     GLIA_TRY(glia__runner_run(&t->runner, GLIA_RUN_TRAIN, inputs, targets, count, t->step + 1, &found, err));
     if (loss) *loss = found;
-    t->norm = glia__norm(t->gradients, t->model->block_elems, t->runner.threads);
+    t->norm = glia__norm(t->gradients, t->model->trained_elems, t->runner.threads);
     if (!isfinite(found) || !isfinite(t->norm)) return not_finite(t, inputs, targets, count, found, err);
     t->backward = true;
     return GLIA_OK;
@@ -136,13 +136,18 @@ glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
                                 .moments = {t->moments[0], t->moments[1]},
                                 .number = ++t->step,
                                 .gradient_scale = glia__clip_scale(&t->settings, t->norm)};
-    glia__optimizer_run(t->optimizer, step, t->model->block_elems, t->runner.threads);
+    glia__optimizer_run(t->optimizer, step, t->model->trained_elems, t->runner.threads);
+    for (size_t i = 0; i < t->model->n_params; i++) {
+        const glia_param *p = &t->model->params[i];
+        if (p->update)
+            memcpy(t->model->block + p->offset, t->gradients + p->offset, (size_t)p->elems * sizeof(float));
+    }
     t->backward = false;
     return GLIA_OK;
 }
 
 glia_tensor glia_trainer_gradient(const glia_trainer *t, size_t param) {
-    if (param >= t->model->n_params) return (glia_tensor){0};
+    if (!glia_model_param_trained(t->model, param)) return (glia_tensor){0};
     const glia_param *p = &t->model->params[param];
     return glia_tensor_wrap(t->gradients + p->offset, GLIA_F32, glia_value_shape(p->value));
 }

@@ -11,7 +11,9 @@ struct glia_trainer {
     glia_runner runner;
     const glia_optimizer *optimizer;
     glia_optimizer_options settings; /* resolved */
-    float *gradients, *moments[2];   /* each laid out as the model's block; those that the optimiser needs */
+    float *gradients,
+        *moments[2]; /* each laid out as the model's block; those that the optimiser needs. Behind
+                                      * the gradients stand the new values of the model's state */
     size_t block_bytes;
     int64_t step;  /* updates so far */
     double norm;   /* of the last gradient, before clipping */
