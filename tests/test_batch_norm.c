@@ -237,5 +237,55 @@ TEST(few_examples) {
     glia_graph_free(g);
 }
 
-TEST_MAIN(TEST_ENTRY(steps_of_pytorch), TEST_ENTRY(state), TEST_ENTRY(bad_state), TEST_ENTRY(later_layers),
-          TEST_ENTRY(resumed), TEST_ENTRY(gradient_outside_of_training), TEST_ENTRY(few_examples))
+/* Columns of mean 100 and deviation 1, more rows than are summed at once: the kernel keeps its digits, and any number of
+ * threads gives the same bits. */
+enum { ROWS = 3001, COLUMNS = 70 };
+TEST(many_rows) {
+    static float x[ROWS * COLUMNS], results[2][3][ROWS * COLUMNS];
+    glia_error err = {0};
+    glia_graph *g = glia_graph_new(NULL);
+    glia_tensor ones, zeros;
+    CHECK_OK(glia_tensor_new(&ones, GLIA_F32, GLIA_SHAPE(COLUMNS), NULL, &err), &err);
+    CHECK_OK(glia_tensor_new(&zeros, GLIA_F32, GLIA_SHAPE(COLUMNS), NULL, &err), &err);
+    for (int64_t i = 0; i < COLUMNS; i++) glia_tensor_set(&ones, i, 1);
+    for (int64_t i = 0; i < ROWS * COLUMNS; i++)
+        x[i] = 100 + (float)glia_random_normal((glia_random){1, 2}, (uint64_t)i);
+    glia_value *in = glia_graph_input(g, "x", GLIA_F32, GLIA_SHAPE(ROWS, COLUMNS));
+    glia_value *one = glia_graph_const(g, &ones), *zero = glia_graph_const(g, &zeros);
+    glia_value *y = glia_op_batch_norm(in, one, zero, zero, one, (glia_batch_norm_attrs){.epsilon = 1e-12});
+    glia_value *dx = gradient(glia_op_mul(y, glia_op_mul(y, y)), in);
+    glia_value *outputs[] = {y, dx, glia_value_sibling(y, 2)};
+    const int64_t elems[] = {ROWS * COLUMNS, ROWS * COLUMNS, COLUMNS};
+    for (int way = 0; way < 2; way++) {
+        glia_program *program;
+        glia_program_options options = {.threads = way ? 3 : 1, .training = GLIA_YES};
+        CHECK_OK(glia_program_new(&program, g, outputs, 3, options, &err), &err);
+        CHECK_OK(glia_program_bind(program, in, x, &err), &err);
+        CHECK_OK(glia_program_run(program, 0, &err), &err);
+        for (int i = 0; i < 3; i++)
+            memcpy(results[way][i], glia_program_output(program, outputs[i]).data,
+                   (size_t)elems[i] * sizeof(float));
+        glia_program_free(program);
+    }
+    CHECK(memcmp(results[0], results[1], sizeof results[0]) == 0);
+    for (int c = 0; c < COLUMNS;
+         c += 23) { /* in double: μ and σ², and dx of Σ y³ = (3y² − 3 − 3y·mean(y³))/σ */
+        double mean = 0, squares = 0, cubes = 0;
+        for (int r = 0; r < ROWS; r++) mean += (double)x[r * COLUMNS + c] / ROWS;
+        for (int r = 0; r < ROWS; r++) squares += pow((double)x[r * COLUMNS + c] - mean, 2);
+        const double sigma = sqrt(squares / ROWS);
+        for (int r = 0; r < ROWS; r++) cubes += pow(((double)x[r * COLUMNS + c] - mean) / sigma, 3) / ROWS;
+        CHECK_NEAR(results[0][2][c], 0.9 + 0.1 * squares / (ROWS - 1), 1e-6);
+        for (int r = 0; r < ROWS; r += 100) {
+            const double z = ((double)x[r * COLUMNS + c] - mean) / sigma;
+            CHECK_NEAR(results[0][0][r * COLUMNS + c], z, 1e-5);
+            CHECK_NEAR(results[0][1][r * COLUMNS + c], 3 * (z * z - 1 - z * cubes) / sigma, 2e-4);
+        }
+    }
+    glia_tensor_free(&ones), glia_tensor_free(&zeros);
+    glia_graph_free(g);
+}
+
+TEST_MAIN(TEST_ENTRY(many_rows), TEST_ENTRY(steps_of_pytorch), TEST_ENTRY(state), TEST_ENTRY(bad_state),
+          TEST_ENTRY(later_layers), TEST_ENTRY(resumed), TEST_ENTRY(gradient_outside_of_training),
+          TEST_ENTRY(few_examples))

@@ -175,7 +175,9 @@ GLIA_OP(batch_norm) = {
                         {.inputs = "3x2x5x20 20 20 20 20:pos", .attrs = "axis=3 epsilon=0.01 momentum=0.5"},
                         {.inputs = "5x40 40 40 40 40:pos", .attrs = "activation=relu"},
                         {.inputs = "9x4x6x7 7 7 7 7:pos", .attrs = "axis=3 activation=relu"},
-                        {.inputs = "4x3x5 3 3 3 3:pos"}, {.inputs = "0x3 3 3 3 3:pos"},
+                        {.inputs = "4x3x5 3 3 3 3:pos"},
+                        {.inputs = "7x5x4x70 70 70 70 70:pos", .attrs = "axis=3"},
+                        {.inputs = "0x3 3 3 3 3:pos"},
                         {.inputs = "6x4 4 4 4 5",
                          .expect_error = "expected one number for each of the channels of dimension 1"},
                         {.inputs = "6 6 6 6 6",
@@ -267,5 +269,6 @@ GLIA_OP(batch_norm_backward) = {
                         {.inputs = "3x2x5x20 3x2x5x20 20 20 20 20:pos", .attrs = "axis=3"},
                         {.inputs = "9x4x6x7 9x4x6x7 7 7 7 7:pos", .attrs = "axis=3 activation=relu"},
                         {.inputs = "5x40 5x40 40 40 40 40:pos", .attrs = "activation=relu"},
+                        {.inputs = "7x5x4x70 7x5x4x70 70 70 70 70:pos", .attrs = "axis=3 activation=relu"},
                         {.inputs = "6x4 6x5 4 4 4 4", .expect_error = "cannot be f32 6×5"}),
 };
