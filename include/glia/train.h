@@ -38,7 +38,25 @@ typedef struct glia_optimizer_options {
 #define glia_adam(...)             GLIA_OPTIMIZER_("adam", __VA_ARGS__)
 #define glia_adamw(...)            GLIA_OPTIMIZER_("adamw", __VA_ARGS__)
 
-/* --- metrics ------------------------------------------------------------------------------------------- */
+/* How the learning rate changes during a training; zero means default. The rate of a step is the optimiser's
+ * learning_rate times a factor that depends on the step's number alone. */
+typedef struct glia_schedule_options {
+    int reserved_;
+    const char *kind; /* "constant" (default), "step", "linear", "cosine": from 1 towards `final` */
+    double
+        warmup; /* epochs, or a part of one, in which the factor first rises in a straight line; default 0 */
+    double step_epochs; /* step: times gamma every so many epochs; default 30 */
+    double gamma;       /* step: default 0.1 */
+    double final;       /* linear, cosine: the factor after the last step; default 0 */
+} glia_schedule_options;
+
+/* The factor of step `step` (from 0) of a training of `epochs` epochs of `epoch_steps` steps: in the warm-up of w steps
+ * (step + 1)/w, then by the kind. NaN when an option is out of range. */
+GLIA_API double glia_schedule_factor(glia_schedule_options options, int64_t step, int64_t epoch_steps,
+                                     int64_t epochs);
+
+/* --- metrics ----------------------------------------------------------------------------------------------
+ */
 
 enum { GLIA_REPORT_CLASSES = 64 }; /* per-class figures are kept for so many classes */
 
@@ -106,6 +124,7 @@ typedef struct glia_fit_options {
     const char *loss; /* default by the targets: softmax_cross_entropy, or mse. Also sigmoid_cross_entropy,
                        * half_mse, mae, huber, categorical_cross_entropy (on probabilities) */
     glia_optimizer_options optimizer;
+    glia_schedule_options schedule; /* of the learning rate */
     int64_t epochs;                 /* default 1 */
     int64_t batch_size;             /* default 32 */
     glia_bool shuffle;              /* default yes */
@@ -127,7 +146,7 @@ typedef struct glia_fit_options {
     const char *run_dir;
     /* Continue from run_dir/last.safetensors; default no. Interrupted and resumed gives the same bits as uninterrupted.
      * Model, loss, kind of optimiser, batch_size, shuffle, seed, monitor and the number of examples must be those of the
-     * checkpoint. The optimiser's settings (learning rate, …), epochs, validate_every, patience and min_delta may be
+     * checkpoint. The optimiser's settings (learning rate, …), its schedule, epochs, validate_every, patience and min_delta may be
      * others: these count, not the saved ones, and the logger is told what changed. */
     glia_bool resume;
     bool progress;                     /* a progress bar (terminal) or a line an epoch on stderr */
@@ -155,6 +174,8 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_backward(glia_trainer *trainer
                                                            glia_error *err);
 /* θ ← θ − update: one step of the optimiser with the last gradients; state (running statistics) becomes what the last
  * backward found. */
+GLIA_API void glia_trainer_set_learning_rate(glia_trainer *trainer,
+                                             double rate); /* from the next update on */
 GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_update(glia_trainer *trainer, glia_error *err);
 /* The gradient of parameter `param`; data NULL when there is none (state). */
 GLIA_API glia_tensor glia_trainer_gradient(const glia_trainer *trainer, size_t param);

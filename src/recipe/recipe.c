@@ -211,6 +211,7 @@ const char *glia_recipe_resolved(const glia_recipe *recipe) {
 }
 
 glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
+    static const char *const schedules[] = {"constant", "step", "linear", "cosine"};
     static const char *const monitors[] = {"val_loss", "val_accuracy", "val_f1"};
     glia_fit_options o = {.loss = strcmp(recipe->loss, "auto") == 0 ? NULL : recipe->loss,
                           .optimizer = recipe->optimizer_options,
@@ -221,6 +222,8 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
                           .threads = (int)recipe->train.threads,
                           .precision = (glia_precision)recipe->train.precision,
                           .validate_every = recipe->train.validate_every};
+    o.schedule = recipe->train.schedule;
+    o.schedule.kind = schedules[recipe->train.schedule_kind];
     o.early_stopping.patience = recipe->train.early_stopping.patience;
     o.early_stopping.min_delta = recipe->train.early_stopping.min_delta;
     o.early_stopping.monitor = monitors[recipe->train.early_stopping.monitor];

@@ -79,6 +79,8 @@ struct glia_recipe {
         int64_t epochs, batch_size, validate_every, seed, threads;
         glia_bool shuffle;
         int precision; /* f32|bf16 */
+        glia_schedule_options schedule;
+        int schedule_kind; /* index in GLIA_SCHEDULES */
         struct {
             int64_t patience;
             double min_delta;

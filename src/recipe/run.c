@@ -127,7 +127,7 @@ static glia_status check_same(glia_run_dir *run, const glia_recipe *recipe, glia
                                     "%.200s holds another training: '%s' there, '%s' here; it cannot be "
                                     "continued with this model file (--out DIR writes elsewhere; a resumed "
                                     "training may change epochs, validate_every, patience, min_delta, "
-                                    "threads, metrics and the optimizer's settings)",
+                                    "threads, metrics, schedule and the optimizer's settings)",
                                     dir, quoted_there, quoted_here);
         }
     }

@@ -4,6 +4,7 @@
 
 #include "recipe/recipe.h"
 #include "train/loss.h"
+#include "train/schedule.h"
 
 /* --- loss, optimiser, metrics -------------------------------------------------------------------------- */
 
@@ -269,6 +270,15 @@ static const glia_recipe_key stop_keys[] = {
     {.field = {.name = NULL}},
 };
 
+#define SCHEDULE_KEY(...) {.field = __VA_ARGS__},
+static const glia_recipe_key schedule_keys[] = {
+    {.field = {"kind", GLIA_FIELD_CHOICE, AT(train.schedule_kind), "constant",
+               "constant; step: falls by gamma; linear, cosine: falls to final, in a straight line or as a "
+               "cosine does",
+               GLIA_SCHEDULES}},
+    GLIA_SCHEDULE_FIELDS(SCHEDULE_KEY, offsetof(glia_recipe, train.schedule)){.field = {.name = NULL}},
+};
+
 static const glia_recipe_key train_keys[] = {
     {.field = {"epochs", GLIA_FIELD_INT, AT(train.epochs), "10", "passes over the training data", .min = 1,
                .max = 1e9}},
@@ -277,6 +287,8 @@ static const glia_recipe_key train_keys[] = {
     {.field = {"shuffle", GLIA_FIELD_BOOL, AT(train.shuffle), "yes", "draw a new order every epoch"}},
     {.field = {"validate_every", GLIA_FIELD_INT, AT(train.validate_every), "1", "epochs between validations",
                .min = 1, .max = 1e9}},
+    {.field = {"schedule", .doc = "how the learning rate changes from step to step"},
+     .section = schedule_keys},
     {.field = {"early_stopping", .doc = "when to stop before the last epoch"}, .section = stop_keys},
     {.field = {"seed", GLIA_FIELD_INT, AT(train.seed), "0",
                "of splits, initial weights, shuffling and dropout", .min = 0, .max = 9e15}},

@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/progress.h"
+#include "train/schedule.h"
 
 /* A figure that says which epoch was best. */
 typedef struct monitor {
@@ -44,6 +45,7 @@ typedef struct fit {
     glia_metrics *running, *validation;
     const monitor *monitor;
     glia_fit_state state;
+    double learning_rate; /* before the schedule */
     glia_fit_setting settings[24];
     size_t n_settings;
     float *good; /* weights of the last complete epoch */
@@ -76,6 +78,7 @@ static glia_status fill_options(fit *f, glia_error *err) {
     GLIA_TRY(check_number("epochs", o->epochs, err));
     GLIA_TRY(check_number("batch_size", o->batch_size, err));
     GLIA_TRY(check_number("validate_every", o->validate_every, err));
+    GLIA_TRY(glia__schedule_resolve(&o->schedule, o->epochs, err));
     if (o->early_stopping.patience < 0 || !(o->early_stopping.min_delta >= 0))
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "early_stopping: patience and min_delta are at least 0, found %lld and %g",
@@ -143,17 +146,23 @@ static void list_settings(fit *f) {
     add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
     add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
-    for (const glia_field *o = optimizer->fields; o && o->name && f->n_settings + 4 < GLIA_COUNT(f->settings);
+    for (const glia_field *o = optimizer->fields; o && o->name && f->n_settings + 9 < GLIA_COUNT(f->settings);
          o++) {
         const char *settings = (const char *)&f->trainer->settings;
         if (o->kind != GLIA_FIELD_FLOAT) continue;
         add_setting(f, o->name, "%.9g", *(const double *)(settings + o->offset));
         may_change(f);
     }
+    add_setting(f, "schedule", "%s", f->o.schedule.kind);
+    may_change(f);
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"epochs", (double)f->o.epochs},
+    } numbers[] = {{"warmup", f->o.schedule.warmup},
+                   {"step_epochs", f->o.schedule.step_epochs},
+                   {"gamma", f->o.schedule.gamma},
+                   {"final", f->o.schedule.final},
+                   {"epochs", (double)f->o.epochs},
                    {"validate_every", (double)f->o.validate_every},
                    {"patience", (double)f->o.early_stopping.patience},
                    {"min_delta", f->o.early_stopping.min_delta}};
@@ -172,6 +181,7 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, err));
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
     f->batches = glia_loader_batches(f->loader);
+    f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
     f->validation = glia__metrics_for(f->model, f->trainer->runner.head, 0);
     f->good = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
@@ -291,6 +301,8 @@ static glia_status train_batch(fit *f, const glia_batch *batch, glia_error *err)
     }
     GLIA_TRY(glia_metrics_add(f->running, glia_trainer_predictions(f->trainer).data, batch->targets,
                               batch->count, loss * (double)batch->count, err));
+    double factor = glia_schedule_factor(f->o.schedule, f->trainer->step, f->batches, f->o.epochs);
+    glia_trainer_set_learning_rate(f->trainer, f->learning_rate * factor);
     GLIA_TRY(glia_trainer_update(f->trainer, err));
     f->state.batch++;
     tell_batch(f);

@@ -125,6 +125,10 @@ glia_status glia_trainer_backward(glia_trainer *t, const float *inputs, const vo
     return GLIA_OK;
 }
 
+void glia_trainer_set_learning_rate(glia_trainer *t, double rate) {
+    t->settings.learning_rate = rate;
+}
+
 glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
     if (!t->backward)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
