@@ -118,6 +118,13 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_fetch(const char *name, glia_d
 /* Batches in shuffled or given order, gathered by a prefetch thread while the last one is used. */
 typedef struct glia_loader glia_loader;
 
+/* Pictures [channels, height, width] changed at random, anew in every epoch; zero means not. */
+typedef struct glia_augment_options {
+    int reserved_;
+    const char *flip; /* "horizontal": half of the pictures, drawn at random, are mirrored; default "none" */
+    int64_t crop;     /* pixels of black put around, from which a picture of the old size is cut; default 0 */
+} glia_augment_options;
+
 typedef struct glia_loader_options {
     int reserved_;
     int64_t batch_size;   /* default 32; the last batch of an epoch may be smaller, none is dropped */
@@ -125,6 +132,7 @@ typedef struct glia_loader_options {
     uint64_t seed;        /* of the shuffle: the order depends on (seed, epoch) only */
     const int64_t *order; /* a fixed order of `count` examples instead (borrowed while the loader lives) */
     glia_bool prefetch;   /* default yes */
+    glia_augment_options augment; /* by (seed, epoch, example) */
     const glia_allocator *allocator;
 } glia_loader_options;
 

@@ -128,6 +128,7 @@ typedef struct glia_fit_options {
     int64_t epochs;                 /* default 1 */
     int64_t batch_size;             /* default 32 */
     glia_bool shuffle;              /* default yes */
+    glia_augment_options augment;   /* of the training pictures */
     uint64_t seed;                  /* of initialisation, shuffling and dropout; default 0 */
     int threads;                    /* default every core */
     glia_precision precision;       /* default f32; bf16 pays where the processor has matrix units (AMX) */

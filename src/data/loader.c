@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "data/augment.h"
 #include "data/dataset.h"
 #include "glia/random.h"
 
@@ -18,7 +19,8 @@ typedef struct slot {
 struct glia_loader {
     const glia_dataset *dataset;
     glia_loader_options options;
-    int64_t n, batch_size;
+    int64_t n, batch_size, epoch;
+    float *scratch; /* an example's room for augmentation; NULL: there is none */
     int64_t *order;
     slot slots[2];
     int64_t next;                 /* first example of the batch to gather next */
@@ -33,6 +35,11 @@ static void fill(glia_loader *l, slot *s) {
     s->err = (glia_error){0};
     s->status =
         glia_dataset_gather(l->dataset, l->order + s->first, s->count, s->inputs, s->targets, &s->err);
+    if (!l->scratch || s->status != GLIA_OK) return;
+    const glia_random random = {l->options.seed, glia_random_stream("augment") + (uint64_t)l->epoch};
+    for (int64_t i = 0; i < s->count; i++)
+        glia__augment(&l->options.augment, &l->dataset->info, random, (uint64_t)l->order[s->first + i],
+                      s->inputs + i * l->dataset->input_elems, l->scratch);
 }
 
 static void *work(void *ctx) {
@@ -82,8 +89,13 @@ static size_t target_bytes(const glia_loader *l) {
            (classes ? sizeof(int64_t) : (size_t)l->dataset->target_elems * sizeof(float));
 }
 
-static bool allocate(glia_loader *l) {
+static size_t scratch_bytes(const glia_loader *l) {
+    return (size_t)l->dataset->input_elems * sizeof(float);
+}
+
+static bool allocate(glia_loader *l, bool augments) {
     const glia_allocator *a = l->options.allocator;
+    if (augments && !(l->scratch = glia__alloc(a, scratch_bytes(l)))) return false;
     l->order = glia__alloc(a, (size_t)l->n * sizeof *l->order);
     if (!l->order) return false;
     for (int i = 0; i < 2; i++) {
@@ -102,6 +114,8 @@ glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia
     if (options.batch_size < 0)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "expected a batch size of at least 1, found %lld",
                               (long long)options.batch_size);
+    bool augments;
+    GLIA_TRY(glia__augment_check(&options.augment, &dataset->info, &augments, err));
     glia_loader *l = glia__calloc(options.allocator, 1, sizeof *l);
     if (!l) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a loader");
     l->dataset = dataset;
@@ -110,7 +124,7 @@ glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia
     l->batch_size = GLIA_MIN(options.batch_size > 0 ? options.batch_size : 32, GLIA_MAX(l->n, 1));
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->changed, NULL);
-    if (!allocate(l)) {
+    if (!allocate(l, augments)) {
         long long rows = (long long)l->batch_size;
         glia_loader_free(l);
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a batch of %lld examples", rows);
@@ -132,6 +146,7 @@ glia_status glia_loader_start(glia_loader *l, int64_t epoch, glia_error *err) {
         for (int64_t i = 0; i < l->n; i++) l->order[i] = l->options.order ? l->options.order[i] : i;
     l->next = 0;
     l->turn = 0;
+    l->epoch = epoch;
     request(l, 0);
     pthread_mutex_unlock(&l->mutex);
     return GLIA_OK;
@@ -174,6 +189,7 @@ void glia_loader_free(glia_loader *l) {
         glia__free(a, l->slots[i].inputs, input_bytes(l));
         glia__free(a, l->slots[i].targets, target_bytes(l));
     }
+    glia__free(a, l->scratch, scratch_bytes(l));
     glia__free(a, l->order, (size_t)l->n * sizeof *l->order);
     pthread_mutex_destroy(&l->mutex);
     pthread_cond_destroy(&l->changed);

@@ -192,6 +192,15 @@ static const glia_recipe_key split_keys[] = {
     {.field = {.name = NULL}},
 };
 
+static const glia_recipe_key augment_keys[] = {
+    {.field = {"flip", GLIA_FIELD_CHOICE, AT(augment.flip), "none",
+               "horizontal: half of the pictures, drawn at random, are mirrored", "none|horizontal"}},
+    {.field = {"crop", GLIA_FIELD_INT, AT(augment.crop), "0",
+               "pixels of black put around a picture, from which one of the old size is cut at random",
+               .min = 0, .max = 1 << 20}},
+    {.field = {.name = NULL}},
+};
+
 const glia_recipe_key glia__recipe_data_keys[] = {
     SOURCE(source, "a named set (`glia data list`) or files (see Sources below): `csv: table.csv`; required"),
     SOURCE(validation, "another source, for validation"),
@@ -214,6 +223,9 @@ const glia_recipe_key glia__recipe_data_keys[] = {
                .min = 0, .max = 9e15}},
     {.field = {.name = "split", .doc = "parts cut off the training data, by the seed"},
      .section = split_keys},
+    {.field = {.name = "augment",
+               .doc = "pictures changed at random, anew in every epoch, for training only"},
+     .section = augment_keys},
     {.field = {.name = NULL}},
 };
 

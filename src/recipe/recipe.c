@@ -222,6 +222,8 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
                           .threads = (int)recipe->train.threads,
                           .precision = (glia_precision)recipe->train.precision,
                           .validate_every = recipe->train.validate_every};
+    o.augment.flip = recipe->data.augment.flip ? "horizontal" : "none";
+    o.augment.crop = recipe->data.augment.crop;
     o.schedule = recipe->train.schedule;
     o.schedule.kind = schedules[recipe->train.schedule_kind];
     o.early_stopping.patience = recipe->train.early_stopping.patience;

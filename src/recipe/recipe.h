@@ -67,6 +67,10 @@ struct glia_recipe {
             double validation, test;
             glia_bool stratified;
         } split;
+        struct {
+            int flip; /* none|horizontal */
+            int64_t crop;
+        } augment;
     } data;
     glia_recipe_layer *layers;
     int n_layers;

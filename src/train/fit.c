@@ -46,7 +46,7 @@ typedef struct fit {
     const monitor *monitor;
     glia_fit_state state;
     double learning_rate; /* before the schedule */
-    glia_fit_setting settings[24];
+    glia_fit_setting settings[32];
     size_t n_settings;
     float *good; /* weights of the last complete epoch */
     float *best; /* those of the best one; NULL unless they are restored at the end */
@@ -146,19 +146,22 @@ static void list_settings(fit *f) {
     add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
     add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
-    for (const glia_field *o = optimizer->fields; o && o->name && f->n_settings + 9 < GLIA_COUNT(f->settings);
-         o++) {
+    for (const glia_field *o = optimizer->fields;
+         o && o->name && f->n_settings + 11 < GLIA_COUNT(f->settings); o++) {
         const char *settings = (const char *)&f->trainer->settings;
         if (o->kind != GLIA_FIELD_FLOAT) continue;
         add_setting(f, o->name, "%.9g", *(const double *)(settings + o->offset));
         may_change(f);
     }
+    add_setting(f, "flip", "%s", f->o.augment.flip ? f->o.augment.flip : "none");
+    may_change(f);
     add_setting(f, "schedule", "%s", f->o.schedule.kind);
     may_change(f);
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"warmup", f->o.schedule.warmup},
+    } numbers[] = {{"crop", (double)f->o.augment.crop},
+                   {"warmup", f->o.schedule.warmup},
                    {"step_epochs", f->o.schedule.step_epochs},
                    {"gamma", f->o.schedule.gamma},
                    {"final", f->o.schedule.final},
@@ -177,6 +180,7 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     glia_loader_options options = {.batch_size = GLIA_MIN(f->o.batch_size, count),
                                    .shuffle = f->o.shuffle == GLIA_NO ? GLIA_NO : GLIA_YES,
                                    .seed = f->o.seed,
+                                   .augment = f->o.augment,
                                    .allocator = f->allocator};
     GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, err));
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
