@@ -35,6 +35,7 @@ static int run_doctor(const cli_options *options, char **arguments, int count) {
         {"libyaml", b.yaml, "without it model files cannot be read"},
         {"jansson", b.json, "without it weights (safetensors) cannot be read or written"},
         {"libpng", b.png, "without it PNG pictures cannot be read"},
+        {"libjpeg", b.jpeg, "without it JPEG pictures cannot be read"},
         {"zlib", b.zlib, "without it .gz files cannot be read"},
         {"libcurl", b.curl, "without it data sets cannot be downloaded"},
         {"data", data && data[0] ? data : "", "GLIA_DATA is not set: the user's cache is used"},

@@ -23,6 +23,7 @@ endfunction()
 
 glia_optional(ZLIB zlib "gzip files")
 glia_optional(PNG libpng "PNG pictures")
+glia_optional(JPEG libjpeg "JPEG pictures")
 glia_optional(YAML yaml-0.1 "model files")
 glia_optional(JSON jansson "safetensors")
 glia_optional(CURL libcurl "downloads of data sets")

@@ -1,8 +1,8 @@
 #!/bin/sh
 # setup.sh [lint|fuzz]: installs the Debian packages that are missing. This is the one list of them.
 set -eu
-build="gcc g++ libc6-dev cmake ninja-build pkg-config git libdnnl-dev libyaml-dev libjansson-dev libpng-dev zlib1g-dev
-       libcurl4-openssl-dev ca-certificates dataset-fashion-mnist"
+build="gcc g++ libc6-dev cmake ninja-build pkg-config git libdnnl-dev libyaml-dev libjansson-dev libpng-dev libjpeg62-turbo-dev
+       zlib1g-dev libcurl4-openssl-dev ca-certificates dataset-fashion-mnist"
 lint="clang-format"
 fuzz="clang libclang-rt-14-dev"
 

@@ -70,6 +70,17 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_png_encode(const glia_tensor *image, u
                                                      size_t *bytes, const glia_allocator *allocator,
                                                      glia_error *err);
 
+/* --- pictures ------------------------------------------------------------------------------------------- */
+
+/* Reads a PNG or JPEG picture, told by its first bytes, to u8 [channels, height, width] with channels 1 (grey), 3 (RGB) or
+ * 0: as the picture is. GLIA_UNSUPPORTED when the build lacks the library. Free the tensor. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_picture_read(glia_tensor *out, const char *path, int channels,
+                                                       const glia_allocator *allocator, glia_error *err);
+/* The same for the bytes of a file in memory, called `name` in messages. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_picture_decode(glia_tensor *out, const void *data, size_t bytes,
+                                                         const char *name, int channels,
+                                                         const glia_allocator *allocator, glia_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,11 @@
 #ifdef GLIA_HAVE_PNG
 #include <png.h>
 #endif
+#ifdef GLIA_HAVE_JPEG
+#include <stdio.h>
+
+#include <jpeglib.h>
+#endif
 #ifdef GLIA_HAVE_ZLIB
 #include <zlib.h>
 #endif
@@ -54,6 +59,7 @@ glia_build_info glia_get_build_info(void) {
         .cores = glia__thread_cores(),
         .onednn = "",
         .png = "",
+        .jpeg = "",
         .zlib = "",
         .yaml = "",
         .json = "",
@@ -67,6 +73,13 @@ glia_build_info glia_get_build_info(void) {
 #endif
 #ifdef GLIA_HAVE_PNG
     info.png = png_get_libpng_ver(NULL);
+#endif
+#ifdef GLIA_HAVE_JPEG
+#ifdef LIBJPEG_TURBO_VERSION
+    info.jpeg = "turbo " TEXT(LIBJPEG_TURBO_VERSION);
+#else
+    info.jpeg = TEXT(JPEG_LIB_VERSION);
+#endif
 #endif
 #ifdef GLIA_HAVE_ZLIB
     info.zlib = zlibVersion();

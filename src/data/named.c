@@ -13,6 +13,28 @@ static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8"
 static const char *const garments[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                        "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 
+static glia_status read_idx(glia_table *out, const glia_named_set *set, const char *where, bool train,
+                            const glia_dataset_options *options, glia_error *err) {
+    char inputs[1200], targets[1200];
+    snprintf(inputs, sizeof inputs, "%s/%s", where, set->files[train ? 0 : 2].name);
+    snprintf(targets, sizeof targets, "%s/%s", where, set->files[train ? 1 : 3].name);
+    return glia__table_read_idx(out, inputs, targets, options, err);
+}
+
+static glia_status read_cifar10(glia_table *out, const glia_named_set *set, const char *where, bool train,
+                                const glia_dataset_options *options, glia_error *err) {
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", where, set->files[0].name);
+    return glia__table_read_cifar(out, path, train ? "data_batch" : "test_batch", options, err);
+}
+
+static glia_status read_archive(glia_table *out, const glia_named_set *set, const char *where, bool train,
+                                const glia_dataset_options *options, glia_error *err) {
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", where, set->files[train ? 0 : 1].name);
+    return glia__table_read_folder(out, path, options, err);
+}
+
 /* Checksums of the published files. Those of a Debian package are other ones: it packs the same pictures anew. */
 static const glia_named_set sets[] = {
     {.about = {"mnist", "handwritten digits, 60,000 + 10,000 pictures of 28×28, 10 classes", "CC BY-SA 3.0",
@@ -22,6 +44,7 @@ static const glia_named_set sets[] = {
           {"train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"},
           {"t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"},
           {"t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"}},
+     .read = read_idx,
      .mirrors = {"https://ossci-datasets.s3.amazonaws.com/mnist/",
                  "https://storage.googleapis.com/cvdf-datasets/mnist/"},
      .class_names = digits,
@@ -34,11 +57,22 @@ static const glia_named_set sets[] = {
           {"train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"},
           {"t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"},
           {"t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"}},
+     .read = read_idx,
      .mirrors = {"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
                  "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"},
      .debian = "/usr/share/datasets/fashion-mnist",
      .class_names = garments,
      .classes = 10},
+    {.about = {"cifar10", "pictures of objects in colours, 50,000 + 10,000 of 32×32, 10 classes", "unknown",
+               "train test"},
+     .files = {{"cifar-10-binary.tar.gz",
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}},
+     .read = read_cifar10,
+     .mirrors = {"https://www.cs.toronto.edu/~kriz/"}},
+    {.about = {"cifar10-jpeg", "CIFAR-10 as JPEG files in a folder a class, in two archives of your own",
+               "unknown", "train test"},
+     .files = {{"train.tar.gz", NULL}, {"test.tar.gz", NULL}},
+     .read = read_archive},
 };
 
 const glia_named_set *glia__named_find(const char *name) {
@@ -132,9 +166,11 @@ glia_status glia_dataset_fetch(const char *name, glia_dataset_options options, c
 
 /* Gives the table the set's own class names. */
 static glia_status name_classes(glia_table *table, const glia_named_set *set, glia_error *err) {
+    if (!table->name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+    if (!set->class_names) return GLIA_OK;
     table->classes = set->classes;
     table->class_names = glia__arena_alloc(&table->arena, (size_t)set->classes * sizeof(char *));
-    bool complete = table->name && table->class_names;
+    bool complete = table->class_names != NULL;
     for (int64_t i = 0; complete && i < set->classes; i++)
         complete = (table->class_names[i] = glia__arena_strdup(&table->arena, set->class_names[i])) != NULL;
     if (complete) return GLIA_OK;
@@ -143,16 +179,14 @@ static glia_status name_classes(glia_table *table, const glia_named_set *set, gl
 
 static glia_status read_named(const char *name, glia_table *out, const char *part,
                               const glia_dataset_options *options, glia_error *err) {
-    char where[1024], inputs[1200], targets[1200];
+    char where[1024];
     const glia_named_set *set = glia__named_find(name), *wanted = set;
     if (!*part) part = "train";
     bool train = strcmp(part, "train") == 0;
     if (!train && strcmp(part, "test") != 0)
         return glia_error_set(err, GLIA_NOT_FOUND, "%s has no part '%s' (known: train, test)", name, part);
     GLIA_TRY(glia__named_fetch(set, options, where, sizeof where, &set, err));
-    snprintf(inputs, sizeof inputs, "%s/%s", where, set->files[train ? 0 : 2].name);
-    snprintf(targets, sizeof targets, "%s/%s", where, set->files[train ? 1 : 3].name);
-    GLIA_TRY(glia__table_read_idx(out, inputs, targets, options, err));
+    GLIA_TRY(set->read(out, set, where, train, options, err));
     out->name = glia__arena_printf(&out->arena, "%s:%s", set->about.name, part);
     if (set != wanted) out->in_place_of = wanted->about.name;
     return name_classes(out, set, err);
@@ -173,3 +207,21 @@ GLIA_READER(fashion_mnist) = {.name = "fashion_mnist",
                               .doc = "pictures of garments",
                               .example = "fashion_mnist:train",
                               .read = read_fashion};
+
+static glia_status read_cifar10_part(glia_table *out, const char *part, const glia_dataset_options *options,
+                                     glia_error *err) {
+    return read_named("cifar10", out, part, options, err);
+}
+GLIA_READER(cifar10) = {.name = "cifar10",
+                        .doc = "pictures of objects in colours",
+                        .example = "cifar10:train",
+                        .read = read_cifar10_part};
+
+static glia_status read_cifar10_jpeg(glia_table *out, const char *part, const glia_dataset_options *options,
+                                     glia_error *err) {
+    return read_named("cifar10-jpeg", out, part, options, err);
+}
+GLIA_READER(cifar10_jpeg) = {.name = "cifar10-jpeg",
+                             .doc = "the same as JPEG files, in archives of your own",
+                             .example = "cifar10-jpeg:train",
+                             .read = read_cifar10_jpeg};

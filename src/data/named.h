@@ -6,18 +6,23 @@
 
 typedef struct glia_named_file {
     const char *name;   /* "train-images-idx3-ubyte.gz" */
-    const char *sha256; /* of the file */
+    const char *sha256; /* of the file; NULL where nobody offers it for download */
 } glia_named_file;
 
-typedef struct glia_named_set {
+typedef struct glia_named_set glia_named_set;
+
+struct glia_named_set {
     glia_dataset_named about;
     glia_named_file files[5]; /* ends with a NULL name */
-    const char *mirrors[3];   /* folders, HTTPS; NULL: no more */
-    const char *debian;       /* folder of a Debian package that ships it, or NULL */
-    const char *const *class_names;
+    /* Reads a part from the files in folder `where`. */
+    glia_status (*read)(glia_table *out, const glia_named_set *set, const char *where, bool train,
+                        const glia_dataset_options *options, glia_error *err);
+    const char *mirrors[3];         /* folders, HTTPS; NULL: no more */
+    const char *debian;             /* folder of a Debian package that ships it, or NULL */
+    const char *const *class_names; /* NULL: the files say */
     int64_t classes;
     const char *substitute; /* a set of the same format and size for when there is no network, or NULL */
-} glia_named_set;
+};
 
 const glia_named_set *glia__named_find(const char *name);
 /* Finds or fetches the files: *found is the set that was obtained (the substitute, perhaps), `where` their folder. */

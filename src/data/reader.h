@@ -40,5 +40,11 @@ GLIA_MUST_CHECK glia_status glia__table_set_labels(glia_table *table, const glia
 /* Reads IDX files: what "idx:inputs,targets" does; `targets` "": none. */
 GLIA_MUST_CHECK glia_status glia__table_read_idx(glia_table *table, const char *inputs, const char *targets,
                                                  const glia_dataset_options *options, glia_error *err);
+/* What "folder:source" does. */
+GLIA_MUST_CHECK glia_status glia__table_read_folder(glia_table *table, const char *source,
+                                                    const glia_dataset_options *options, glia_error *err);
+/* Records of CIFAR-10: of a file, or with `part` those of an archive's files whose names begin with it. */
+GLIA_MUST_CHECK glia_status glia__table_read_cifar(glia_table *table, const char *path, const char *part,
+                                                   const glia_dataset_options *options, glia_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* png.c: pictures, through libpng's simplified interface, which neither jumps nor exits. */
 
-#include "glia/io.h"
+#include "io/picture.h"
 #include "io/stream.h"
 
 #ifdef GLIA_HAVE_PNG
@@ -8,7 +8,7 @@
 #include <png.h>
 #include <sys/stat.h>
 
-enum { MOST_SIDE = 16384, MOST_PACKED = 1032 };
+enum { MOST_SIDE = GLIA_PICTURE_SIDE, MOST_PACKED = 1032 };
 
 /* libpng's own message would not say which file, nor that it is no picture at all. */
 static glia_status open_picture(FILE **file, int64_t *bytes, const char *path, glia_error *err) {
@@ -49,6 +49,7 @@ static glia_status check_size(const png_image *image, int64_t file_bytes, const 
 static glia_status read_pixels(glia_tensor *out, png_image *image, int channels, const char *path,
                                const glia_allocator *allocator, glia_error *err) {
     int64_t h = image->height, w = image->width;
+    if (!channels) channels = image->format & PNG_FORMAT_FLAG_COLOR ? 3 : 1;
     size_t bytes = (size_t)(h * w * channels);
     unsigned char *pixels = glia__alloc(allocator, bytes);
     if (!pixels) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the picture %s", path);
@@ -79,6 +80,19 @@ glia_status glia_png_read(glia_tensor *out, const char *path, int channels, cons
     if (status == GLIA_OK) status = read_pixels(out, &image, channels, path, allocator, err);
     png_image_free(&image);
     if (file) fclose(file);
+    return status;
+}
+
+glia_status glia__png_decode(glia_tensor *out, const void *data, size_t bytes, const char *name, int channels,
+                             const glia_allocator *allocator, glia_error *err) {
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    glia_status status = GLIA_OK;
+    *out = (glia_tensor){0};
+    if (!png_image_begin_read_from_memory(&image, data, bytes))
+        status = glia__file_error(err, GLIA_BAD_FORMAT, name, "damaged PNG picture: %s", image.message);
+    if (status == GLIA_OK) status = check_size(&image, (int64_t)bytes, name, err);
+    if (status == GLIA_OK) status = read_pixels(out, &image, channels, name, allocator, err);
+    png_image_free(&image);
     return status;
 }
 
@@ -118,6 +132,12 @@ glia_status glia_png_encode(const glia_tensor *picture, unsigned char **data, si
 }
 
 #else
+
+glia_status glia__png_decode(glia_tensor *out, const void *data, size_t bytes, const char *name, int channels,
+                             const glia_allocator *allocator, glia_error *err) {
+    (void)data, (void)bytes;
+    return glia_png_read(out, name, channels, allocator, err);
+}
 
 glia_status glia_png_read(glia_tensor *out, const char *path, int channels, const glia_allocator *allocator,
                           glia_error *err) {

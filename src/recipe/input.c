@@ -70,7 +70,7 @@ static glia_status read_picture(const glia_run *run, const char *path, glia_tens
         return glia_error_set(err, GLIA_BAD_SHAPE,
                               "%.200s is a picture, but the model expects examples of %s", path,
                               glia_shape_text(want, text, sizeof text));
-    GLIA_TRY(glia_png_read(&image, path, (int)want->dim[0], allocator, err));
+    GLIA_TRY(glia_picture_read(&image, path, (int)want->dim[0], allocator, err));
     glia_status status = glia_tensor_new(out, GLIA_F32, batch_shape(run, 1), allocator, err);
     if (status == GLIA_OK) status = resample(&image, out->data, want->dim[1], want->dim[2], allocator, err);
     if (status == GLIA_OK && !glia_shape_equal(&image.shape, want))
@@ -201,7 +201,7 @@ static void transform(const glia_run *run, bool invert, glia_tensor *inputs) {
 glia_status glia_run_read(const glia_run *run, const char *path, bool invert, glia_tensor *out,
                           const glia_logger *logger, glia_error *err) {
     *out = (glia_tensor){.data = NULL};
-    if (ends_with(path, ".png"))
+    if (ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"))
         GLIA_TRY(read_picture(run, path, out, logger, err));
     else if (ends_with(path, ".csv"))
         GLIA_TRY(read_table(run, path, out, err));
