@@ -12,6 +12,7 @@ static const char *const starters[] = {
     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
     "data:\n"
     "  source: mnist                 # a named set (glia data list), or your own:\n"
+    "  # source: {folder: pictures}  # PNG or JPEG files of one size, in a folder a class\n"
     "  # source: {idx: {images: images.gz, labels: labels.gz}}\n"
     "  # source: {npy: {inputs: images.npy, targets: labels.npy}}   # images: N×channels×height×width\n"
     "  scale: 1/255                  # bytes 0 … 255 become 0 … 1\n"

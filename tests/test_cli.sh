@@ -149,9 +149,9 @@ fi
 
 # --- files that are not what they seem ---
 echo "a text of some length, which is no picture" >text.png
-expect 1 "text.png: error: not a PNG picture, whatever its name" "$GLIA" predict runs/net-3 text.png
+expect 1 "text.png: error: neither a PNG nor a JPEG picture, whatever its name" "$GLIA" predict runs/net-3 text.png
 : >empty.png
-expect 1 "empty.png: error: not a PNG picture" "$GLIA" predict runs/net-3 empty.png
+expect 1 "empty.png: error: neither a PNG nor a JPEG picture" "$GLIA" predict runs/net-3 empty.png
 # A grey picture of 12×12 with its right third bright.
 printf '\211\120\116\107\015\012\032\012\000\000\000\015\111\110\104\122\000\000\000\014\000\000\000\014\010\000\000\000\000\163\036\003\073\000\000\000\021\111\104\101\124\170\332\143\020\201\202\147\100\300\060\270\070\000\320\256\062\241\317\011\200\114\000\000\000\000\111\105\116\104\256\102\140\202' >twelve.png
 if "$GLIA" doctor | grep -q '^libpng *none'; then
@@ -271,7 +271,7 @@ checks=$((checks + 1))
 expect 1 "unknown data source 'mnits' (did you mean mnist?)" "$GLIA" train net.yaml data.source=mnits
 expect 1 "unknown data source 'foo'; known: " "$GLIA" train net.yaml data.source=foo
 expect 1 " csv, " "$GLIA" train net.yaml data.source=foo
-expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist)" "$GLIA" data get foo
+expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist, cifar10, cifar10-jpeg)" "$GLIA" data get foo
 expect 1 "unknown data set 'mnst' (did you mean mnist?)" "$GLIA" data get mnst
 
 # --- starters ---
@@ -282,7 +282,7 @@ done
 expect 1 "is there already" "$GLIA" init regression.yaml
 for f in "$GLIA_SOURCE_DIR"/examples/*.yaml; do # an example whose data is not there says in a comment what it takes
     shape=$(sed -n 's/^#.*--input \([0-9x]*\).*/\1/p' "$f")
-    [ "$shape" ] || shape=$(grep -q csv: "$f" && echo 4 || echo 1x28x28)
+    [ "$shape" ] || shape=$(grep -q csv: "$f" && echo 4 || { grep -q cifar "$f" && echo 3x32x32 || echo 1x28x28; })
     expect 0 "parameters" "$GLIA" summary "$f" --input "$shape"
 done
 

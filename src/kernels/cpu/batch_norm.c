@@ -84,8 +84,10 @@ static pass make_pass(const batch_norm_state *s, const glia_call *c, double **su
 /* --- forward --------------------------------------------------------------------------------------------- */
 
 /* Mean, and sum of squared distances from it, of `rows` rows. */
-GLIA_CPU_BODY void moments_body(const float *restrict x, int64_t rows, int64_t channels, float *restrict mean,
-                                float *restrict squares) {
+GLIA_CPU_CLONES(void, moments,
+                (const float *restrict x, int64_t rows, int64_t channels, float *restrict mean,
+                 float *restrict squares),
+                (x, rows, channels, mean, squares)) {
     for (int64_t first = 0; first < rows; first += TILE) {
         const int64_t n = GLIA_MIN(TILE, rows - first);
         const float share = (float)n / (float)(first + n), weight = share * (float)first, part = 1 / (float)n;
@@ -108,9 +110,6 @@ GLIA_CPU_BODY void moments_body(const float *restrict x, int64_t rows, int64_t c
         }
     }
 }
-GLIA_CPU_CLONES(void, moments, (const float *x, int64_t rows, int64_t channels, float *mean, float *squares),
-                (x, rows, channels, mean, squares))
-
 static void moments_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     const batch_norm_state *s = p->s;
@@ -140,7 +139,7 @@ static void merge_moments(const pass *p, double *sums) {
     }
 }
 
-GLIA_CPU_BODY void normalize_body(const pass *p, int64_t begin, int64_t end) {
+GLIA_CPU_CLONES(void, normalize, (const pass *p, int64_t begin, int64_t end), (p, begin, end)) {
     const int64_t channels = p->s->channels;
     const float *restrict mean = p->mean, *restrict factor = p->factor, *restrict bias = p->bias;
     for (int64_t r = begin; r < end; r++) {
@@ -155,8 +154,6 @@ GLIA_CPU_BODY void normalize_body(const pass *p, int64_t begin, int64_t end) {
             for (int64_t c = 0; c < channels; c++) y[c] = (x[c] - mean[c]) * factor[c] + bias[c];
     }
 }
-GLIA_CPU_CLONES(void, normalize, (const pass *p, int64_t begin, int64_t end), (p, begin, end))
-
 static void normalize_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     int64_t begin, end;
@@ -208,8 +205,9 @@ GLIA_KERNEL(cpu_batch_norm) = {.name = "cpu_batch_norm",
 /* --- backward -------------------------------------------------------------------------------------------- */
 
 /* Σ g and Σ g·(x − mean) of some rows, g being dy where relu let the result pass. */
-GLIA_CPU_BODY void products_body(const pass *p, int64_t begin, int64_t end, float *restrict sum,
-                                 float *restrict product) {
+GLIA_CPU_CLONES(void, products,
+                (const pass *p, int64_t begin, int64_t end, float *restrict sum, float *restrict product),
+                (p, begin, end, sum, product)) {
     const int64_t channels = p->s->channels;
     const bool relu = p->relu;
     memset(sum, 0, (size_t)channels * sizeof *sum);
@@ -232,9 +230,6 @@ GLIA_CPU_BODY void products_body(const pass *p, int64_t begin, int64_t end, floa
             for (int64_t k = 0; k < lanes; k++) sum[c + k] += g_sum[k], product[c + k] += g_product[k];
         }
 }
-GLIA_CPU_CLONES(void, products, (const pass *p, int64_t begin, int64_t end, float *sum, float *product),
-                (p, begin, end, sum, product))
-
 static void products_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     const batch_norm_state *s = p->s;
@@ -246,7 +241,7 @@ static void products_part(void *ctx, int part, int parts) {
     }
 }
 
-GLIA_CPU_BODY void spread_body(const pass *p, int64_t begin, int64_t end) {
+GLIA_CPU_CLONES(void, spread, (const pass *p, int64_t begin, int64_t end), (p, begin, end)) {
     const int64_t channels = p->s->channels;
     const bool relu = p->relu;
     const float *restrict mean = p->mean, *restrict factor = p->factor, *restrict bias = p->bias;
@@ -260,8 +255,6 @@ GLIA_CPU_BODY void spread_body(const pass *p, int64_t begin, int64_t end) {
         }
     }
 }
-GLIA_CPU_CLONES(void, spread, (const pass *p, int64_t begin, int64_t end), (p, begin, end))
-
 static void spread_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     int64_t begin, end;
