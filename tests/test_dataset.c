@@ -264,7 +264,7 @@ TEST(sources) {
     glia_error_clear(&err);
     char where[64];
     CHECK_ERR(glia_dataset_fetch("fashion", options, where, sizeof where, &err), GLIA_NOT_FOUND, &err,
-              "unknown data set 'fashion' (known: mnist, fashion_mnist)");
+              "unknown data set 'fashion' (known: mnist, fashion_mnist, cifar10, cifar10-jpeg)");
     CHECK_STR(glia_dataset_list(0)->name, "mnist");
     CHECK(glia_dataset_list(99) == NULL);
 }
