@@ -176,7 +176,7 @@ static inline void build_loss(const op_test *t, grad_test *g) {
     char name[16];
     for (int o = 0; o < op_outputs(t->op); o++) {
         glia_value *y = glia_value_sibling(g->y, o), *r, *product;
-        if (!glia_dtype_is_float(t->out[o].dtype)) continue;
+        if (!glia_dtype_is_float(t->out[o].dtype) || (t->op->no_gradient >> o & 1)) continue;
         if (t->out[o].dtype == GLIA_BF16) y = glia_graph_apply(g->graph, "cast", &y, 1, NULL);
         g->weights[o] = (glia_view){.dtype = glia_value_dtype(y), .shape = t->out[o].shape};
         fill_view(&g->weights[o], "", 0, 99 + (uint64_t)o);

@@ -19,7 +19,8 @@ static void mark_dependents(differentiation *d, glia_value *const *wrt, int coun
         for (int i = 0; i < node->n_inputs; i++)
             any |= node->inputs[i] && d->needs[node->inputs[i]->id] && !(node->op->shape_only >> i & 1);
         for (int o = 0; o < node->n_outputs; o++)
-            d->needs[node->outputs[o].id] |= any && glia_dtype_is_float(node->outputs[o].type.dtype);
+            d->needs[node->outputs[o].id] |=
+                any && !(node->op->no_gradient >> o & 1) && glia_dtype_is_float(node->outputs[o].type.dtype);
     }
 }
 

@@ -106,6 +106,7 @@ struct glia_op {
     int n_outputs;           /* 0 means 1 */
     uint32_t traits;         /* glia_trait */
     uint32_t shape_only;     /* bit i: only the shape of input i matters, not its data */
+    uint32_t no_gradient;    /* bit o: gradients do not go through output o, a statistic */
     const glia_field *attrs; /* NULL: none */
     size_t attrs_size;
     uint32_t images; /* GLIA_IMAGES of an op with the attribute channels_last: which arrays it is about */

@@ -4,13 +4,13 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
-#include "graph/op.h"
+#include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
-/* Zero means default: axis 1, epsilon 1e-5, momentum 0.9, no activation. */
+/* Zero means default: epsilon 1e-5, momentum 0.9, no activation. */
 typedef struct glia_batch_norm_attrs {
-    int64_t axis;   /* of the channels: 1 for [N, C, …]; 3 for [N, H, W, C] */
-    double epsilon; /* added to the variance */
+    glia_bool channels_last; /* in the last dimension, as [N, H, W, C]; default no: in dimension 1 */
+    double epsilon;          /* added to the variance */
     double momentum; /* share of the running statistics that a training step keeps (1 − PyTorch's momentum) */
     int activation; /* 0 none, 1 relu: applied to the result */
 } glia_batch_norm_attrs;
@@ -23,13 +23,11 @@ GLIA_API glia_value *glia_op_batch_norm(glia_value *x, glia_value *scale, glia_v
 #endif /* GLIA_OPS_HEADER */
 
 #define NORM_FIELDS                                                                    \
-    GLIA_FIELDS({.name = "axis",                                                       \
-                 .kind = GLIA_FIELD_INT,                                               \
-                 .offset = offsetof(glia_batch_norm_attrs, axis),                      \
-                 .initial = "1",                                                       \
-                 .min = 1,                                                             \
-                 .max = GLIA_MAX_RANK - 1,                                             \
-                 .doc = "dimension of the channels"},                                  \
+    GLIA_FIELDS({.name = "channels_last",                                              \
+                 .kind = GLIA_FIELD_BOOL,                                              \
+                 .offset = offsetof(glia_batch_norm_attrs, channels_last),             \
+                 .initial = "no",                                                      \
+                 .doc = "channels lie in the last dimension, else in dimension 1"},    \
                 {.name = "epsilon",                                                    \
                  .kind = GLIA_FIELD_FLOAT,                                             \
                  .offset = offsetof(glia_batch_norm_attrs, epsilon),                   \
@@ -56,10 +54,15 @@ typedef struct norm {
     int64_t outer, channels, inner;
 } norm;
 
+static int channel_axis(const glia_shape *x, const glia_batch_norm_attrs *a) {
+    return a->channels_last == GLIA_YES ? x->rank - 1 : 1;
+}
+
 static norm norm_of(const glia_shape *x, const glia_batch_norm_attrs *a) {
-    norm v = {1, x->dim[a->axis], 1};
-    for (int d = 0; d < a->axis; d++) v.outer *= x->dim[d];
-    for (int d = (int)a->axis + 1; d < x->rank; d++) v.inner *= x->dim[d];
+    const int axis = channel_axis(x, a);
+    norm v = {1, x->dim[axis], 1};
+    for (int d = 0; d < axis; d++) v.outer *= x->dim[d];
+    for (int d = axis + 1; d < x->rank; d++) v.inner *= x->dim[d];
     return v;
 }
 
@@ -68,18 +71,17 @@ static glia_status norm_check(const glia_type *in, int first, int last, const gl
                               glia_error *err) {
     char x[160], other[160];
     glia__type_text(&in[0], x, sizeof x);
-    GLIA_TRY(glia__check_float(&in[0], err));
-    if (in[0].shape.rank <= a->axis)
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    if (in[0].shape.rank < 2)
         return glia_error_set(err, GLIA_BAD_SHAPE,
-                              "batch_norm expects channels in dimension %lld, counted from 0, found %s",
-                              (long long)a->axis, x);
+                              "batch_norm expects examples with channels [N, C, …], found %s", x);
+    const int64_t channels = in[0].shape.dim[channel_axis(&in[0].shape, a)];
     for (int i = first; i <= last; i++) {
-        GLIA_TRY(glia__check_same_dtype(&in[0], &in[i], err));
-        if (in[i].shape.rank != 1 || in[i].shape.dim[0] != in[0].shape.dim[a->axis])
-            return glia_error_set(
-                err, GLIA_BAD_SHAPE,
-                "batch_norm of %s: expected one number for each of the channels of dimension %lld, found %s",
-                x, (long long)a->axis, glia__type_text(&in[i], other, sizeof other));
+        GLIA_TRY(glia__check_param_dtype(&in[0], &in[i], err));
+        if (in[i].shape.rank != 1 || in[i].shape.dim[0] != channels)
+            return glia_error_set(err, GLIA_BAD_SHAPE,
+                                  "batch_norm of %s: expected one number a channel, found %s", x,
+                                  glia__type_text(&in[i], other, sizeof other));
     }
     return GLIA_OK;
 }
@@ -105,7 +107,7 @@ static glia_status batch_norm_infer(const glia_type *in, int n_in, const void *a
     return GLIA_OK;
 }
 
-static glia_status batch_norm_ref(const glia_call *call) {
+static glia_status batch_norm_loops(const glia_call *call) {
     const glia_batch_norm_attrs *a = call->attrs;
     const norm v = norm_of(&call->in[X].shape, a);
     const double n = (double)(v.outer * v.inner);
@@ -140,8 +142,17 @@ static glia_status batch_norm_ref(const glia_call *call) {
     return GLIA_OK;
 }
 
+static glia_status batch_norm_ref(const glia_call *call) {
+    return glia__run_widened(call, 0, batch_norm_loops);
+}
+
+/* x and y; the others are f32 at least. */
+static size_t batch_norm_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[X]) + glia__widened_bytes(&out[Y]);
+}
+
 static void batch_norm_grad(glia_gradient *g) {
-    if (!g->dy[Y]) return;
     glia_value *in[] = {g->x[X], g->dy[Y], g->x[SCALE], g->x[BIAS], g->y[USED_MEAN], g->y[USED_INVERSE]};
     glia_value *dx = glia_graph_apply(g->graph, "batch_norm_backward", in, 6, g->attrs);
     for (int i = X; i <= BIAS; i++) g->dx[i] = glia_value_sibling(dx, i);
@@ -162,27 +173,31 @@ GLIA_OP(batch_norm) = {
     .min_inputs = 5,
     .max_inputs = 5,
     .n_outputs = 5,
+    .no_gradient = 1 << NEW_MEAN | 1 << NEW_VAR | 1 << USED_MEAN | 1 << USED_INVERSE,
     .attrs = NORM_FIELDS,
     .attrs_size = sizeof(glia_batch_norm_attrs),
+    .images = GLIA_IMAGES(1 << X, 1 << Y),
     .infer = batch_norm_infer,
     .grad = batch_norm_grad,
     .ref = batch_norm_ref,
+    .workspace = batch_norm_workspace,
     .flops = batch_norm_flops,
     .onnx = "BatchNormalization",
     .onnx_since = 15,
-    .cases = GLIA_CASES({.inputs = "6x4 4 4 4 4:pos"}, {.inputs = "4x3x5x2 3 3 3 3:pos"},
-                        {.inputs = "4x3x5x2 3 3 3 3:pos", .attrs = "activation=relu"},
-                        {.inputs = "3x2x5x20 20 20 20 20:pos", .attrs = "axis=3 epsilon=0.01 momentum=0.5"},
-                        {.inputs = "5x40 40 40 40 40:pos", .attrs = "activation=relu"},
-                        {.inputs = "9x4x6x7 7 7 7 7:pos", .attrs = "axis=3 activation=relu"},
-                        {.inputs = "4x3x5 3 3 3 3:pos"},
-                        {.inputs = "7x5x4x70 70 70 70 70:pos", .attrs = "axis=3"},
-                        {.inputs = "0x3 3 3 3 3:pos"},
-                        {.inputs = "6x4 4 4 4 5",
-                         .expect_error = "expected one number for each of the channels of dimension 1"},
-                        {.inputs = "6 6 6 6 6",
-                         .expect_error = "expects channels in dimension 1, counted from 0, found f32 6"},
-                        {.inputs = "6x4:i64<9 4 4 4 4", .expect_error = "expected f32 or f64"}),
+    .cases = GLIA_CASES(
+        {.inputs = "6x4 4 4 4 4:pos"}, {.inputs = "4x3x5x2 3 3 3 3:pos"},
+        {.inputs = "4x3x5x2 3 3 3 3:pos", .attrs = "activation=relu"},
+        {.inputs = "3x2x5x20 20 20 20 20:pos", .attrs = "channels_last=yes epsilon=0.01 momentum=0.5"},
+        {.inputs = "5x40 40 40 40 40:pos", .attrs = "activation=relu"},
+        {.inputs = "9x4x6x7 7 7 7 7:pos", .attrs = "channels_last=yes activation=relu"},
+        {.inputs = "4x3x5 3 3 3 3:pos"}, {.inputs = "7x5x4x70 70 70 70 70:pos", .attrs = "channels_last=yes"},
+        {.inputs = "0x3 3 3 3 3:pos"}, {.inputs = "4x3x5x2:bf16 3:f32<5 3:f32<5 3:f32<5 3:f32<5"},
+        {.inputs = "9x4x6x20:bf16 20:f32<5 20:f32<5 20:f32<5 20:f32<5",
+         .attrs = "channels_last=yes activation=relu"},
+        {.inputs = "6x4:bf16 4:bf16 4:bf16 4:bf16 4:bf16", .expect_error = "parameters stay f32 beside bf16"},
+        {.inputs = "6x4 4 4 4 5", .expect_error = "expected one number a channel"},
+        {.inputs = "6 6 6 6 6", .expect_error = "expects examples with channels [N, C, …], found f32 6"},
+        {.inputs = "6x4:i64<9 4 4 4 4", .expect_error = "expected f32 or f64"}),
 };
 
 glia_value *glia_op_batch_norm(glia_value *x, glia_value *scale, glia_value *bias, glia_value *mean,
@@ -212,7 +227,7 @@ static glia_status backward_infer(const glia_type *in, int n_in, const void *att
 /* With x̂ = (x − μ)·inverse and g = dy where relu let y pass: dbias = Σ g, dscale = Σ g·x̂, and in training, where μ and
  * the variance depend on x: dx = scale·inverse·(g − (dbias + x̂·dscale)/n). The sign of y is found again from x: that
  * costs less than to read y. */
-static glia_status backward_ref(const glia_call *call) {
+static glia_status backward_loops(const glia_call *call) {
     const glia_batch_norm_attrs *a = call->attrs;
     const norm v = norm_of(&call->in[B_X].shape, a);
     const double n = (double)(v.outer * v.inner);
@@ -245,6 +260,15 @@ static glia_status backward_ref(const glia_call *call) {
     return GLIA_OK;
 }
 
+static glia_status backward_ref(const glia_call *call) {
+    return glia__run_widened(call, 0, backward_loops);
+}
+
+static size_t backward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__widened_bytes(&in[B_X]) + glia__widened_bytes(&in[B_DY]) + glia__widened_bytes(&out[0]);
+}
+
 static double backward_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;
     return 8 * (double)glia_shape_elems(&in[0].shape);
@@ -261,14 +285,20 @@ GLIA_OP(batch_norm_backward) = {
     .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT,
     .attrs = NORM_FIELDS,
     .attrs_size = sizeof(glia_batch_norm_attrs),
+    .images = GLIA_IMAGES(1 << B_X | 1 << B_DY, 1),
     .infer = backward_infer,
     .ref = backward_ref,
+    .workspace = backward_workspace,
     .flops = backward_flops,
-    .cases = GLIA_CASES({.inputs = "6x4 6x4 4 4 4 4:pos"}, {.inputs = "4x3x5x2 4x3x5x2 3 3 3 3:pos"},
-                        {.inputs = "4x3x5x2 4x3x5x2 3 3 3 3:pos", .attrs = "activation=relu"},
-                        {.inputs = "3x2x5x20 3x2x5x20 20 20 20 20:pos", .attrs = "axis=3"},
-                        {.inputs = "9x4x6x7 9x4x6x7 7 7 7 7:pos", .attrs = "axis=3 activation=relu"},
-                        {.inputs = "5x40 5x40 40 40 40 40:pos", .attrs = "activation=relu"},
-                        {.inputs = "7x5x4x70 7x5x4x70 70 70 70 70:pos", .attrs = "axis=3 activation=relu"},
-                        {.inputs = "6x4 6x5 4 4 4 4", .expect_error = "cannot be f32 6×5"}),
+    .cases = GLIA_CASES(
+        {.inputs = "6x4 6x4 4 4 4 4:pos"}, {.inputs = "4x3x5x2 4x3x5x2 3 3 3 3:pos"},
+        {.inputs = "4x3x5x2 4x3x5x2 3 3 3 3:pos", .attrs = "activation=relu"},
+        {.inputs = "3x2x5x20 3x2x5x20 20 20 20 20:pos", .attrs = "channels_last=yes"},
+        {.inputs = "9x4x6x7 9x4x6x7 7 7 7 7:pos", .attrs = "channels_last=yes activation=relu"},
+        {.inputs = "5x40 5x40 40 40 40 40:pos", .attrs = "activation=relu"},
+        {.inputs = "7x5x4x70 7x5x4x70 70 70 70 70:pos", .attrs = "channels_last=yes activation=relu"},
+        {.inputs = "4x3x5x2:bf16 4x3x5x2:bf16 3:f32<5 3:f32<5 3:f32<5 3:f32<5"},
+        {.inputs = "9x4x6x20:bf16 9x4x6x20:bf16 20:f32<5 20:f32<5 20:f32<5 20:f32<5",
+         .attrs = "channels_last=yes activation=relu"},
+        {.inputs = "6x4 6x5 4 4 4 4", .expect_error = "cannot be f32 6×5"}),
 };

@@ -95,6 +95,7 @@ static bool wants_channels_last(const glia_rewrite *r, const glia_node *node) {
         const glia_value *value = i < node->n_inputs ? node->inputs[i] : &node->outputs[i - node->n_inputs];
         types[i] = value ? value->type : (glia_type){.shape = {.rank = -1}};
         if (!value || !is_image(node, i)) continue;
+        if (value->type.shape.rank != 4) return false; /* what normalises images takes tables, too */
         elems += (double)glia_shape_elems(&value->type.shape);
         there |= i < node->n_inputs && has_form(r, value);
         types[i].shape = moved(&types[i].shape);

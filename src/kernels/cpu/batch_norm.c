@@ -27,17 +27,20 @@ typedef struct batch_norm_state {
 /* Per channel, in the workspace: what blocks found, then what every element needs. */
 typedef struct pass {
     const batch_norm_state *s;
-    const float *x, *dy, *mean, *bias;
-    float *out;     /* y or dx */
+    const void *x, *dy; /* f32, or bf16 as the result */
+    const float *mean, *bias;
+    void *out;      /* y or dx */
     float *partial; /* [blocks][2][channels] */
     float *factor, *shift, *slope;
-    bool relu;
+    bool relu, bf16;
 } pass;
 
 static bool supports(const glia_kernel_query *q, const char **why_not) {
     const glia_batch_norm_attrs *a = q->attrs;
-    *why_not = "takes f32 with the channels in the last dimension only";
-    return q->in[0].dtype == GLIA_F32 && a->axis == q->in[0].shape.rank - 1;
+    const glia_type *x = &q->in[0];
+    *why_not = "takes f32 or bf16 with the channels in the last dimension only";
+    return (x->dtype == GLIA_F32 || x->dtype == GLIA_BF16) &&
+           (a->channels_last == GLIA_YES || x->shape.rank == 2);
 }
 
 static glia_status init(const glia_kernel_query *q, void **state, glia_kernel_needs *needs, glia_error *err) {
@@ -73,6 +76,7 @@ static pass make_pass(const batch_norm_state *s, const glia_call *c, double **su
     *sums = c->workspace;
     float *floats = (float *)(*sums + 2 * s->channels);
     pass p = {.s = s, .x = c->in[0].data, .out = c->out[0].data};
+    p.bf16 = c->in[0].dtype == GLIA_BF16;
     p.relu = ((const glia_batch_norm_attrs *)c->attrs)->activation != 0;
     p.factor = floats;
     p.shift = floats + s->channels;
@@ -81,25 +85,44 @@ static pass make_pass(const batch_norm_state *s, const glia_call *c, double **su
     return p;
 }
 
+/* Element i of an array of f32 or bf16. */
+GLIA_CPU_INLINE float load(const void *x, int64_t i, const bool bf16) {
+    float value;
+    if (!bf16) return ((const float *)x)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)x)[i] << 16;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Rounds to the nearest even, as glia_bf16_from_f32. */
+GLIA_CPU_INLINE void store(void *y, int64_t i, float value, const bool bf16) {
+    uint32_t bits;
+    if (!bf16) {
+        ((float *)y)[i] = value;
+        return;
+    }
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
+    ((uint16_t *)y)[i] = (uint16_t)(value != value ? nan : rounded);
+}
+
 /* --- forward --------------------------------------------------------------------------------------------- */
 
-/* Mean, and sum of squared distances from it, of `rows` rows. */
-GLIA_CPU_CLONES(void, moments,
-                (const float *restrict x, int64_t rows, int64_t channels, float *restrict mean,
-                 float *restrict squares),
-                (x, rows, channels, mean, squares)) {
+/* Mean, and sum of squared distances from it, of `rows` rows from row `begin` on. */
+GLIA_CPU_INLINE void moments_of(const void *restrict x, int64_t begin, int64_t rows, int64_t channels,
+                                float *restrict mean, float *restrict squares, const bool bf16) {
     for (int64_t first = 0; first < rows; first += TILE) {
         const int64_t n = GLIA_MIN(TILE, rows - first);
         const float share = (float)n / (float)(first + n), weight = share * (float)first, part = 1 / (float)n;
         for (int64_t c = 0; c < channels; c += LANES) {
-            const int64_t lanes = GLIA_MIN(LANES, channels - c);
+            const int64_t lanes = GLIA_MIN(LANES, channels - c), at = (begin + first) * channels + c;
             float m[LANES] = {0}, q[LANES] = {0};
             for (int64_t r = 0; r < n; r++)
-                for (int64_t k = 0; k < lanes; k++) m[k] += x[(first + r) * channels + c + k];
+                for (int64_t k = 0; k < lanes; k++) m[k] += load(x, at + r * channels + k, bf16);
             for (int64_t k = 0; k < lanes; k++) m[k] *= part;
             for (int64_t r = 0; r < n; r++)
                 for (int64_t k = 0; k < lanes; k++) {
-                    const float d = x[(first + r) * channels + c + k] - m[k];
+                    const float d = load(x, at + r * channels + k, bf16) - m[k];
                     q[k] += d * d;
                 }
             for (int64_t k = 0; k < lanes; k++) {
@@ -110,6 +133,15 @@ GLIA_CPU_CLONES(void, moments,
         }
     }
 }
+
+GLIA_CPU_CLONES(void, moments, (const pass *p, int64_t begin, int64_t end, float *mean, float *squares),
+                (p, begin, end, mean, squares)) {
+    if (p->bf16)
+        moments_of(p->x, begin, end - begin, p->s->channels, mean, squares, true);
+    else
+        moments_of(p->x, begin, end - begin, p->s->channels, mean, squares, false);
+}
+
 static void moments_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     const batch_norm_state *s = p->s;
@@ -117,7 +149,7 @@ static void moments_part(void *ctx, int part, int parts) {
         int64_t begin, end;
         block_rows(s, b, &begin, &end);
         float *found = p->partial + (int64_t)b * 2 * s->channels;
-        moments(p->x + begin * s->channels, end - begin, s->channels, found, found + s->channels);
+        moments(p, begin, end, found, found + s->channels);
     }
 }
 
@@ -139,21 +171,26 @@ static void merge_moments(const pass *p, double *sums) {
     }
 }
 
-GLIA_CPU_CLONES(void, normalize, (const pass *p, int64_t begin, int64_t end), (p, begin, end)) {
+GLIA_CPU_INLINE void normalize_of(const pass *p, int64_t begin, int64_t end, const bool relu,
+                                  const bool bf16) {
     const int64_t channels = p->s->channels;
     const float *restrict mean = p->mean, *restrict factor = p->factor, *restrict bias = p->bias;
-    for (int64_t r = begin; r < end; r++) {
-        const float *restrict x = p->x + r * channels;
-        float *restrict y = p->out + r * channels;
-        if (p->relu)
-            for (int64_t c = 0; c < channels; c++) {
-                const float z = (x[c] - mean[c]) * factor[c] + bias[c];
-                y[c] = z < 0 ? 0 : z;
-            }
-        else
-            for (int64_t c = 0; c < channels; c++) y[c] = (x[c] - mean[c]) * factor[c] + bias[c];
-    }
+    const void *restrict x = p->x;
+    void *restrict y = p->out;
+    for (int64_t r = begin; r < end; r++)
+        for (int64_t c = 0; c < channels; c++) {
+            const float z = (load(x, r * channels + c, bf16) - mean[c]) * factor[c] + bias[c];
+            store(y, r * channels + c, relu && z < 0 ? 0 : z, bf16);
+        }
 }
+
+GLIA_CPU_CLONES(void, normalize, (const pass *p, int64_t begin, int64_t end), (p, begin, end)) {
+    if (p->bf16)
+        p->relu ? normalize_of(p, begin, end, true, true) : normalize_of(p, begin, end, false, true);
+    else
+        p->relu ? normalize_of(p, begin, end, true, false) : normalize_of(p, begin, end, false, false);
+}
+
 static void normalize_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     int64_t begin, end;
@@ -205,11 +242,10 @@ GLIA_KERNEL(cpu_batch_norm) = {.name = "cpu_batch_norm",
 /* --- backward -------------------------------------------------------------------------------------------- */
 
 /* Σ g and Σ g·(x − mean) of some rows, g being dy where relu let the result pass. */
-GLIA_CPU_CLONES(void, products,
-                (const pass *p, int64_t begin, int64_t end, float *restrict sum, float *restrict product),
-                (p, begin, end, sum, product)) {
+GLIA_CPU_INLINE void products_of(const pass *p, int64_t begin, int64_t end, float *restrict sum,
+                                 float *restrict product, const bool relu, const bool bf16) {
     const int64_t channels = p->s->channels;
-    const bool relu = p->relu;
+    const void *restrict x = p->x, *restrict dy = p->dy;
     memset(sum, 0, (size_t)channels * sizeof *sum);
     memset(product, 0, (size_t)channels * sizeof *product);
     for (int64_t first = begin; first < end; first += TILE)
@@ -218,18 +254,28 @@ GLIA_CPU_CLONES(void, products,
             const float *restrict mean = p->mean + c, *restrict factor = p->factor + c,
                                   *restrict bias = p->bias + c;
             float g_sum[LANES] = {0}, g_product[LANES] = {0};
-            for (int64_t r = first; r < last; r++) {
-                const float *restrict x = p->x + r * channels + c, *restrict dy = p->dy + r * channels + c;
+            for (int64_t r = first; r < last; r++)
                 for (int64_t k = 0; k < lanes; k++) {
-                    const float d = x[k] - mean[k];
-                    const float g = !relu || d * factor[k] + bias[k] > 0 ? dy[k] : 0;
+                    const int64_t at = r * channels + c + k;
+                    const float d = load(x, at, bf16) - mean[k], all = load(dy, at, bf16);
+                    const float g = !relu || d * factor[k] + bias[k] > 0 ? all : 0;
                     g_sum[k] += g;
                     g_product[k] += g * d;
                 }
-            }
             for (int64_t k = 0; k < lanes; k++) sum[c + k] += g_sum[k], product[c + k] += g_product[k];
         }
 }
+
+GLIA_CPU_CLONES(void, products, (const pass *p, int64_t begin, int64_t end, float *sum, float *product),
+                (p, begin, end, sum, product)) {
+    if (p->bf16)
+        p->relu ? products_of(p, begin, end, sum, product, true, true)
+                : products_of(p, begin, end, sum, product, false, true);
+    else
+        p->relu ? products_of(p, begin, end, sum, product, true, false)
+                : products_of(p, begin, end, sum, product, false, false);
+}
+
 static void products_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     const batch_norm_state *s = p->s;
@@ -241,20 +287,28 @@ static void products_part(void *ctx, int part, int parts) {
     }
 }
 
-GLIA_CPU_CLONES(void, spread, (const pass *p, int64_t begin, int64_t end), (p, begin, end)) {
+GLIA_CPU_INLINE void spread_of(const pass *p, int64_t begin, int64_t end, const bool relu, const bool bf16) {
     const int64_t channels = p->s->channels;
-    const bool relu = p->relu;
     const float *restrict mean = p->mean, *restrict factor = p->factor, *restrict bias = p->bias;
     const float *restrict shift = p->shift, *restrict slope = p->slope;
-    for (int64_t r = begin; r < end; r++) {
-        const float *restrict x = p->x + r * channels, *restrict dy = p->dy + r * channels;
-        float *restrict dx = p->out + r * channels;
+    const void *restrict x = p->x, *restrict dy = p->dy;
+    void *restrict dx = p->out;
+    for (int64_t r = begin; r < end; r++)
         for (int64_t c = 0; c < channels; c++) {
-            const float d = x[c] - mean[c], g = !relu || d * factor[c] + bias[c] > 0 ? dy[c] : 0;
-            dx[c] = factor[c] * (g - shift[c] - d * slope[c]);
+            const int64_t at = r * channels + c;
+            const float d = load(x, at, bf16) - mean[c], all = load(dy, at, bf16);
+            const float g = !relu || d * factor[c] + bias[c] > 0 ? all : 0;
+            store(dx, at, factor[c] * (g - shift[c] - d * slope[c]), bf16);
         }
-    }
 }
+
+GLIA_CPU_CLONES(void, spread, (const pass *p, int64_t begin, int64_t end), (p, begin, end)) {
+    if (p->bf16)
+        p->relu ? spread_of(p, begin, end, true, true) : spread_of(p, begin, end, false, true);
+    else
+        p->relu ? spread_of(p, begin, end, true, false) : spread_of(p, begin, end, false, false);
+}
+
 static void spread_part(void *ctx, int part, int parts) {
     const pass *p = ctx;
     int64_t begin, end;
