@@ -56,6 +56,7 @@ static const struct {
     {"linear", {"2x4096 1000x4096 1000", "", 1e-4, NULL}},
     {"linear_backward_weights", {"128x784 128x512", NULL, 1e-4, NULL}},
     {"linear_backward_weights", {"500x1500 500x10", NULL, 1e-4, NULL}},
+    {"linear_backward_weights", {"100x1000:bf16 100x150:bf16", NULL, 1e-4, NULL}},
     {"linear_backward_weights", {"8x1000:bf16 8x1500:bf16", NULL, 1e-4, NULL}},
     {"batch_norm", {"8x14x14x100 100 100 100 100:pos", "channels_last=yes activation=relu", 1e-4, NULL}},
     {"batch_norm", {"8x14x14x64:bf16 64:f32<5 64:f32<5 64:f32<5 64:f32<5", "channels_last=yes", 1e-2, NULL}},

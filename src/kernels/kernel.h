@@ -28,9 +28,11 @@ typedef struct glia_kernel_needs {
 typedef struct glia_kernel {
     const char *name;
     const char *op;
-    int priority;     /* higher is tried first; the comment beside it holds the figure that justifies it */
-    bool own_threads; /* true: uses query->threads workers itself; false: the executor splits rows */
-    bool any_layout;  /* images with channels first cost it no more than with channels last */
+    int priority; /* higher is tried first; the comment beside it holds the figure that justifies it */
+    /* true: uses query->threads workers itself, with the same bits for any number of them, which a case in
+     * tests/test_kernel_threads.c must show; false: the executor splits rows */
+    bool own_threads;
+    bool any_layout; /* images with channels first cost it no more than with channels last */
     bool (*supports)(const glia_kernel_query *query, const char **why_not);
     /* Makes the state of one node of one program (NULL: stateless) and says what memory it needs. *state and
      * *needs are zero before. */

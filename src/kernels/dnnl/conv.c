@@ -129,9 +129,10 @@ static int64_t elems(const glia_dnnl_array *array) {
     return product;
 }
 
-/* Parts of the batch whose results are added up, where these are small beside the images. Else parts of the output
- * channels: each sees all of x, and a copy of its channels of dy; more than two would lose more than they win (VGG16's
- * last convolutions in bf16: two cost 3 to 8 % of the time of one thread, four 10 to 20 %). */
+/* Parts of the batch whose results are added up, where these are small beside the images. Else two parts of the output
+ * channels, each of which sees all of x, and a copy of its channels of dy: on VGG16's last convolutions in bf16 two parts
+ * cost 3 to 8 % more time of the cores than one (bench_kernels conv2d_backward_weights "8x28x28x512:bf16
+ * 8x28x28x512:bf16 512x512x3x3:f32" "channels_last=yes padding=same"), four would cost 10 to 20 %. */
 static void cut_gradient(const glia_kernel_query *query, glia_dnnl_spec *spec, glia_dnnl_cut *cut) {
     enum { MOST_SUMS = 8, LEAST_CHANNELS = 32 };
     const glia_conv2d_attrs *a = query->attrs;

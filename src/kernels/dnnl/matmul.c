@@ -42,26 +42,41 @@ static void cut_product(const glia_kernel_query *q, const glia_dnnl_spec *spec, 
     if (dim == c->rank - 2) cut->dim[GLIA_DNNL_WEIGHTS] = cut->dim[GLIA_DNNL_BIAS] = -1;
 }
 
-/* What all products share, once their arrays are in place.
- *
- * Weights that stay as they are for many runs get the layout that oneDNN likes best. In training they are packed for one
- * run: in f32 that does not pay. Nor does it pay to round them to bf16 for a product of few rows, which costs more
- * memory traffic than the product itself: then the other operand is widened to f32. */
+/* The array is converted to f32, or from it. */
+static void widen(glia_dnnl_array *array) {
+    if (array->dtype == GLIA_F32) return;
+    array->inside = GLIA_F32;
+    array->layout = GLIA_DNNL_DENSE;
+}
+
+/* In bf16 training, whether a product costs less in f32: when the big array that it reads once (weights, which would have
+ * to be rounded to bf16 for this run) or writes (their gradient) meets few rows, and memory is what it waits for. f32 at
+ * 300 GFLOP/s takes as long for 64 rows as rounding does, 8 bytes a weight at 20 GB/s. The time of a core for
+ * bench_kernels linear_backward_weights "8x25088:bf16 8x4096:bf16": 37 ms; in bf16 it would be 85. */
+static bool better_wide(const glia_kernel_query *q, const glia_dnnl_spec *spec) {
+    enum { FEW_ROWS = 64 };
+    const glia_dnnl_array *src = &spec->arrays[GLIA_DNNL_SRC], *weights = &spec->arrays[GLIA_DNNL_WEIGHTS];
+    const glia_dnnl_array *dst = &spec->arrays[GLIA_DNNL_DST];
+    if (dst->rank != 2 || !q->training) return false;
+    const bool reads = weights->parameter && weights->dtype == GLIA_F32 && src->dim[0] <= FEW_ROWS;
+    return reads || (dst->dtype == GLIA_F32 && src->dim[1] <= FEW_ROWS);
+}
+
+/* What all products share, once their arrays are in place. Weights that stay as they are for many runs get the layout that
+ * oneDNN likes best; in training, where they are packed for one run, that does not pay in f32. */
 static void set_product(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut) {
-    enum { FEW_ROWS = 64 }; /* f32 products at 300 GFLOP/s take as long as 8 bytes a weight at 20 GB/s */
     glia_dnnl_array *weights = &spec->arrays[GLIA_DNNL_WEIGHTS], *src = &spec->arrays[GLIA_DNNL_SRC];
-    glia_dnnl_array *dst = &spec->arrays[GLIA_DNNL_DST];
     const bool halved = src->dtype == GLIA_BF16 || weights->dtype == GLIA_BF16;
-    const bool widened = halved && q->training && weights->parameter && weights->dtype == GLIA_F32 &&
-                         dst->rank == 2 && dst->dim[0] <= FEW_ROWS;
     spec->kind = GLIA_DNNL_MATMUL;
     spec->threads = q->threads;
-    if (halved) src->inside = weights->inside = GLIA_BF16;
-    if (widened) {
-        src->inside = weights->inside = dst->inside = GLIA_F32;
-        dst->layout = GLIA_DNNL_DENSE;
+    if (halved && better_wide(q, spec)) {
+        for (int role = 0; role < GLIA_DNNL_ROLES; role++) widen(&spec->arrays[role]);
+    } else if (halved) {
+        src->inside = weights->inside = GLIA_BF16;
+        if (weights->parameter) weights->layout = GLIA_DNNL_ANY;
+    } else if (weights->parameter && !q->training) {
+        weights->layout = GLIA_DNNL_ANY;
     }
-    if (weights->parameter && !widened && (halved || !q->training)) weights->layout = GLIA_DNNL_ANY;
     cut_product(q, spec, cut);
 }
 
