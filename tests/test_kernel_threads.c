@@ -15,7 +15,7 @@ static const struct {
     {"conv2d", {"2x14x14x32 64x32x3x3 64", "padding=same activation=relu channels_last=yes", 1e-4, NULL}},
     {"conv2d", {"1x7x7x256 96x256x3x3 96", "padding=same channels_last=yes", 1e-4, NULL}},
     {"conv2d", {"3x15x15x64 32x64x1x1", "strides=2 channels_last=yes", 1e-4, NULL}},
-    {"conv2d", {"2x256x9x9 64x256x1x1 64", "strides=2", 1e-4, NULL}},
+    {"conv2d", {"2x256x28x28 128x256x1x1 128", "strides=2", 1e-4, NULL}},
     {"conv2d", {"2x12x12x64 64x1x3x3 64", "groups=64 padding=same channels_last=yes", 1e-4, NULL}},
     {"conv2d",
      {"2x14x14x32:bf16 64x32x3x3:f32<5 64:f32<5", "padding=same activation=relu channels_last=yes", 1e-2,
