@@ -11,7 +11,9 @@ static const char file[] = "test_recipe.yaml";
 static glia_status load_with(glia_recipe **recipe, const char *text, const char *const *overrides,
                              size_t count, glia_error *err) {
     CHECK_OK(glia__file_write(file, text, strlen(text), err), err);
-    return glia_recipe_load(recipe, file, overrides, count, NULL, err);
+    glia_status status = glia_recipe_load(recipe, file, overrides, count, NULL, err);
+    unlink(file);
+    return status;
 }
 
 static glia_status load(glia_recipe **recipe, const char *text, glia_error *err) {
@@ -269,7 +271,10 @@ TEST(out_of_memory) {
             glia_recipe_load(&r, file, (const char *[]){"train.epochs=2"}, 1, &allocator, &e);
         glia_recipe_free(r);
         CHECK_INT(f.live, 0);
-        if (status == GLIA_OK) return;
+        if (status == GLIA_OK) {
+            unlink(file);
+            return;
+        }
         CHECK_STR(glia_status_name(status), "OUT_OF_MEMORY");
     }
     CHECK(!"a load succeeds with enough memory");
