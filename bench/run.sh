@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J5 sweep; none named: all of them,
+# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J5 sweep start; none named: all of them,
 # and then docs/performance.md and docs/roofline.svg are written again. Takes a quarter of an hour or more: leave the machine
 # alone meanwhile.
 #
@@ -7,7 +7,7 @@
 # looked for (kept in BUILD/bench/; `make clean` forgets them); then both run in turn, and medians count.
 #
 #   BUILD         default build/release
-#   GLIA_DATA     folder that holds mnist/ (four IDX files), for J1, J5 and sweep
+#   GLIA_DATA     folder that holds mnist/ (four IDX files), for all but J2
 #   GLIA_PYTHON   a python with torch, default python3; without one only Glia is measured
 #   PAIRS         turns of each, default 5
 #   EXAMPLES      only so many in an epoch or an evaluation: a rehearsal
@@ -174,6 +174,24 @@ sweep() {
     done
 }
 
+# From the start of the program to its answer: `glia predict` on one picture; beside it, `import torch` alone. Writes $scratch/start.
+start() {
+    say "start: glia predict, import torch"
+    "$build/glia" train examples/mnist_cnn.yaml \
+        data.limit=1000 data.split.validation=0 train.epochs=1 --out "$scratch/run" --quiet >/dev/null
+    for _ in $(seq 21); do timed "$build/glia" predict "$scratch/run" tests/data/digit.png --quiet; done | median >"$scratch/a"
+    echo "\`glia predict\` on one PNG, from the start of the program to its answer: $(cat "$scratch/a") ms." >"$scratch/start"
+    [ "$has_torch" ] || return 0
+    for _ in 1 2 3; do timed "$python" -c 'import torch'; done | median >"$scratch/b"
+    echo "\`import torch\` alone: $(cat "$scratch/b") ms." >>"$scratch/start"
+}
+# Milliseconds that a command takes.
+timed() {
+    from=$(date +%s%N)
+    "$@" >/dev/null
+    echo "$from $(date +%s%N)" | awk '{print ($2 - $1) / 1e6}'
+}
+
 # --- all of it ---------------------------------------------------------------------------------------------------------------
 
 mnist_is_there() { [ -e "${GLIA_DATA:-}/mnist" ] || { say "$1 is skipped: no \$GLIA_DATA/mnist" && false; }; }
@@ -183,23 +201,26 @@ tell() {
     echo "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $cores cores: $(number f32_gflops <"$scratch/machine")" \
         "GFLOP/s f32, $(number bf16_gflops <"$scratch/machine") bf16, $(number memory_gbs <"$scratch/machine") GB/s from memory," \
         "$(number cache_gbs <"$scratch/machine") from cache; PyTorch ${version:-absent}."
-    echo
-    [ ! -s "$scratch/rows" ] || awk -f bench/table.awk "$scratch/machine" "$scratch/rows"
-    [ ! -s "$scratch/sweep" ] || echo
-    [ ! -s "$scratch/sweep" ] || awk -v kind=sweep -f bench/table.awk "$scratch/machine" "$scratch/sweep"
+    if [ -s "$scratch/rows" ]; then echo && awk -f bench/table.awk "$scratch/machine" "$scratch/rows"; fi
+    if [ -s "$scratch/sweep" ]; then
+        printf '\nTime an example, by batch and threads (medians of three short epochs, not in turn):\n\n'
+        awk -v kind=sweep -f bench/table.awk "$scratch/machine" "$scratch/sweep"
+    fi
+    if [ -e "$scratch/start" ]; then echo && cat "$scratch/start"; fi
 }
 
 : >"$scratch/rows"
 : >"$scratch/sweep"
 "$glia" machine >"$scratch/machine"
 jobs=$(echo "$*" | tr ',' ' ')
-for job in ${jobs:-J1 J2 J5 sweep}; do
+for job in ${jobs:-J1 J2 J5 sweep start}; do
     case $job in
     J1) ! mnist_is_there J1 || J1 ;;
     J2) J2 ;;
     J5) ! mnist_is_there J5 || J5 ;;
     sweep) ! mnist_is_there sweep || sweep ;;
-    *) say "unknown job '$job' (J1, J2, J5, sweep)" && exit 2 ;;
+    start) ! mnist_is_there start || start ;;
+    *) say "unknown job '$job' (J1, J2, J5, sweep, start)" && exit 2 ;;
     esac
 done
 tell >"$kept/tables.md"
