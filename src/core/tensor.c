@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "core/bf16.h"
 #include "core/mem.h"
 
 /* --- dtypes -----------------------------------------------------------------------------------------------
@@ -45,17 +46,11 @@ bool glia_dtype_is_float(glia_dtype dtype) {
 }
 
 uint16_t glia_bf16_from_f32(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (x != x) return (uint16_t)(bits >> 16 | 0x40); /* quiet, so that the upper half is a NaN too */
-    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    return glia__bf16_round(x);
 }
 
 float glia_bf16_to_f32(uint16_t x) {
-    uint32_t bits = (uint32_t)x << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return glia__bf16_widen(x);
 }
 
 /* --- shapes -----------------------------------------------------------------------------------------------

@@ -165,7 +165,9 @@ GLIA_OP(global_average_pool2d) = {
     .onnx = "GlobalAveragePool",
     .onnx_since = 1,
     .cases = GLIA_CASES({.inputs = "2x3x4x5"}, {.inputs = "1x1x1x1"}, {.inputs = "0x3x4x5"},
-                        {.inputs = "2x4x5x3", .attrs = "channels_last=yes"}, {.inputs = "2x3x4x5:bf16"},
+                        {.inputs = "2x4x5x3", .attrs = "channels_last=yes"},
+                        {.inputs = "3x4x5x150:bf16", .attrs = "channels_last=yes"},
+                        {.inputs = "2x3x4x5:bf16"},
                         {.inputs = "2x3x4", .expect_error = "expects images [N, C, H, W]"}),
 };
 

@@ -2,6 +2,7 @@
 #ifndef GLIA_OPS_POOL_H
 #define GLIA_OPS_POOL_H
 
+#include "core/isa.h"
 #include "glia/ops.h"
 #include "ops/widen.h"
 #include "ops/window.h"
@@ -69,6 +70,29 @@ static inline void glia__pool_span(const glia_window *w, int64_t at, int64_t *be
     int64_t start = at * w->stride - w->pad;
     *begin = GLIA_MAX(start, 0);
     *end = GLIA_MIN(start + w->size, w->in);
+}
+
+/* Later beats earlier when it is larger, or not a number: PyTorch's rule, the first of equals wins. */
+#define GLIA_POOL_BEATS(later, earlier) (((later) > (earlier)) | ((later) != (later)))
+
+/* Choices by masks of 32 bits: of chains of conditional expressions compilers make branches, and no vectors. */
+GLIA_CPU_INLINE uint32_t glia__pool_mask(int condition) {
+    return 0 - (uint32_t)condition;
+}
+GLIA_CPU_INLINE float glia__pool_keep(uint32_t mask, float x) { /* x or 0 */
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= mask;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+GLIA_CPU_INLINE float glia__pool_choose(uint32_t mask, float a, float b) {
+    uint32_t x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & mask) | (y & ~mask);
+    memcpy(&a, &x, sizeof a);
+    return a;
 }
 
 /* Runs the block for every window: y[to] belongs to x[plane + i * (p).x.h + j * (p).x.w] for i in [h0, h1), j in

@@ -56,6 +56,8 @@ GLIA_OP(average_pool2d) = {
                         {.inputs = "1x2x5x6", .attrs = "size=2 strides=1 padding=explicit pads=1,0,0,1"},
                         {.inputs = "2x6x8x3", .attrs = "channels_last=yes"},
                         {.inputs = "1x5x6x2", .attrs = "channels_last=yes size=3,2 strides=1,2 padding=same"},
+                        {.inputs = "2x6x7x130", .attrs = "channels_last=yes"},
+                        {.inputs = "3x6x7x35:bf16", .attrs = "channels_last=yes size=3"},
                         {.inputs = "2x3x6x8:bf16"}, {.inputs = "0x2x4x4"},
                         {.inputs = "2x3x1x8", .expect_error = "larger than the padded height of 1"}),
 };
@@ -121,6 +123,8 @@ GLIA_OP(average_pool2d_backward) = {
                         {.inputs = "1x2x5x6 1x2x5x3", .attrs = "size=3,2 strides=1,2 padding=same"},
                         {.inputs = "1x5x6x2 1x5x3x2",
                          .attrs = "channels_last=yes size=3,2 strides=1,2 padding=same"},
+                        {.inputs = "2x6x8x37 2x3x4x37", .attrs = "channels_last=yes"},
+                        {.inputs = "3x6x7x35:bf16 3x2x2x35:bf16", .attrs = "channels_last=yes size=3"},
                         {.inputs = "2x3x6x8:bf16 2x3x3x4:bf16"},
                         {.inputs = "2x3x6x8 2x3x6x8", .expect_error = "cannot be f32 2×3×6×8"}),
 };

@@ -58,8 +58,9 @@ TARGET static void NAME(finish_dots)(const dot_job *j, const float *sums) {
         for (int64_t o = 0; o < j->outs; o++) {
             float lanes[LANES], sum = j->bias ? j->bias[o] : 0;
             memcpy(lanes, sums + (r * j->outs + o) * LANES, sizeof lanes);
-            GLIA_UNROLL for (int half = LANES / 2; half > 0; half /= 2)
-                for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+            GLIA_UNROLL for (int half = LANES / 2; half > 0; half /= 2) for (int lane = 0; lane < half;
+                                                                             lane++) lanes[lane] +=
+                lanes[lane + half];
             for (int64_t k = whole; k < j->width; k++) sum += j->x[r * j->width + k] * j->w[o * j->width + k];
             sum += lanes[0];
             j->y[r * j->units + o] = j->relu && sum < 0 ? 0 : sum;
