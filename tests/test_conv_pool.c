@@ -65,4 +65,25 @@ TEST(fused_is_composed) {
     compare_both(D(1, 4, 9, 11), D(3, 4, 2, 3), same);
 }
 
-TEST_MAIN(TEST_ENTRY(fused_is_composed))
+/* What is not a number wins, and numbers too large to be multiplied are treated as ref treats them. */
+TEST(fused_keeps_nan) {
+    glia_error err = {0};
+    glia_graph *g = glia_graph_new(NULL);
+    double pixels[36] = {[7] = NAN, [30] = 1e30};
+    glia_value *x = array(g, GLIA_F32, D(1, 1, 6, 6), pixels), *w = numbers(g, D(3, 1, 3, 3), 2);
+    glia__conv_pool_attrs attrs = {.conv = {.strides = {1, 1}, .dilation = {1, 1}, .groups = 1},
+                                   .pool_size = {2, 2}};
+    glia_value *y = glia_graph_apply(g, "conv2d_relu_max_pool2d", (glia_value *[]){x, w}, 2, &attrs);
+    glia_program *program = NULL;
+    CHECK_OK(glia_program_new(&program, g, &y, 1, (glia_program_options){.threads = 1}, &err), &err);
+    CHECK_OK(glia_program_run(program, 1, &err), &err);
+    glia_tensor found = glia_program_output(program, y);
+    for (int64_t o = 0; o < 3; o++) {
+        CHECK(isnan(glia_tensor_get(&found, o * 4)));
+        CHECK(!isnan(glia_tensor_get(&found, o * 4 + 3)));
+    }
+    glia_program_free(program);
+    glia_graph_free(g);
+}
+
+TEST_MAIN(TEST_ENTRY(fused_is_composed), TEST_ENTRY(fused_keeps_nan))

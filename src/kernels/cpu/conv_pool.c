@@ -32,7 +32,6 @@ enum {
     for (int l = 0; l < LANES; l++) (bytes)[l] = (uint8_t)(ints)[l]
 #include "kernels/cpu/conv_pool_lanes.h"
 
-/* GCC 12 takes longer vectors of bytes apart, element by element, which takes longer than all the rest. */
 #ifdef GLIA_CPU_AVX2
 #include <immintrin.h>
 
@@ -51,34 +50,32 @@ enum {
 #define LANES       16
 #define TARGET      GLIA_CPU_AVX512
 #define NAMED(name) name##_16
-#define LOAD_BYTES(ints, bytes) \
-    ints = (ints_16)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(bytes)))
-#define STORE_BYTES(bytes, ints) _mm_storeu_si128((__m128i *)(bytes), _mm512_cvtepi32_epi8((__m512i)(ints)))
 #include "kernels/cpu/conv_pool_lanes.h"
 #endif
 
 typedef struct code {
     int lanes;
     bool (*tame)(const float *x, int64_t n);
+    void (*take_second)(const float *restrict from, int64_t count, float *restrict to);
     conv_pool_forward *forward;
     conv_pool_backward *backward;
 } code;
 
 static code best_code(void) {
 #ifdef GLIA_CPU_AVX2
-    if (glia__isa() == GLIA_ISA_AVX512) return (code){16, tame_16, forward_16, backward_16};
-    if (glia__isa() == GLIA_ISA_AVX2) return (code){8, tame_8, forward_8, backward_8};
+    if (glia__isa() == GLIA_ISA_AVX512) return (code){16, tame_16, take_second_16, forward_16, backward_16};
+    if (glia__isa() == GLIA_ISA_AVX2) return (code){8, tame_8, take_second_8, forward_8, backward_8};
 #endif
-    return (code){4, tame_4, forward_4, backward_4};
+    return (code){4, tame_4, take_second_4, forward_4, backward_4};
 }
 
 /* --- what a call is cut into ----------------------------------------------------------------------------- */
 
-/* The workspace of both directions, in floats: phases of one image; y (or dy) and winners of one image when channels are
- * last; sums of the gradient. */
+/* The workspace of both directions, in floats: one image with its columns apart; y (or dy) and winners of one image when
+ * channels are last; sums of the gradient. */
 typedef struct work {
     conv_pool_planes planes;
-    conv_pool_phases phases;
+    conv_pool_image image;
     int64_t results; /* of one image */
     size_t at_y, at_winner, at_sums, sums, total;
     bool last;
@@ -92,11 +89,11 @@ static work plan_work(const glia_conv_pool *v, bool last) {
                          .width = p->w.out,
                          .kernel_height = f->h.size,
                          .kernel_width = f->w.size},
-              .phases = {.channels = f->c, .rows = p->h.out + f->h.size / 2},
+              .image = {.channels = f->c, .rows = 2 * p->h.out + f->h.size - 1},
               .results = f->o * p->h.out * p->w.out,
               .last = last};
-    k.phases.pitch = (p->w.out + f->w.size / 2 + MOST_LANES - 1) / MOST_LANES * MOST_LANES;
-    k.at_y = (size_t)(f->c * 4 * k.phases.rows * k.phases.pitch + 2 * MOST_LANES);
+    k.image.pitch = (p->w.out + f->w.size / 2 + MOST_LANES - 1) / MOST_LANES * MOST_LANES;
+    k.at_y = (size_t)(f->c * k.image.rows * 2 * k.image.pitch + 2 * MOST_LANES);
     k.at_winner = k.at_y + (last ? (size_t)k.results + MOST_LANES : 0);
     k.at_sums = k.at_winner + (last ? ((size_t)k.results + MOST_LANES + 63) / 64 * 16 : 0);
     k.at_sums = (k.at_sums + MOST_LANES - 1) / MOST_LANES * MOST_LANES;
@@ -105,20 +102,20 @@ static work plan_work(const glia_conv_pool *v, bool last) {
     return k;
 }
 
-/* Copies one image to its phases. What is padding stays zero from image to image. */
-static void cut_phases(const glia_conv *f, const float *image, const conv_pool_phases *to, float *data) {
-    const int64_t plane = to->rows * to->pitch;
+/* Parts the columns of one image. What is padding stays zero from image to image. */
+static void part_columns(const code *used, const glia_conv *f, const float *image, const conv_pool_image *to,
+                         float *data) {
+    const int64_t rows = GLIA_MIN(f->h.in, to->rows - f->h.pad);
     for (int64_t c = 0; c < f->c; c++)
-        for (int64_t h = 0; h < f->h.in && (h + f->h.pad) / 2 < to->rows; h++)
+        for (int64_t h = 0; h < rows; h++)
             for (int64_t odd = 0; odd < 2; odd++) {
-                const int64_t r = h + f->h.pad,
-                              w = (odd + f->w.pad) % 2; /* the first column of this parity */
+                const int64_t w = (odd + f->w.pad) % 2,
+                              at = (w + f->w.pad) / 2; /* the first of these columns */
                 const float *from = image + c * f->x.c + h * f->x.h + w * f->x.w;
-                float *row =
-                    data + ((c * 2 + r % 2) * 2 + odd) * plane + r / 2 * to->pitch + (w + f->w.pad) / 2;
-                const int64_t count = GLIA_MIN((f->w.in - w + 1) / 2, to->pitch - (w + f->w.pad) / 2);
+                float *row = data + ((c * to->rows + h + f->h.pad) * 2 + odd) * to->pitch + at;
+                const int64_t count = GLIA_MIN((f->w.in - w + 1) / 2, to->pitch - at);
                 if (f->x.w == 1)
-                    for (int64_t i = 0; i < count; i++) row[i] = from[2 * i];
+                    used->take_second(from, count, row);
                 else
                     for (int64_t i = 0; i < count; i++) row[i] = from[2 * i * f->x.w];
             }
@@ -161,7 +158,7 @@ static glia_status fit_call(const glia_call *c, const glia_view *w, glia_conv_po
     glia_type y;
     GLIA_TRY(glia__conv_pool_fit(v, &tx, &tw, a, &y, c->err));
     *k = plan_work(v, a->conv.channels_last == GLIA_YES);
-    k->phases.data = c->workspace;
+    k->image.data = c->workspace;
     memset(c->workspace, 0, k->at_y * sizeof(float));
     return GLIA_OK;
 }
@@ -202,8 +199,8 @@ static glia_status forward_run(void *state, const glia_call *c) {
         uint8_t *to_won = (uint8_t *)c->out[1].data + first;
         uint8_t *won = k.last ? (uint8_t *)(memory + k.at_winner) : to_won;
         k.planes.room = k.last ? k.results + MOST_LANES : v.conv.n * k.results - first;
-        cut_phases(&v.conv, (const float *)c->in[0].data + n * v.conv.x.n, &k.phases, memory);
-        used.forward(&k.planes, &k.phases, c->in[1].data, bias, y, won);
+        part_columns(&used, &v.conv, (const float *)c->in[0].data + n * v.conv.x.n, &k.image, memory);
+        used.forward(&k.planes, &k.image, c->in[1].data, bias, y, won);
         if (k.last) interleave(&k, y, won, to, to_won);
     }
     return GLIA_OK;
@@ -222,6 +219,8 @@ static glia_status forward_init(const glia_kernel_query *q, void **state, glia_k
 GLIA_KERNEL(cpu_conv_pool) = {
     .name = "cpu_conv_pool",
     .op = "conv2d_relu_max_pool2d",
+    /* The only one but ref. 128 images of 28×28, 32 filters of 3×3, one core: 0.43 ms with AVX-512 (115 GFLOP/s), 0.97 ms
+     * with AVX2; channels last costs 0.5 ms more. */
     .priority = 60,
     .any_layout = true,
     .supports = forward_supports,
@@ -232,7 +231,8 @@ GLIA_KERNEL(cpu_conv_pool) = {
 /* --- backward by weights --------------------------------------------------------------------------------- */
 
 /* [places][filters] → [filters][places]. */
-static void part(const work *k, const float *dy_in, const uint8_t *winner_in, float *dy, uint8_t *winner) {
+static void separate(const work *k, const float *dy_in, const uint8_t *winner_in, float *dy,
+                     uint8_t *winner) {
     const int64_t filters = k->planes.filters, places = k->results / filters;
     for (int64_t i = 0; i < places; i++)
         for (int64_t o = 0; o < filters; o++) {
@@ -265,11 +265,11 @@ static glia_status backward_run(void *state, const glia_call *c) {
         const uint8_t *winner = (const uint8_t *)c->in[2].data + first;
         k.planes.room = v.conv.n * k.results - first;
         if (k.last) {
-            part(&k, dy, winner, own_dy, own_winner);
+            separate(&k, dy, winner, own_dy, own_winner);
             dy = own_dy, winner = own_winner, k.planes.room = k.results;
         }
-        cut_phases(&v.conv, (const float *)c->in[0].data + n * v.conv.x.n, &k.phases, memory);
-        used.backward(&k.planes, &k.phases, dy, winner, sums);
+        part_columns(&used, &v.conv, (const float *)c->in[0].data + n * v.conv.x.n, &k.image, memory);
+        used.backward(&k.planes, &k.image, dy, winner, sums);
     }
     add_lanes(sums, used.lanes, c->out[0].data, weights);
     add_lanes(sums + weights * used.lanes, used.lanes, c->out[1].data, v.conv.o);
@@ -289,7 +289,7 @@ static glia_status backward_init(const glia_kernel_query *q, void **state, glia_
 GLIA_KERNEL(cpu_conv_pool_backward) = {
     .name = "cpu_conv_pool_backward",
     .op = "conv2d_relu_max_pool2d_backward_weights",
-    .priority = 60,
+    .priority = 60, /* the only one but ref; as above 0.52 ms with AVX-512, 0.85 ms with AVX2 */
     .any_layout = true,
     .supports = backward_supports,
     .init = backward_init,
