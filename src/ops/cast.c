@@ -1,6 +1,7 @@
 /* cast.c: from any dtype to any other. */
 
 #include "ops/expr.h"
+#include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
 /* x as another dtype. Floats to whole numbers: towards zero, kept within the range, NaN to 0. Whole numbers to
@@ -115,6 +116,15 @@ static void convert_block(const glia_view *in, glia_view *out, int64_t at, int64
 
 static glia_status cast_ref(const glia_call *c) {
     const int64_t n = glia_shape_elems(&c->out[0].shape);
+    const glia_dtype from = c->in[0].dtype, to = c->out[0].dtype;
+    if (from == GLIA_F32 && to == GLIA_BF16) {
+        glia__narrow(c->in[0].data, c->out[0].data, n);
+        return GLIA_OK;
+    }
+    if (from == GLIA_BF16 && to == GLIA_F32) {
+        glia__widen(c->in[0].data, c->out[0].data, n);
+        return GLIA_OK;
+    }
     for (int64_t at = 0; at < n; at += BUFFER)
         convert_block(&c->in[0], &c->out[0], at, GLIA_MIN(n - at, (int64_t)BUFFER));
     return GLIA_OK;
@@ -157,7 +167,8 @@ GLIA_OP(cast) = {
     .onnx_since = 13,
     .c_expr = "x",
     .cases = GLIA_CASES({.inputs = "4x5", .attrs = "to=f99", .expect_error = "f99"}, {.inputs = "4x5"},
-                        {.inputs = "4x5", .attrs = "to=f64"}, {.inputs = "300", .attrs = "to=i32"},
+                        {.inputs = "4x5", .attrs = "to=f64"}, {.inputs = "4x50", .attrs = "to=bf16"},
+                        {.inputs = "4x50:bf16"}, {.inputs = "300", .attrs = "to=i32"},
                         {.inputs = "4x5", .attrs = "to=i64"}, {.inputs = "4x5:pos", .attrs = "to=u8"},
                         {.inputs = "4x5", .attrs = "to=bool"}, {.inputs = "4x5:i64<9"},
                         {.inputs = "4x5:i64<300", .attrs = "to=u8"},

@@ -2,6 +2,8 @@
 
 #include "ops/widen.h"
 
+#include "core/bf16.h"
+
 size_t glia__widened_bytes(const glia_type *type) {
     if (type->dtype != GLIA_BF16 || type->shape.rank < 0) return 0;
     return ((size_t)glia_shape_elems(&type->shape) * sizeof(float) + 63) / 64 * 64;
@@ -15,12 +17,20 @@ static glia_view widened(const glia_view *view, char **workspace) {
     return wide;
 }
 
-static void widen(const uint16_t *from, float *to, int64_t n) {
-    for (int64_t i = 0; i < n; i++) to[i] = glia_bf16_to_f32(from[i]);
+GLIA_CPU_CLONES(void, widen, (const uint16_t *restrict from, float *restrict to, int64_t n), (from, to, n)) {
+    for (int64_t i = 0; i < n; i++) to[i] = glia__bf16_widen(from[i]);
 }
 
-static void narrow(const float *from, uint16_t *to, int64_t n) {
-    for (int64_t i = 0; i < n; i++) to[i] = glia_bf16_from_f32(from[i]);
+GLIA_CPU_CLONES(void, narrow, (const float *restrict from, uint16_t *restrict to, int64_t n), (from, to, n)) {
+    for (int64_t i = 0; i < n; i++) to[i] = glia__bf16_round(from[i]);
+}
+
+void glia__widen(const uint16_t *from, float *to, int64_t n) {
+    widen(from, to, n);
+}
+
+void glia__narrow(const float *from, uint16_t *to, int64_t n) {
+    narrow(from, to, n);
 }
 
 glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,

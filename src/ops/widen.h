@@ -7,7 +7,11 @@
 
 /* The workspace that one array needs: 0 unless it is bf16. An op's workspace is the sum over its arrays with data. */
 size_t glia__widened_bytes(const glia_type *type);
-/* Runs `loops` on the call, with f32 copies where it has bf16, and what is left of the workspace. Inputs whose bit is set in `shape_only` have no data. */
+/* n elements of bf16 as f32, and rounded back. */
+void glia__widen(const uint16_t *from, float *to, int64_t n);
+void glia__narrow(const float *from, uint16_t *to, int64_t n);
+/* Runs `loops` on the call, with f32 copies where it has bf16, and what is left of the workspace. Inputs whose bit is
+ * set in `shape_only` have no data. */
 glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,
                               glia_status (*loops)(const glia_call *));
 
