@@ -62,6 +62,8 @@ typedef struct glia_dataset_options {
  *   "idx:images.gz,labels.gz"                          IDX files, gzip or not
  *   "csv:table.csv"                                    a table with or without a header
  *   "npy:inputs.npy,targets.npy"                       NumPy arrays; targets may be left out
+ *   "folder:pictures/train"                            PNG and JPEG files in a folder a class, or an archive of such
+ *   "cifar:data_batch_1.bin"                           the binary format of CIFAR-10, gzip or not
  * Free with glia_dataset_free. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_open_with(glia_dataset **out, const char *source,
                                                             glia_dataset_options options, glia_error *err);
