@@ -51,7 +51,7 @@ GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
 /* f32 and f64 by the loops of name_ref, bf16 by way of f32. */
 #define WITH_BF16(op)                                 \
     static glia_status op##_any(const glia_call *c) { \
-        return glia__run_widened(c, 0, op##_ref);     \
+        return glia__run_tiled(c, op##_ref);          \
     }
 
 /* An op whose gradient is op_backward(dy, kept) with the same attributes; `kept` is x or y. */
@@ -140,11 +140,11 @@ static glia_status infer_forward(const glia_type *in, int n_in, const void *attr
 
 static size_t forward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+    return glia__tiled_bytes(&in[0]) + glia__tiled_bytes(&out[0]);
 }
 
 static size_t backward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
-    return forward_workspace(in, out, attrs) + glia__widened_bytes(&in[1]);
+    return forward_workspace(in, out, attrs) + glia__tiled_bytes(&in[1]);
 }
 
 static glia_status infer_backward(const glia_type *in, int n_in, const void *attrs, glia_type *out,

@@ -72,11 +72,17 @@ GLIA_API glia_value *glia_op_minimum(glia_value *a, glia_value *b); /* the small
     NUMBER_LOOPS(op, op##_ref, expr) \
     BINARY_BLOCK(op, #expr, glia__infer_broadcast, __VA_ARGS__)
 
+/* Arrays of one shape go tile by tile. */
+static glia_status run_arithmetic(const glia_call *c, glia_status (*loops)(const glia_call *)) {
+    const bool flat = glia_shape_equal(&c->in[0].shape, &c->in[1].shape);
+    return flat ? glia__run_tiled(c, loops) : glia__run_widened(c, 0, loops);
+}
+
 /* The same, and bf16 by way of f32. */
 #define ARITHMETIC_OP(op, expr, ...)                  \
     NUMBER_LOOPS(op, op##_loops, expr)                \
     static glia_status op##_ref(const glia_call *c) { \
-        return glia__run_widened(c, 0, op##_loops);   \
+        return run_arithmetic(c, op##_loops);         \
     }                                                 \
     BINARY_BLOCK(op, #expr, infer_bf16, .workspace = bf16_workspace, __VA_ARGS__)
 
@@ -90,6 +96,8 @@ static glia_status infer_bf16(const glia_type *in, int n_in, const void *attrs, 
 
 static size_t bf16_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
+    const bool flat = glia_shape_equal(&in[0].shape, &in[1].shape);
+    if (flat) return 3 * glia__tiled_bytes(&out[0]);
     return glia__widened_bytes(&in[0]) + glia__widened_bytes(&in[1]) + glia__widened_bytes(&out[0]);
 }
 

@@ -50,7 +50,7 @@ static glia_status dropout_loops(const glia_call *c) {
 }
 
 static glia_status dropout_ref(const glia_call *c) {
-    return glia__run_widened(c, 0, dropout_loops);
+    return glia__run_tiled(c, dropout_loops);
 }
 
 static glia_status dropout_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -63,7 +63,7 @@ static glia_status dropout_infer(const glia_type *in, int n_in, const void *attr
 
 static size_t dropout_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+    return glia__tiled_bytes(&in[0]) + glia__tiled_bytes(&out[0]);
 }
 
 /* Linear in x: the same mask falls on dy. */

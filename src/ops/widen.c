@@ -60,3 +60,31 @@ glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,
             narrow(out[o].data, call->out[o].data, glia_shape_elems(&out[o].shape));
     return GLIA_OK;
 }
+
+enum { TILE = 2048 }; /* elements: three tiles of f32 are 24 KB */
+
+size_t glia__tiled_bytes(const glia_type *type) {
+    return GLIA_MIN(glia__widened_bytes(type), TILE * sizeof(float));
+}
+
+/* Elements begin … begin + n − 1 as one dimension. */
+static glia_view tile_of(const glia_view *view, int64_t begin, int64_t n) {
+    char *data = (char *)view->data + (size_t)begin * glia_dtype_bytes(view->dtype);
+    return (glia_view){data, view->dtype, {.rank = 1, .dim = {n}}};
+}
+
+glia_status glia__run_tiled(const glia_call *call, glia_status (*loops)(const glia_call *)) {
+    if (call->out[0].dtype != GLIA_BF16) return loops(call);
+    const int64_t elems = glia_shape_elems(&call->out[0].shape);
+    for (int64_t begin = 0; begin < elems; begin += TILE) {
+        const int64_t n = GLIA_MIN(elems - begin, (int64_t)TILE);
+        glia_view in[GLIA_MAX_INPUTS], out = tile_of(&call->out[0], begin, n);
+        glia_call tile = *call;
+        for (int i = 0; i < call->n_in; i++) in[i] = tile_of(&call->in[i], begin, n);
+        tile.in = in;
+        tile.out = &out;
+        tile.first_elem += begin;
+        GLIA_TRY(glia__run_widened(&tile, 0, loops));
+    }
+    return GLIA_OK;
+}

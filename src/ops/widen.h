@@ -15,4 +15,9 @@ void glia__narrow(const float *from, uint16_t *to, int64_t n);
 glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,
                               glia_status (*loops)(const glia_call *));
 
+/* The same for ops that work element by element on arrays of one shape: tile by tile, so that the copies stay in the
+ * nearest cache, and the workspace is that of a tile (glia__tiled_bytes, added up). `loops` may look at first_elem. */
+size_t glia__tiled_bytes(const glia_type *type);
+glia_status glia__run_tiled(const glia_call *call, glia_status (*loops)(const glia_call *));
+
 #endif
