@@ -161,8 +161,9 @@ static void run_evaluate(task *t) {
     glia_dataset *test = open_data(t, true);
     if (t->job->save) save(t, NULL, 0);
     for (int64_t i = 0; i <= t->job->repeats; i++) {
-        glia_report report = glia_evaluate(t->model, test, .loss = t->fit.loss, .batch_size = t->job->batch,
-                                           .threads = t->fit.threads, .error = &err);
+        glia_report report =
+            glia_evaluate(t->model, test, .loss = t->fit.loss, .batch_size = t->job->batch,
+                          .threads = t->fit.threads, .precision = t->fit.precision, .error = &err);
         must(err.status, &err);
         if (i) add_seconds(t->job, report.seconds);
         if (i == 0) add_loss(t->job, report.loss), add_loss(t->job, report.accuracy);
@@ -221,7 +222,10 @@ static void run_forward(task *t) {
     glia_program *program;
     made_up m = make_up(t);
     glia_value *output = glia_model_output(t->model);
-    glia_program_options options = {.dims = {t->job->batch}, .threads = t->fit.threads};
+    glia_program_options options = {.dims = {t->job->batch},
+                                    .threads = t->fit.threads,
+                                    .precision = t->fit.precision,
+                                    .fixed_params = GLIA_YES};
     must(glia_program_new(&program, glia_model_graph(t->model), &output, 1, options, &err), &err);
     must(glia_program_bind(program, glia_model_input(t->model, 0), m.inputs.data, &err), &err);
     for (size_t i = 0; i < glia_model_params(t->model); i++)

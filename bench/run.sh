@@ -144,6 +144,9 @@ J2() {
     measure J2 "VGG16 at 224×224, forward, batch 1" vgg16 forward 5 --input 3x224x224 --batch 1
     measure J2 "forward, batch 8" vgg16 forward 3 --input 3x224x224 --batch 8
     measure J2 "training step, batch 8" vgg16 step 3 --input 3x224x224 --batch 8
+    measure J2 "forward, batch 1, bf16" vgg16 forward 5 --input 3x224x224 --batch 1 --precision bf16
+    measure J2 "forward, batch 8, bf16" vgg16 forward 3 --input 3x224x224 --batch 8 --precision bf16
+    measure J2 "training step, batch 8, bf16" vgg16 step 3 --input 3x224x224 --batch 8 --precision bf16
 }
 
 J5() { measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }

@@ -46,15 +46,29 @@ def vgg16(classes=1000):
                          nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(4096, classes))
 
 
+def vgg16_bn(classes=10):
+    layers, channels = [], 3
+    for filters in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
+        layers += ([nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+                   if filters else [nn.MaxPool2d(2)])
+        channels = filters or channels
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, classes))
+
+
 def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.001, fused=True)
 
 
 def momentum(parameters):
-    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=0.0005, fused=True)
+    return torch.optim.SGD(parameters, lr=0.0003, momentum=0.9, weight_decay=0.0005, fused=True)
 
 
-MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum)}
+def nesterov(parameters):
+    return torch.optim.SGD(parameters, lr=0.05, momentum=0.9, weight_decay=0.0005, nesterov=True, fused=True)
+
+
+MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum),
+          "vgg16_bn_cifar10": (vgg16_bn, nesterov)}
 
 
 class Safetensors:

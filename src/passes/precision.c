@@ -44,9 +44,12 @@ static glia_value *half(glia_rewrite *r, const glia_value *value) {
     return *form;
 }
 
-/* Inputs that carry activations or their gradients: all of f32 but parameters, as they are or seen in another shape. */
-static bool carries_activations(const glia_value *value) {
+/* Whether an input carries activations or their gradients: f32, and not a parameter, as it is or seen in another shape. Of
+ * an op that knows images, only those: what else it reads are statistics. */
+static bool carries_activations(const glia_node *node, int input) {
+    const glia_value *value = node->inputs[input];
     if (!value || value->type.dtype != GLIA_F32) return false;
+    if (node->op->images && !(node->op->images >> input & 1)) return false;
     while (value->node && (value->node->op->traits & GLIA_TRAIT_ALIAS)) value = value->node->inputs[0];
     return value->kind != GLIA_VALUE_PARAM;
 }
@@ -57,7 +60,7 @@ static bool types_in_half(const glia_node *node, glia_type *in, glia_type *out) 
     for (int i = 0; i < GLIA_MAX_INPUTS; i++) {
         const glia_value *x = i < node->n_inputs ? node->inputs[i] : NULL;
         in[i] = x ? x->type : (glia_type){.shape = {.rank = -1}};
-        if (!carries_activations(x)) continue;
+        if (i >= node->n_inputs || !carries_activations(node, i)) continue;
         in[i].dtype = GLIA_BF16;
         any = true;
     }
@@ -70,7 +73,7 @@ static double moved_elems(const glia_rewrite *r, const glia_node *node) {
     double elems = 0;
     for (int o = 0; o < node->n_outputs; o++) elems += (double)glia_shape_elems(&node->outputs[o].type.shape);
     for (int i = 0; i < node->n_inputs; i++)
-        if (node->inputs[i] && (r->options->training || carries_activations(node->inputs[i])))
+        if (node->inputs[i] && (r->options->training || carries_activations(node, i)))
             elems += (double)glia_shape_elems(&node->inputs[i]->type.shape);
     return elems;
 }
@@ -87,7 +90,7 @@ static bool follows(const glia_rewrite *r, const glia_node *node, const glia_typ
     const glia_op *op = node->op;
     const bool between = (op->traits & (GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_ALIAS)) || op->images;
     for (int i = 0; i < node->n_inputs && between && out[0].dtype == GLIA_BF16; i++)
-        if (carries_activations(node->inputs[i]) && forms(r)[node->inputs[i]->id]) return true;
+        if (carries_activations(node, i) && forms(r)[node->inputs[i]->id]) return true;
     return false;
 }
 
@@ -95,7 +98,7 @@ static void apply_half(glia_rewrite *r, const glia_node *node) {
     glia_value *inputs[GLIA_MAX_INPUTS];
     for (int i = 0; i < node->n_inputs; i++) {
         const glia_value *x = node->inputs[i];
-        inputs[i] = carries_activations(x) ? half(r, x) : full(r, x);
+        inputs[i] = carries_activations(node, i) ? half(r, x) : full(r, x);
     }
     glia_value *y = glia__rewrite_apply(r, node, node->op->name, inputs, node->n_inputs, node->attrs);
     for (int o = 0; y && o < node->n_outputs; o++) {
