@@ -3,7 +3,7 @@ PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 WORKERS      ?= $(shell nproc)
 
-.PHONY: all help setup demo test lint format asan tsan ref nodeps onednn3 fuzz bench install clean
+.PHONY: all help setup demo test lint tidy format asan tsan ref nodeps onednn3 fuzz bench install clean
 
 all: build/release/build.ninja ## build the library and the program (release)
 	@ninja -C build/release -j $(WORKERS)
@@ -23,6 +23,12 @@ test: setup all ## build everything and run all tests
 lint: ## formatting, floors, file sizes
 	@tools/setup.sh lint
 	@tools/lint.sh
+
+tidy: ## clang-tidy over library and program
+	@tools/setup.sh tidy
+	@cmake --preset nodeps >/dev/null
+	@git ls-files 'src/*.c' 'cli/*.c' | grep -v -e dnnl/ -e TEMPLATE | xargs -P $(WORKERS) -n 8 \
+	    clang-tidy -p build/nodeps --quiet --extra-arg=-Wno-unknown-warning-option
 
 format: ## clang-format every source
 	@tools/setup.sh lint

@@ -1,17 +1,19 @@
 #!/bin/sh
-# setup.sh [lint|fuzz]: installs the Debian packages that are missing. This is the one list of them.
+# setup.sh [lint|tidy|fuzz]: installs the Debian packages that are missing. This is the one list of them.
 set -eu
 build="gcc g++ libc6-dev cmake ninja-build pkg-config git libdnnl-dev libyaml-dev libjansson-dev libpng-dev libjpeg62-turbo-dev
        zlib1g-dev libcurl4-openssl-dev ca-certificates dataset-fashion-mnist"
 lint="clang-format"
+tidy="clang-tidy"
 fuzz="clang libclang-rt-14-dev"
 
 wanted=$build
 case "${1-}" in
 '') ;;
 lint) wanted="$build $lint" ;;
+tidy) wanted="$build $tidy" ;;
 fuzz) wanted="$build $fuzz" ;;
-*) echo "usage: tools/setup.sh [lint|fuzz]" >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh [lint|tidy|fuzz]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "setup: not a Debian system; please install by hand: $wanted" >&2; exit 0; }
 missing=

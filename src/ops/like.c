@@ -103,7 +103,8 @@ static glia_status broadcast_like_loops(const glia_call *c) {
     GLIA_TRY(glia__like_shape(&c->in[0].shape, &c->out[0].shape, &a->axes, &in[0].shape, c->err));
     int64_t small = glia_shape_elems(&c->in[0].shape);
     if (a->mean == GLIA_YES && small > 0) {
-        copies_f64 = (double)(glia_shape_elems(&c->out[0].shape) / small);
+        const int64_t copies = glia_shape_elems(&c->out[0].shape) / small;
+        copies_f64 = (double)copies;
         copies_f32 = (float)copies_f64;
         in[1].data = c->out[0].dtype == GLIA_F64 ? (void *)&copies_f64 : (void *)&copies_f32;
         inner.n_in = 2;

@@ -55,7 +55,7 @@ static void linear_ticks(glia_axis *axis, double step) {
 /* Powers of ten; with few of them on the axis, two and five times them too. */
 static void log_ticks(glia_axis *axis) {
     double factors[] = {1, 2, 5}, decades = axis->high - axis->low;
-    int stride = (int)ceil(decades / (MOST_TICKS / 2)), fine = decades <= 3 ? 3 : 1;
+    int stride = (int)ceil(2.0 * decades / MOST_TICKS), fine = decades <= 3 ? 3 : 1;
     axis->count = 0;
     for (double power = floor(axis->low); power <= axis->high; power += stride) {
         for (int i = 0; i < fine && axis->count < MOST_TICKS; i++) {
@@ -281,8 +281,8 @@ void glia__chart_scatter(glia_text *out, const float *measured, const float *pre
     size_t finite = 0, stride = (points + MOST_POINTS - 1) / MOST_POINTS;
     for (size_t i = 0; i < points; i++) {
         if (!isfinite(measured[i]) || !isfinite(predicted[i])) continue;
-        low = fmin(low, fmin(measured[i], predicted[i]));
-        high = fmax(high, fmax(measured[i], predicted[i]));
+        low = fmin(low, (double)fminf(measured[i], predicted[i]));
+        high = fmax(high, (double)fmaxf(measured[i], predicted[i]));
         finite++;
     }
     if (finite == 0) {
