@@ -67,17 +67,47 @@ glia_status glia__plan_offsets(glia_program *program, const int *which, int coun
     return GLIA_OK;
 }
 
-/* The block, on huge pages where the system gives them: fewer misses of the TLB, and 512 times fewer page faults. */
-static glia_status allocate_block(glia_program *program, glia_error *err) {
-    bool huge = program->block_bytes >= HUGE_PAGE;
-    program->block_bytes =
-        GLIA_MAX(program->block_bytes, (size_t)ALIGNMENT); /* empty arrays lie somewhere too */
-    program->block = glia__alloc_aligned(program->allocator, program->block_bytes, huge ? HUGE_PAGE : PAGE);
-    if (!program->block)
+/* On huge pages where the system gives them: fewer misses of the TLB, and 512 times fewer page faults. What was in the
+ * old memory is of no use any more, so it goes first. */
+glia_status glia__block_reserve(glia_program *program, glia_error *err) {
+    glia_block *block = program->memory;
+    const size_t bytes = program->block_bytes;
+    const bool huge = bytes >= HUGE_PAGE;
+    if (block->data && block->bytes >= bytes) return GLIA_OK;
+    glia__free(block->allocator, block->data, block->bytes);
+    block->data = glia__alloc_aligned(block->allocator, bytes, huge ? HUGE_PAGE : PAGE);
+    block->bytes = bytes;
+    block->last = NULL;
+    if (!block->data)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY,
                               "out of memory: the program needs a block of %.1f MB; try a smaller batch",
-                              (double)program->block_bytes / 1e6);
-    if (huge) (void)madvise(program->block, program->block_bytes, MADV_HUGEPAGE); /* a wish only */
+                              (double)bytes / 1e6);
+    if (huge) (void)madvise(block->data, bytes, MADV_HUGEPAGE); /* a wish only */
+    return GLIA_OK;
+}
+
+void glia__block_release(glia_program *program) {
+    glia_block *block = program->memory;
+    if (!block) return;
+    if (block->last == program) block->last = NULL;
+    if (--block->programs) return;
+    glia__free(block->allocator, block->data, block->bytes);
+    glia__free(block->allocator, block, sizeof *block);
+}
+
+static glia_status hold_block(glia_program *program, glia_error *err) {
+    const glia_program *other = program->options.shares_block;
+    if (other && other->memory) {
+        program->memory = other->memory;
+    } else {
+        program->memory = glia__calloc(program->allocator, 1, sizeof *program->memory);
+        if (!program->memory)
+            return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
+        program->memory->allocator = program->allocator;
+    }
+    program->memory->programs++;
+    GLIA_TRY(glia__block_reserve(program, err));
+    program->block = program->memory->data;
     return GLIA_OK;
 }
 
@@ -92,5 +122,6 @@ glia_status glia__program_place(glia_program *program, glia_error *err) {
         program->unplanned_bytes += padded(buffer->bytes);
     }
     GLIA_TRY(glia__plan_offsets(program, which, count, &program->block_bytes, err));
-    return allocate_block(program, err);
+    if (!program->block_bytes) program->block_bytes = ALIGNMENT; /* empty arrays lie somewhere too */
+    return program->options.plan_only == GLIA_YES ? GLIA_OK : hold_block(program, err);
 }

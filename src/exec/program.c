@@ -77,7 +77,7 @@ void glia_program_free(glia_program *program) {
     if (program->trace && program->runs) glia_program_print(program, stderr);
     const glia_allocator *allocator = program->allocator;
     for (int64_t i = 0; i < program->n_segments; i++) free_states(program, &program->segments[i]);
-    glia__free(allocator, program->block, program->block_bytes);
+    glia__block_release(program);
     glia_graph_free(program->graph);
     glia__arena_free(&program->arena);
     glia__free(allocator, program, sizeof *program);
@@ -126,8 +126,9 @@ glia_status glia_program_bind(glia_program *program, const glia_value *value, vo
     return GLIA_OK;
 }
 
-/* Writes addresses to every view, once after each change of bindings. */
+/* Writes addresses to every view, once after each change of bindings or of the block's place. */
 static glia_status resolve(glia_program *program, glia_error *err) {
+    program->block = program->memory->data;
     for (int i = 0; i < program->n_buffers; i++) {
         const glia_buffer *buffer = &program->buffers[i];
         if (buffer->place == GLIA_PLACE_BOUND && !buffer->address && buffer->bytes && buffer->last >= 0)
@@ -206,7 +207,19 @@ static glia_status run_segment(glia_program *program, const glia_segment *s, con
     return GLIA_OK;
 }
 
+/* The block may have grown, and another program may have used it, since this one ran last. */
+static glia_status take_block(glia_program *program, glia_error *err) {
+    if (!program->memory)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the program was made with plan_only: it has no memory");
+    GLIA_TRY(glia__block_reserve(program, err));
+    if (program->block != program->memory->data) program->resolved = false;
+    if (program->memory->last != program) program->packed = false;
+    program->memory->last = program;
+    return GLIA_OK;
+}
+
 glia_status glia_program_run(glia_program *program, uint64_t number, glia_error *err) {
+    GLIA_TRY(take_block(program, err));
     if (!program->resolved) GLIA_TRY(resolve(program, err));
     glia_step step = {
         .seed = program->options.seed, .number = number, .training = program->options.training == GLIA_YES};

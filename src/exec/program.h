@@ -60,6 +60,15 @@ typedef struct glia_segment {
     size_t worker_bytes;
 } glia_segment;
 
+/* The memory of one program, or of several that take turns. */
+typedef struct glia_block {
+    const glia_allocator *allocator;
+    int programs; /* that hold it */
+    char *data;
+    size_t bytes;
+    const glia_program *last; /* that ran in it: what it packed is still there */
+} glia_block;
+
 typedef struct glia_planned_output {
     const glia_value *value; /* the user's */
     int buffer;
@@ -69,7 +78,7 @@ typedef struct glia_planned_output {
 
 struct glia_program {
     const glia_allocator *allocator;
-    glia_arena arena; /* everything below but the graph, the block and the kernels' states */
+    glia_arena arena; /* everything below but the graph, the memory and the kernels' states */
     const glia_graph *user_graph;
     glia_graph *graph;      /* what the passes made of it */
     glia_value **stand_ins; /* by the user's value id: the value of `graph`; NULL: none */
@@ -84,7 +93,8 @@ struct glia_program {
     int *buffer_of; /* by value id of `graph`; -1: not in this program */
     glia_planned_output *outputs;
     int n_outputs;
-    char *block;
+    glia_block *memory; /* NULL: plan_only */
+    char *block;        /* where the memory was when addresses were resolved */
     size_t block_bytes, unplanned_bytes;
     glia_error *worker_errors;
     bool resolved; /* views hold addresses */
@@ -106,6 +116,9 @@ void glia__cut_view(const glia_planned_call *call, int operand, int64_t begin, i
 glia_status glia__plan_offsets(glia_program *program, const int *buffers, int count, size_t *bytes,
                                glia_error *err);
 glia_status glia__program_place(glia_program *program, glia_error *err);
+/* Makes the program's memory as large as it needs; nothing is allocated when it is. */
+glia_status glia__block_reserve(glia_program *program, glia_error *err);
+void glia__block_release(glia_program *program);
 /* run.c */
 glia_status glia__program_pack(const glia_program *program, const glia_step *step, glia_error *err);
 glia_status glia__program_run_segment(glia_program *program, const glia_segment *segment,

@@ -10,6 +10,13 @@ static glia_value *computed_for(const glia_runner *r, size_t param) {
     return p->trained ? r->head->gradients[param] : p->update;
 }
 
+/* All programs of a runner share one block, since one runs at a time. */
+static const glia_program *any_program(const glia_runner *r) {
+    for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++)
+        if (r->programs[i].program) return r->programs[i].program;
+    return NULL;
+}
+
 static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, bool check,
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
@@ -28,6 +35,7 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                     .fixed_params = mode == GLIA_RUN_TRAIN ? GLIA_NO : GLIA_YES,
                                     .check_finite = check ? GLIA_YES : GLIA_NO,
                                     .seed = r->seed,
+                                    .shares_block = any_program(r),
                                     .allocator = model->allocator};
     glia_status status = glia_program_new(out, model->graph, outputs, n, options, err);
     glia__free(model->allocator, outputs, most * sizeof *outputs);
