@@ -31,9 +31,18 @@ glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *h
     return metrics;
 }
 
-static glia_status evaluate_batches(glia_runner *runner, glia_loader *loader, glia_metrics *metrics,
-                                    void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
-                                    glia_error *err) {
+glia_status glia__evaluation_loader(glia_loader **out, const glia_dataset *data, int64_t batch_size,
+                                    const glia_allocator *allocator, glia_error *err) {
+    glia_loader_options options = {.batch_size = GLIA_MIN(batch_size, glia_dataset_get_info(data)->count),
+                                   .allocator = allocator};
+    return glia_loader_new(out, data, options, err);
+}
+
+glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_metrics *metrics,
+                                void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
+                                glia_error *err) {
+    glia__runner_params_changed(runner); /* a trainer's have, since the last evaluation */
+    GLIA_TRY(glia_loader_start(loader, 0, err));
     for (;;) {
         glia_batch batch;
         double loss;
@@ -46,21 +55,6 @@ static glia_status evaluate_batches(glia_runner *runner, glia_loader *loader, gl
         GLIA_TRY(glia_metrics_add(metrics, predictions, batch.targets, batch.count, sum, err));
         if (on_batch) on_batch(ctx, &batch, predictions);
     }
-}
-
-glia_status glia__evaluate_data(glia_runner *runner, const glia_dataset *data, int64_t batch_size,
-                                glia_metrics *metrics,
-                                void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
-                                glia_error *err) {
-    glia_loader *loader;
-    glia_loader_options options = {.batch_size = GLIA_MIN(batch_size, glia_dataset_get_info(data)->count),
-                                   .allocator = runner->model->allocator};
-    GLIA_TRY(glia_loader_new(&loader, data, options, err));
-    glia__runner_params_changed(runner); /* a trainer's have, since the last evaluation */
-    glia_status status = glia_loader_start(loader, 0, err);
-    if (status == GLIA_OK) status = evaluate_batches(runner, loader, metrics, on_batch, ctx, err);
-    glia_loader_free(loader);
-    return status;
 }
 
 static double now(void) {
@@ -86,7 +80,11 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     *metrics = glia__metrics_for(model, head, o->top_k);
     if (!*metrics) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     glia_runner runner = {.model = model, .head = head, .threads = o->threads, .precision = o->precision};
-    glia_status status = glia__evaluate_data(&runner, data, batch_size, *metrics, o->on_batch, o->ctx, err);
+    glia_loader *loader;
+    glia_status status = glia__evaluation_loader(&loader, data, batch_size, model->allocator, err);
+    if (status == GLIA_OK)
+        status = glia__evaluate_data(&runner, loader, *metrics, o->on_batch, o->ctx, err);
+    glia_loader_free(loader);
     glia__runner_deinit(&runner);
     return status;
 }

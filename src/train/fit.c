@@ -41,7 +41,7 @@ typedef struct fit {
     glia_model *model;
     const glia_dataset *train;
     glia_trainer *trainer;
-    glia_loader *loader;
+    glia_loader *loader, *validation_loader;
     glia_metrics *running, *validation;
     const monitor *monitor;
     glia_fit_state state;
@@ -184,6 +184,9 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
                                    .allocator = f->allocator};
     GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, err));
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
+    if (f->o.validation)
+        GLIA_TRY(glia__evaluation_loader(&f->validation_loader, f->o.validation,
+                                         GLIA_MAX(f->o.batch_size, 128), f->allocator, err));
     f->batches = glia_loader_batches(f->loader);
     f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
@@ -346,8 +349,7 @@ static glia_status validate(fit *f, glia_epoch *e, glia_error *err) {
     e->validation = glia__report_empty();
     if (!f->o.validation || !due) return GLIA_OK;
     glia_metrics_reset(f->validation);
-    GLIA_TRY(glia__evaluate_data(&f->trainer->runner, f->o.validation, GLIA_MAX(f->o.batch_size, 128),
-                                 f->validation, NULL, NULL, err));
+    GLIA_TRY(glia__evaluate_data(&f->trainer->runner, f->validation_loader, f->validation, NULL, NULL, err));
     e->validation = glia_metrics_report(f->validation);
     e->validated = true;
     return GLIA_OK;
@@ -450,6 +452,7 @@ glia_status glia_fit_with(glia_model *model, const glia_dataset *train, glia_fit
     glia_metrics_free(f.running);
     glia_metrics_free(f.validation);
     glia_loader_free(f.loader);
+    glia_loader_free(f.validation_loader);
     glia_trainer_free(f.trainer);
     return status;
 }
