@@ -149,6 +149,130 @@ TEST(two_runs_have_the_same_bits) {
     glia_dataset_free(train.data);
 }
 
+/* --- the same bits for any number of threads, and bf16 beside f32 ------------------------------------------ */
+
+enum { MANY = 320, WIDE = 28, DIGITS = 10 };
+
+/* Crosses, each class at a place of its own, in so much noise that the loss is still far from 0 after some epochs. */
+typedef struct digits {
+    float *x;
+    int64_t y[MANY];
+    glia_dataset *data;
+} digits;
+
+static void digits_open(digits *d) {
+    glia_error err = {0};
+    const glia_random random = {.seed = 11, .stream = 2};
+    d->x = malloc(sizeof(float) * MANY * WIDE * WIDE);
+    for (int64_t n = 0; n < MANY; n++) {
+        d->y[n] = (n * 7) % DIGITS;
+        const int64_t row = 6 + d->y[n] % 5 * 4 + n % 3, column = 8 + d->y[n] / 5 * 10 + n % 2;
+        for (int64_t k = 0; k < WIDE * WIDE; k++) {
+            const bool on = k / WIDE == row || k % WIDE == column;
+            d->x[n * WIDE * WIDE + k] =
+                (on ? 1.0f : 0.0f) +
+                1.5f * (float)glia_random_normal(random, (uint64_t)(n * WIDE * WIDE + k));
+        }
+    }
+    glia_tensor x = glia_tensor_wrap(d->x, GLIA_F32, GLIA_SHAPE(MANY, 1, WIDE, WIDE)),
+                y = glia_tensor_wrap(d->y, GLIA_I64, GLIA_SHAPE(MANY));
+    CHECK_OK(glia_dataset_wrap(&d->data, &x, &y, DIGITS, &err), &err);
+}
+
+static void digits_close(digits *d) {
+    glia_dataset_free(d->data);
+    free(d->x);
+}
+
+/* Everything that adds over a batch: convolutions, both pools, batch normalisation, dropout, dense layers. */
+static glia_model *convolutions(void) {
+    glia_model *m = glia_model_new("convolutions");
+    glia_value *x = glia_input(m, "digit", .shape = {1, WIDE, WIDE});
+    x = glia_conv2d(x, .filters = 8, .kernel = {5, 5}, .activation = "relu");
+    x = glia_max_pool2d(x, .size = {2, 2});
+    x = glia_batch_norm(glia_conv2d(x, .filters = 24, .kernel = {3, 3}, .padding = "same"));
+    x = glia_average_pool2d(glia_relu(x), .size = {2, 2});
+    x = glia_relu(glia_batch_norm(glia_conv2d(x, .filters = 32, .kernel = {3, 3}, .padding = "same")));
+    x = glia_dropout(glia_flatten(x), 0.2);
+    x = glia_dense(x, .units = 100, .activation = "relu");
+    glia_model_set_output(m, glia_dense(x, .units = DIGITS));
+    return m;
+}
+
+static glia_model *perceptron(void) {
+    glia_model *m = glia_model_new("perceptron");
+    glia_value *x = glia_flatten(glia_input(m, "digit", .shape = {1, WIDE, WIDE}));
+    x = glia_dense(x, .units = 300, .activation = "relu");
+    x = glia_dropout(glia_dense(x, .units = 129, .activation = "tanh"), 0.1);
+    glia_model_set_output(m, glia_dense(x, .units = DIGITS));
+    return m;
+}
+
+static double epoch_loss[8];
+static int note_epoch(void *ctx, const glia_epoch *e) {
+    (void)ctx;
+    epoch_loss[e->epoch % 8] = e->loss;
+    return 0;
+}
+
+static glia_model *trained(glia_model *(*make)(void), const digits *d, glia_fit_options options) {
+    glia_error err = {0};
+    glia_model *m = make();
+    options.batch_size = 48; /* the last batch has 32 */
+    options.validation = d->data;
+    options.optimizer = glia_adam(.learning_rate = 0.002, .clip_norm = 1);
+    options.seed = 7;
+    options.on_epoch = note_epoch;
+    options.error = &err;
+    CHECK_OK(glia_fit_with(m, d->data, options), &err);
+    return m;
+}
+
+TEST(threads_change_no_bit) {
+    glia_model *(*const makers[])(void) = {convolutions, perceptron};
+    static const int threads[] = {1, 2, 3, 5};
+    digits d;
+    digits_open(&d);
+    for (int network = 0; network < 2; network++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            glia_model *first = NULL;
+            for (int i = 0; i < 4; i++) {
+                glia_model *m =
+                    trained(makers[network], &d,
+                            (glia_fit_options){.epochs = 2,
+                                               .threads = threads[i],
+                                               .precision = bf16 ? GLIA_PRECISION_BF16 : GLIA_PRECISION_F32});
+                if (first && !same_weights(first, m))
+                    printf("  %s, %s: %d threads give other bits\n", network ? "perceptron" : "convolutions",
+                           bf16 ? "bf16" : "f32", threads[i]);
+                CHECK(!first || same_weights(first, m));
+                if (first)
+                    glia_model_free(m);
+                else
+                    first = m;
+            }
+            glia_model_free(first);
+        }
+    digits_close(&d);
+}
+
+TEST(bf16_learns_as_f32_does) {
+    digits d;
+    double losses[2];
+    digits_open(&d);
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        glia_model_free(trained(
+            convolutions, &d,
+            (glia_fit_options){
+                .epochs = 4, .threads = 2, .precision = bf16 ? GLIA_PRECISION_BF16 : GLIA_PRECISION_F32}));
+        losses[bf16] = epoch_loss[4];
+    }
+    printf("  loss %.4f in f32, %.4f in bf16\n", losses[0], losses[1]);
+    CHECK(losses[0] > 0.01 && losses[0] < 2);
+    CHECK_NEAR(losses[1], losses[0], 0.05 * losses[0]);
+    digits_close(&d);
+}
+
 /* Weights, order of the examples and masks of dropout depend on the seed alone. A learning rate of 0 leaves the weights
  * as they were drawn; the loss of a batch shows its examples and masks. */
 typedef struct losses {
@@ -226,5 +350,6 @@ TEST(evaluate_and_predict_out_of_memory) {
 }
 
 TEST_MAIN(TEST_ENTRY(steps_of_fit_allocate_nothing), TEST_ENTRY(steps_of_a_loop_by_hand_allocate_nothing),
-          TEST_ENTRY(two_runs_have_the_same_bits), TEST_ENTRY(random_numbers_do_not_depend_on_threads),
+          TEST_ENTRY(two_runs_have_the_same_bits), TEST_ENTRY(threads_change_no_bit),
+          TEST_ENTRY(bf16_learns_as_f32_does), TEST_ENTRY(random_numbers_do_not_depend_on_threads),
           TEST_ENTRY(fit_out_of_memory), TEST_ENTRY(evaluate_and_predict_out_of_memory))

@@ -210,7 +210,8 @@ static glia_status run_segment(glia_program *program, const glia_segment *s, con
 /* The block may have grown, and another program may have used it, since this one ran last. */
 static glia_status take_block(glia_program *program, glia_error *err) {
     if (!program->memory)
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the program was made with plan_only: it has no memory");
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "the program was made with plan_only: it has no memory");
     GLIA_TRY(glia__block_reserve(program, err));
     if (program->block != program->memory->data) program->resolved = false;
     if (program->memory->last != program) program->packed = false;

@@ -82,8 +82,7 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     glia_runner runner = {.model = model, .head = head, .threads = o->threads, .precision = o->precision};
     glia_loader *loader;
     glia_status status = glia__evaluation_loader(&loader, data, batch_size, model->allocator, err);
-    if (status == GLIA_OK)
-        status = glia__evaluate_data(&runner, loader, *metrics, o->on_batch, o->ctx, err);
+    if (status == GLIA_OK) status = glia__evaluate_data(&runner, loader, *metrics, o->on_batch, o->ctx, err);
     glia_loader_free(loader);
     glia__runner_deinit(&runner);
     return status;
