@@ -17,7 +17,7 @@ static glia_status plan(glia_model *model, int64_t batch, glia_program_info *inf
     glia_program *program;
     glia_value *output = glia_model_output(model);
     GLIA_TRY(glia_program_new(&program, glia_model_graph(model), &output, 1,
-                              (glia_program_options){.dims = {batch}}, err));
+                              (glia_program_options){.dims = {batch}, .plan_only = GLIA_YES}, err));
     *info = glia_program_get_info(program);
     glia_program_free(program);
     return GLIA_OK;

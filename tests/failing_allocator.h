@@ -23,7 +23,7 @@ typedef struct failing_allocator {
     glia_allocator allocator; /* pass &memory.allocator */
     long fail_at;             /* the allocation that fails, from 1; 0: none */
     atomic_long count;        /* allocations asked for */
-    atomic_long live_bytes, live_blocks;
+    atomic_long live_bytes, live_blocks, peak_bytes;
     atomic_int wrong_frees; /* frees with another size than the allocation's */
     bool started;
 } failing_allocator;
@@ -44,7 +44,9 @@ static inline void *failing_alloc(void *ctx, size_t bytes, size_t align) {
     char *block = start + sizeof(failing_header) + (align - at % align) % align;
     ((failing_header *)block)[-1] = (failing_header){start, bytes};
     memset(block, 0xA5, bytes); /* nobody may count on zeros */
-    atomic_fetch_add(&a->live_bytes, (long)bytes);
+    const long live = atomic_fetch_add(&a->live_bytes, (long)bytes) + (long)bytes;
+    for (long peak = atomic_load(&a->peak_bytes); live > peak;)
+        if (atomic_compare_exchange_weak(&a->peak_bytes, &peak, live)) break;
     atomic_fetch_add(&a->live_blocks, 1);
     return block;
 }

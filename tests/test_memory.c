@@ -5,6 +5,7 @@
 
 #include <sys/resource.h>
 
+#include "failing_allocator.h"
 #include "glia/glia.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -109,4 +110,148 @@ TEST(steps_touch_no_new_page) {
     pictures_close(&p);
 }
 
-TEST_MAIN(TEST_ENTRY(steps_touch_no_new_page))
+/* --- as much as planned ------------------------------------------------------------------------------------- */
+
+static void check_near(double found, double planned) {
+    printf("  %.1f MB, planned %.1f\n", found / 1e6, planned / 1e6);
+    CHECK(found <= 1.05 * planned);
+    CHECK(found >= 0.95 * planned);
+}
+
+/* Kilobytes of a line of /proc/self/status; 0 when there is none. */
+static double status_kilobytes(const char *name) {
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[200];
+    double found = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, name, strlen(name)) == 0) found = atof(line + strlen(name));
+    if (file) fclose(file);
+    return found;
+}
+
+static bool forget_the_peak(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file) return false;
+    bool written = fputs("5", file) >= 0;
+    return fclose(file) == 0 && written;
+}
+
+/* 20 million weights: what the process holds is nearly all theirs. */
+static glia_model *large_network(void) {
+    glia_model *m = glia_model_new("large");
+    glia_value *x = glia_flatten(glia_input(m, "picture", .shape = {3, 16, 16}));
+    x = glia_dense(x, .units = 4000, .activation = "relu");
+    x = glia_dense(x, .units = 4000, .activation = "relu");
+    glia_model_set_output(m, glia_dense(x, .units = CLASSES));
+    return m;
+}
+
+TEST(a_large_training_holds_as_much_as_planned) {
+    glia_error err = {0};
+    glia_fit_memory plan;
+    pictures p;
+    pictures_open(&p, 24, 3, 16);
+    glia_model *m = large_network();
+    glia_fit_options options = {.batch_size = 8, .threads = 2, .optimizer = glia_momentum(), .error = &err};
+    CHECK_OK(glia_fit_plan(m, p.data, options, &plan), &err);
+    CHECK(plan.total > 200e6);
+    bool knows = forget_the_peak();
+    const double before = status_kilobytes("VmHWM:");
+    CHECK_OK(glia_fit_with(m, p.data, options), &err);
+    const double grown = 1024 * (status_kilobytes("VmHWM:") - before);
+    if (knows && before > 0 && !SANITIZED) check_near(grown, (double)plan.total);
+    glia_model_free(m);
+    pictures_close(&p);
+}
+
+/* A training of `epochs` by an allocator that counts; `plan` as glia_fit_plan says. */
+typedef struct counted {
+    failing_allocator memory;
+    glia_fit_memory plan;
+    glia_error err;
+    glia_status status;
+    double loss, validation_loss; /* of the last epoch */
+} counted;
+
+static int note_losses(void *ctx, const glia_epoch *e) {
+    counted *c = ctx;
+    c->loss = e->loss;
+    c->validation_loss = e->validation.loss;
+    return 0;
+}
+
+static void run_counted(counted *c, const pictures *p, bool normalized, glia_fit_options options) {
+    *c = (counted){.memory = {.allocator = {failing_alloc, failing_free, &c->memory}}};
+    glia_model *m = network(p, normalized, &c->memory.allocator);
+    options.epochs = 2;
+    options.batch_size = 64;
+    options.threads = 2;
+    options.validation = p->data;
+    options.on_epoch = note_losses;
+    options.ctx = c;
+    options.error = &c->err;
+    c->status = glia_fit_plan(m, p->data, options, &c->plan);
+    if (c->status == GLIA_OK) c->status = glia_fit_with(m, p->data, options);
+    glia_model_free(m);
+    CHECK_INT(c->memory.live_blocks, 0);
+}
+
+TEST(a_training_allocates_as_much_as_planned) {
+    pictures p;
+    counted c;
+    pictures_open(&p, 300, 3, 32);
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        glia_precision precision = bf16 ? GLIA_PRECISION_BF16 : GLIA_PRECISION_F32;
+        run_counted(&c, &p, bf16, (glia_fit_options){.precision = precision});
+        CHECK_OK(c.status, &c.err);
+        check_near((double)c.memory.peak_bytes, (double)c.plan.total);
+    }
+    pictures_close(&p);
+}
+
+/* --- a limit ------------------------------------------------------------------------------------------------- */
+
+TEST(a_limit_is_obeyed_with_the_same_losses) {
+    pictures p;
+    counted whole, limited;
+    pictures_open(&p, 300, 3, 32);
+    const glia_optimizer_options optimizer = glia_momentum(.learning_rate = 0.01, .clip_norm = 2);
+    run_counted(&whole, &p, false, (glia_fit_options){.optimizer = optimizer});
+    CHECK_OK(whole.status, &whole.err);
+    CHECK_INT(whole.plan.piece, 64);
+    for (int percent = 90; percent >= 60; percent -= 15) {
+        const int64_t limit = (int64_t)whole.plan.total / 100 * percent;
+        run_counted(&limited, &p, false, (glia_fit_options){.optimizer = optimizer, .memory_limit = limit});
+        CHECK_OK(limited.status, &limited.err);
+        printf("  %.1f MB of %.1f in pieces of %lld and %lld\n", (double)limited.memory.peak_bytes / 1e6,
+               (double)limit / 1e6, (long long)limited.plan.piece, (long long)limited.plan.validation_piece);
+        CHECK(limited.plan.piece < 64);
+        CHECK(limited.memory.peak_bytes <= limit);
+        check_near((double)limited.memory.peak_bytes, (double)limited.plan.total);
+        CHECK_NEAR(limited.loss, whole.loss, 1e-5);
+        CHECK_NEAR(limited.validation_loss, whole.validation_loss, 1e-5);
+    }
+    pictures_close(&p);
+}
+
+TEST(too_low_a_limit_is_refused_with_the_figure) {
+    pictures p;
+    counted c;
+    pictures_open(&p, 100, 3, 32);
+    run_counted(&c, &p, false, (glia_fit_options){.memory_limit = 100000});
+    printf("  %s\n", c.err.message);
+    CHECK_HAS(c.err.message, "training needs at least");
+    CHECK_ERR(c.status, GLIA_OUT_OF_MEMORY, &c.err,
+              "but memory_limit is 0.1 MB; even with one example at a time");
+    run_counted(&c, &p, true, (glia_fit_options){.memory_limit = 10000000});
+    printf("  %s\n", c.err.message);
+    CHECK_ERR(c.status, GLIA_OUT_OF_MEMORY, &c.err, "follows from whole batches");
+    run_counted(&c, &p, true, (glia_fit_options){.memory_limit = -1});
+    CHECK_ERR(c.status, GLIA_INVALID_ARGUMENT, &c.err, "memory_limit: expected a number of bytes, found -1");
+    pictures_close(&p);
+}
+
+TEST_MAIN(TEST_ENTRY(a_large_training_holds_as_much_as_planned), TEST_ENTRY(steps_touch_no_new_page),
+          TEST_ENTRY(a_training_allocates_as_much_as_planned),
+          TEST_ENTRY(a_limit_is_obeyed_with_the_same_losses),
+          TEST_ENTRY(too_low_a_limit_is_refused_with_the_figure))

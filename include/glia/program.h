@@ -39,6 +39,9 @@ GLIA_API void glia_program_free(glia_program *program);
  * bind), or where an output is to be written. Inputs must be bound before a run; outputs need not be. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_program_bind(glia_program *program, const glia_value *value,
                                                        void *data, glia_error *err);
+/* From the next run on, the batch is a piece of a larger one that begins at its example `first`: masks of dropout are
+ * those of the larger batch. */
+GLIA_API void glia_program_set_first(glia_program *program, int64_t first);
 /* Runs everything. `step` numbers training steps (dropout masks depend on it). Errors in the data (an index
  * out of range) name the node. No allocation. Not for two threads at once on one program. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_program_run(glia_program *program, uint64_t step, glia_error *err);
@@ -48,6 +51,7 @@ GLIA_API glia_tensor glia_program_output(const glia_program *program, const glia
 typedef struct glia_program_info {
     size_t block_bytes;     /* the planned block: activations, gradients, workspaces */
     size_t unplanned_bytes; /* what it would be without reuse */
+    size_t plan_bytes;      /* of the plan itself: calls, buffers, the rewritten graph */
     double flops;           /* floating-point operations of one run */
     int64_t calls;          /* kernel calls in a run */
 } glia_program_info;

@@ -132,6 +132,11 @@ typedef struct glia_fit_options {
     uint64_t seed;                  /* of initialisation, shuffling and dropout; default 0 */
     int threads;                    /* default every core */
     glia_precision precision;       /* default f32; bf16 pays where the processor has matrix units (AMX) */
+    /* Bytes that the training may allocate beside the data set; default 0: as many as it takes. Batches that need more are
+     * run in pieces, whose gradients are averaged: the same steps but for rounding (which then depends on the limit and on
+     * `threads`). What needs more even so is refused with GLIA_OUT_OF_MEMORY and the figure; a network with batch
+     * normalisation is not cut. */
+    int64_t memory_limit;
     const glia_dataset *validation; /* evaluated after every `validate_every` epochs and the last */
     int64_t validate_every;         /* default 1 */
     struct {
@@ -194,12 +199,27 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_fit_with(glia_model *model, const glia
                                                    glia_fit_options options);
 #define glia_fit(model, train, ...) glia_fit_with(model, train, GLIA_OPTIONS(glia_fit_options, __VA_ARGS__))
 
+/* What a training allocates, in bytes, beside the data set. */
+typedef struct glia_fit_memory {
+    size_t weights; /* and the copies of those of the last whole epoch and, with patience, of the best one */
+    size_t gradients; /* and the optimiser's moments */
+    size_t batches;   /* gathered ahead, of training and validation */
+    size_t block;     /* activations and workspaces of the largest program */
+    size_t others;    /* graph, plans, metrics */
+    size_t total;
+    int64_t piece, validation_piece; /* examples run at once: batch_size, or fewer to obey memory_limit */
+} glia_fit_memory;
+/* What glia_fit with these options will need, before anything is trained. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_fit_plan(glia_model *model, const glia_dataset *train,
+                                                   glia_fit_options options, glia_fit_memory *out);
+
 typedef struct glia_evaluate_options {
     int reserved_;
     const char *loss;   /* default as in fit */
     int64_t batch_size; /* default 256 */
     int threads;
     glia_precision precision; /* default f32 */
+    int64_t memory_limit;     /* as in fit */
     int top_k;                /* default 5 */
     /* Receives every batch's predictions (logits or probabilities as the model gives them). */
     void (*on_batch)(void *ctx, const glia_batch *batch, const float *predictions);

@@ -127,6 +127,12 @@ char *glia__arena_printf(glia_arena *arena, const char *format, ...) {
     return text;
 }
 
+size_t glia__arena_bytes(const glia_arena *arena) {
+    size_t bytes = 0;
+    for (const glia_arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next) bytes += chunk->bytes;
+    return bytes;
+}
+
 void glia__arena_free(glia_arena *arena) {
     for (glia_arena_chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
         next = chunk->next;

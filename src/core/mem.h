@@ -49,6 +49,7 @@ void *glia__arena_alloc(glia_arena *arena, size_t bytes); /* zeroed, 16-byte ali
 void *glia__arena_copy(glia_arena *arena, const void *data, size_t bytes);
 char *glia__arena_strdup(glia_arena *arena, const char *text);
 char *glia__arena_printf(glia_arena *arena, const char *format, ...) GLIA_PRINTF(2, 3);
+size_t glia__arena_bytes(const glia_arena *arena); /* that it has from its allocator */
 void glia__arena_free(glia_arena *arena);
 
 /* Text that grows. After a failed allocation `failed` is true and further appends do nothing, so that one

@@ -207,6 +207,10 @@ static glia_status run_segment(glia_program *program, const glia_segment *s, con
     return GLIA_OK;
 }
 
+void glia_program_set_first(glia_program *program, int64_t first) {
+    program->first_example = first;
+}
+
 /* The block may have grown, and another program may have used it, since this one ran last. */
 static glia_status take_block(glia_program *program, glia_error *err) {
     if (!program->memory)
@@ -222,8 +226,10 @@ static glia_status take_block(glia_program *program, glia_error *err) {
 glia_status glia_program_run(glia_program *program, uint64_t number, glia_error *err) {
     GLIA_TRY(take_block(program, err));
     if (!program->resolved) GLIA_TRY(resolve(program, err));
-    glia_step step = {
-        .seed = program->options.seed, .number = number, .training = program->options.training == GLIA_YES};
+    glia_step step = {.seed = program->options.seed,
+                      .number = number,
+                      .first_example = program->first_example,
+                      .training = program->options.training == GLIA_YES};
     if (!program->packed) GLIA_TRY(glia__program_pack(program, &step, err));
     program->packed = program->options.fixed_params == GLIA_YES;
     for (int64_t i = 0; i < program->n_segments; i++)
@@ -250,6 +256,8 @@ glia_tensor glia_program_output(const glia_program *program, const glia_value *v
 glia_program_info glia_program_get_info(const glia_program *program) {
     glia_program_info info = {.block_bytes = program->block_bytes,
                               .unplanned_bytes = program->unplanned_bytes,
+                              .plan_bytes = glia__arena_bytes(&program->arena) +
+                                            (program->graph ? glia__arena_bytes(&program->graph->arena) : 0),
                               .calls = program->n_calls};
     for (int64_t i = 0; i < program->n_calls; i++) info.flops += program->calls[i].flops;
     return info;

@@ -100,6 +100,7 @@ struct glia_program {
     bool resolved; /* views hold addresses */
     bool packed;   /* the kernels' copies of the parameters are those of now */
     bool trace;    /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
+    int64_t first_example; /* of the batch in a larger one */
     int64_t runs;
 };
 

@@ -107,6 +107,13 @@ static void tell_place(const glia_planned_call *planned, const place *p, int64_t
     call->whole_rows = rows;
 }
 
+/* Elements of the output that belong to the examples of the larger batch before this one. */
+static int64_t elems_before(const job *j, const glia_planned_call *planned) {
+    const int64_t elems = glia_shape_elems(&planned->views[planned->node->n_inputs].shape);
+    const int64_t examples = j->program->options.dims[0];
+    return examples > 0 ? j->step->first_example * elems / examples : 0;
+}
+
 static glia_status run_call(const job *j, const glia_planned_call *planned, const place *p, glia_error *err) {
     const glia_node *node = planned->node;
     const glia_segment *s = j->segment;
@@ -130,6 +137,7 @@ static glia_status run_call(const job *j, const glia_planned_call *planned, cons
                       .node = node->name,
                       .err = err};
     if (s->chunks > 1) tell_place(planned, p, s->rows, &call);
+    if (j->step->first_example) call.first_elem += elems_before(j, planned);
     void *state = planned->states[2 * p->worker + kind];
     const glia_kernel *kernel = planned->kernels[kind];
     glia_status status = kernel ? kernel->run(state, &call) : node->op->ref(&call);

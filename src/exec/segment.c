@@ -101,7 +101,8 @@ static void add_needs(glia_program *program, const glia_segment *s, glia_planned
     call->packed_bytes = padded(needs->packed_bytes);
     if (needs->packed_bytes)
         call->packed = glia__program_add_buffer(
-            program, (glia_buffer){.bytes = 2 * call->packed_bytes, .first = 0, .last = INT64_MAX});
+            program,
+            (glia_buffer){.bytes = (s->rows % s->chunk ? 2 : 1) * call->packed_bytes, .last = INT64_MAX});
     if (!call->cut.sums || s->chunks < 2) return;
     if (s->lanes > 1)
         call->lanes =

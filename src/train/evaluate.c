@@ -80,8 +80,12 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     *metrics = glia__metrics_for(model, head, o->top_k);
     if (!*metrics) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     glia_runner runner = {.model = model, .head = head, .threads = o->threads, .precision = o->precision};
-    glia_loader *loader;
-    glia_status status = glia__evaluation_loader(&loader, data, batch_size, model->allocator, err);
+    glia_memory_use use = {.validation = data, .validation_batch = batch_size, .limit = o->memory_limit};
+    glia_fit_memory memory = {.validation_piece = batch_size};
+    glia_loader *loader = NULL;
+    glia_status status = use.limit ? glia__memory_plan(&runner, &use, &memory, err) : GLIA_OK;
+    if (status == GLIA_OK)
+        status = glia__evaluation_loader(&loader, data, memory.validation_piece, model->allocator, err);
     if (status == GLIA_OK) status = glia__evaluate_data(&runner, loader, *metrics, o->on_batch, o->ctx, err);
     glia_loader_free(loader);
     glia__runner_deinit(&runner);

@@ -79,6 +79,10 @@ static glia_status fill_options(fit *f, glia_error *err) {
     GLIA_TRY(check_number("batch_size", o->batch_size, err));
     GLIA_TRY(check_number("validate_every", o->validate_every, err));
     GLIA_TRY(glia__schedule_resolve(&o->schedule, o->epochs, err));
+    if (o->memory_limit < 0)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "memory_limit: expected a number of bytes, found %lld",
+                              (long long)o->memory_limit);
     if (o->early_stopping.patience < 0 || !(o->early_stopping.min_delta >= 0))
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "early_stopping: patience and min_delta are at least 0, found %lld and %g",
@@ -147,7 +151,7 @@ static void list_settings(fit *f) {
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
     add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
     for (const glia_field *o = optimizer->fields;
-         o && o->name && f->n_settings + 11 < GLIA_COUNT(f->settings); o++) {
+         o && o->name && f->n_settings + 12 < GLIA_COUNT(f->settings); o++) {
         const char *settings = (const char *)&f->trainer->settings;
         if (o->kind != GLIA_FIELD_FLOAT) continue;
         add_setting(f, o->name, "%.9g", *(const double *)(settings + o->offset));
@@ -165,6 +169,7 @@ static void list_settings(fit *f) {
                    {"step_epochs", f->o.schedule.step_epochs},
                    {"gamma", f->o.schedule.gamma},
                    {"final", f->o.schedule.final},
+                   {"memory_limit", (double)f->o.memory_limit},
                    {"epochs", (double)f->o.epochs},
                    {"validate_every", (double)f->o.validate_every},
                    {"patience", (double)f->o.early_stopping.patience},
@@ -175,6 +180,14 @@ static void list_settings(fit *f) {
     }
 }
 
+static glia_memory_use memory_use(const fit *f) {
+    return (glia_memory_use){.train = f->train,
+                             .validation = f->o.validation,
+                             .batch_size = GLIA_MIN(f->o.batch_size, glia_dataset_get_info(f->train)->count),
+                             .validation_batch = GLIA_MAX(f->o.batch_size, 128),
+                             .copies = f->o.early_stopping.patience > 0 ? 2 : 1};
+}
+
 static glia_status make_objects(fit *f, const glia_target *target, glia_error *err) {
     int64_t count = glia_dataset_get_info(f->train)->count;
     glia_loader_options options = {.batch_size = GLIA_MIN(f->o.batch_size, count),
@@ -182,17 +195,19 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
                                    .seed = f->o.seed,
                                    .augment = f->o.augment,
                                    .allocator = f->allocator};
-    GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, err));
+    const bool restores = f->o.early_stopping.patience > 0;
+    glia_memory_use use = memory_use(f);
+    GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, &use, err));
+    if (f->o.memory_limit) use.validation_batch = f->trainer->memory.validation_piece;
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
     if (f->o.validation)
-        GLIA_TRY(glia__evaluation_loader(&f->validation_loader, f->o.validation,
-                                         GLIA_MAX(f->o.batch_size, 128), f->allocator, err));
+        GLIA_TRY(glia__evaluation_loader(&f->validation_loader, f->o.validation, use.validation_batch,
+                                         f->allocator, err));
     f->batches = glia_loader_batches(f->loader);
     f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
     f->validation = glia__metrics_for(f->model, f->trainer->runner.head, 0);
     f->good = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
-    bool restores = f->o.early_stopping.patience > 0;
     if (restores) f->best = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
     if (!f->running || !f->validation || !f->good || (restores && !f->best))
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
@@ -424,6 +439,35 @@ static glia_status run_epochs(fit *f, glia_error *err) {
     return GLIA_OK;
 }
 
+static void tell_memory(const fit *f) {
+    const glia_fit_memory *m = &f->trainer->memory;
+    if (f->trainer->piece)
+        glia__log(
+            f->o.logger, GLIA_LOG_INFO,
+            "memory_limit: batches of %lld are run in pieces of %lld; the training needs %.1f MB of %.1f",
+            (long long)f->o.batch_size, (long long)f->trainer->piece, (double)m->total / 1e6,
+            (double)f->o.memory_limit / 1e6);
+}
+
+glia_status glia_fit_plan(glia_model *model, const glia_dataset *train, glia_fit_options options,
+                          glia_fit_memory *out) {
+    glia_error *err = options.error;
+    glia_loss_head *head;
+    *out = (glia_fit_memory){0};
+    if (!model) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory: there is no model");
+    fit f = {.o = options, .allocator = model->allocator, .model = model, .train = train};
+    GLIA_TRY(fill_options(&f, err));
+    GLIA_TRY(check_data(&f, err));
+    glia_target target = glia__target_of(glia_dataset_get_info(train));
+    glia_memory_use use = memory_use(&f);
+    use.limit = f.o.memory_limit;
+    GLIA_TRY(glia__optimizer_resolve(&f.o.optimizer, &use.optimizer, err));
+    GLIA_TRY(glia__loss_head(&head, model, f.o.loss, &target, err));
+    GLIA_TRY(glia__loss_gradients(model, head, err));
+    glia_runner runner = {.model = model, .head = head, .threads = f.o.threads, .precision = f.o.precision};
+    return glia__memory_plan(&runner, &use, out, err);
+}
+
 static glia_status run_fit(fit *f, glia_error *err) {
     char warning[600];
     GLIA_TRY(fill_options(f, err));
@@ -432,6 +476,7 @@ static glia_status run_fit(fit *f, glia_error *err) {
     GLIA_TRY(choose_monitor(f, &target, err));
     GLIA_TRY(make_objects(f, &target, err));
     list_settings(f);
+    tell_memory(f);
     if (glia__loss_warning(f->model, f->trainer->runner.head->loss->name, warning, sizeof warning))
         glia__log(f->o.logger, GLIA_LOG_WARNING, "%s", warning);
     if (f->o.run_dir) GLIA_TRY(f->o.resume == GLIA_YES ? continue_run(f, err) : begin_run(f, err));

@@ -103,6 +103,31 @@ double glia__norm(const float *x, int64_t count, int threads) {
     return sqrt(sum);
 }
 
+typedef struct add_job {
+    float *to;
+    const float *from;
+    float scale;
+    int64_t count;
+} add_job;
+
+GLIA_CPU_CLONES(void, add_scaled,
+                (float *restrict to, const float *restrict from, float scale, int64_t count),
+                (to, from, scale, count)) {
+    for (int64_t i = 0; i < count; i++) to[i] += scale * from[i];
+}
+
+static void add_part(void *ctx, int part, int parts) {
+    const add_job *job = ctx;
+    int64_t begin, end;
+    glia__part_range(job->count, part, parts, &begin, &end);
+    add_scaled(job->to + begin, job->from + begin, job->scale, end - begin);
+}
+
+void glia__add_scaled(float *to, const float *from, float scale, int64_t count, int threads) {
+    add_job job = {to, from, scale, count};
+    glia__parallel(parts_for(count, threads), add_part, &job);
+}
+
 float glia__clip_scale(const glia_optimizer_options *options, double norm) {
     double limit = options->clip_norm;
     return limit > 0 && norm > limit ? (float)(limit / (norm + 1e-6))

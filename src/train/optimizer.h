@@ -40,6 +40,8 @@ void glia__optimizer_run(const glia_optimizer *optimizer, glia_optimizer_step st
 /* The Euclidean norm of x[0 … count-1], summed in double in an order that does not depend on `threads`; NaN
  * or infinite exactly when an element is. */
 double glia__norm(const float *x, int64_t count, int threads);
+/* to += scale·from, element by element. */
+void glia__add_scaled(float *to, const float *from, float scale, int64_t count, int threads);
 /* What a gradient of Euclidean norm `norm` is multiplied by: 1, or less to obey clip_norm. */
 float glia__clip_scale(const glia_optimizer_options *options, double norm);
 

@@ -17,7 +17,9 @@ static const glia_program *any_program(const glia_runner *r) {
     return NULL;
 }
 
-static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, bool check,
+typedef enum program_use { FOR_BATCHES, TO_CHECK, TO_PLAN } program_use;
+
+static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, program_use use,
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
     size_t most = 2 + model->n_params;
@@ -33,7 +35,8 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                     .precision = r->precision,
                                     .training = mode == GLIA_RUN_TRAIN ? GLIA_YES : GLIA_NO,
                                     .fixed_params = mode == GLIA_RUN_TRAIN ? GLIA_NO : GLIA_YES,
-                                    .check_finite = check ? GLIA_YES : GLIA_NO,
+                                    .check_finite = use == TO_CHECK ? GLIA_YES : GLIA_NO,
+                                    .plan_only = use == TO_PLAN ? GLIA_YES : GLIA_NO,
                                     .seed = r->seed,
                                     .shares_block = any_program(r),
                                     .allocator = model->allocator};
@@ -61,7 +64,7 @@ static glia_status get_program(glia_runner *r, glia_run_mode mode, int64_t count
         if (r->programs[i].program && r->programs[i].mode == mode && r->programs[i].count == count) slot = i;
     if (slot < 0) {
         glia_program *program;
-        GLIA_TRY(make_program(r, mode, count, false, &program, err));
+        GLIA_TRY(make_program(r, mode, count, FOR_BATCHES, &program, err));
         slot = r->next;
         r->next = (r->next + 1) % GLIA_RUNNER_PROGRAMS;
         if (r->last == r->programs[slot].program) r->last = NULL;
@@ -123,6 +126,7 @@ glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *in
     glia_program *program;
     GLIA_TRY(get_program(r, mode, count, &program, err));
     GLIA_TRY(bind_batch(r, program, inputs, mode == GLIA_RUN_PREDICT ? NULL : targets, count, err));
+    glia_program_set_first(program, r->first_example);
     GLIA_TRY(glia_program_run(program, (uint64_t)step, err));
     r->last = program;
     if (loss && mode != GLIA_RUN_PREDICT) {
@@ -135,9 +139,10 @@ glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *in
 glia_status glia__runner_find_bad_node(glia_runner *r, const float *inputs, const void *targets,
                                        int64_t count, int64_t step, glia_error *err) {
     glia_program *program;
-    GLIA_TRY(make_program(r, GLIA_RUN_TRAIN, count, true, &program, err));
+    GLIA_TRY(make_program(r, GLIA_RUN_TRAIN, count, TO_CHECK, &program, err));
     glia_status status = bind_params(r, GLIA_RUN_TRAIN, program, err);
     if (status == GLIA_OK) status = bind_batch(r, program, inputs, targets, count, err);
+    glia_program_set_first(program, r->first_example);
     if (status == GLIA_OK) status = glia_program_run(program, (uint64_t)step, err);
     glia_program_free(program);
     if (status != GLIA_OK) return status;
@@ -151,6 +156,15 @@ void glia__runner_params_changed(glia_runner *r) {
 glia_tensor glia__runner_predictions(const glia_runner *r) {
     if (!r->last) return (glia_tensor){0};
     return glia_program_output(r->last, r->head ? r->head->prediction : r->model->output);
+}
+
+glia_status glia__runner_plan(glia_runner *r, glia_run_mode mode, int64_t count, glia_program_info *info,
+                              glia_error *err) {
+    glia_program *program;
+    GLIA_TRY(make_program(r, mode, count, TO_PLAN, &program, err));
+    *info = glia_program_get_info(program);
+    glia_program_free(program);
+    return GLIA_OK;
 }
 
 void glia__runner_deinit(glia_runner *r) {

@@ -24,6 +24,7 @@ typedef struct glia_runner {
     uint64_t seed;
     /* What GLIA_RUN_TRAIN computes, laid out as the model's block: gradients, then the new values of state. Borrowed. */
     float *gradients;
+    int64_t first_example; /* of what is run next, in a larger batch */
     struct {
         glia_program *program;
         glia_run_mode mode;
@@ -49,6 +50,9 @@ GLIA_MUST_CHECK glia_status glia__runner_find_bad_node(glia_runner *runner, cons
 void glia__runner_params_changed(glia_runner *runner);
 /* What the last run predicted: [count, …]; valid until the next run. */
 glia_tensor glia__runner_predictions(const glia_runner *runner);
+/* What a program for `count` examples would need; nothing is kept. */
+GLIA_MUST_CHECK glia_status glia__runner_plan(glia_runner *runner, glia_run_mode mode, int64_t count,
+                                              glia_program_info *info, glia_error *err);
 void glia__runner_deinit(glia_runner *runner);
 
 #endif

@@ -23,9 +23,10 @@ glia_status glia__model_check_input(const glia_model *model, const glia_shape *s
 }
 
 static glia_status allocate_blocks(glia_trainer *t, glia_error *err) {
-    float **blocks[] = {&t->gradients, &t->moments[0], &t->moments[1]};
+    float **blocks[] = {&t->gradients, &t->moments[0], &t->moments[1], &t->part};
     t->block_bytes = (size_t)t->model->block_elems * sizeof(float);
-    for (int i = 0; i <= t->optimizer->n_moments; i++) {
+    for (int i = 0; i < (int)GLIA_COUNT(blocks); i++) {
+        if (blocks[i] == &t->part ? !t->piece : i > t->optimizer->n_moments) continue;
         *blocks[i] = glia__alloc_aligned(t->allocator, t->block_bytes, 64);
         if (!*blocks[i])
             return glia_error_set(err, GLIA_OUT_OF_MEMORY,
@@ -36,33 +37,47 @@ static glia_status allocate_blocks(glia_trainer *t, glia_error *err) {
     return GLIA_OK;
 }
 
+/* Decides how batches are run; before the large blocks are there. */
+static glia_status obey_limit(glia_trainer *t, const glia_fit_options *options, const glia_memory_use *use,
+                              glia_error *err) {
+    glia_memory_use by_hand = {.batch_size = options->batch_size ? options->batch_size : 32};
+    glia_memory_use all = use ? *use : by_hand;
+    if (!options->memory_limit) return GLIA_OK;
+    all.optimizer = t->optimizer;
+    all.limit = options->memory_limit;
+    GLIA_TRY(glia__memory_plan(&t->runner, &all, &t->memory, err));
+    if (t->memory.piece < all.batch_size) t->piece = t->memory.piece;
+    return GLIA_OK;
+}
+
 static glia_status set_up(glia_trainer *t, const glia_target *target, const glia_fit_options *options,
-                          glia_error *err) {
+                          const glia_memory_use *use, glia_error *err) {
     glia_loss_head *head;
     t->settings = options->optimizer;
     GLIA_TRY(glia__optimizer_resolve(&t->settings, &t->optimizer, err));
     GLIA_TRY(glia__loss_head(&head, t->model, options->loss, target, err));
     GLIA_TRY(glia__loss_gradients(t->model, head, err));
-    if (!glia__model_has_weights(t->model)) GLIA_TRY(glia_model_initialize(t->model, options->seed, err));
-    GLIA_TRY(allocate_blocks(t, err));
     t->runner = (glia_runner){.model = t->model,
                               .head = head,
                               .threads = options->threads,
                               .precision = options->precision,
-                              .seed = options->seed,
-                              .gradients = t->gradients};
+                              .seed = options->seed};
+    GLIA_TRY(obey_limit(t, options, use, err));
+    if (!glia__model_has_weights(t->model)) GLIA_TRY(glia_model_initialize(t->model, options->seed, err));
+    GLIA_TRY(allocate_blocks(t, err));
+    t->runner.gradients = t->piece ? t->part : t->gradients;
     return GLIA_OK;
 }
 
 glia_status glia__trainer_new(glia_trainer **out, glia_model *model, const glia_target *target,
-                              const glia_fit_options *options, glia_error *err) {
+                              const glia_fit_options *options, const glia_memory_use *use, glia_error *err) {
     *out = NULL;
     GLIA_TRY(glia__model_ready(model, err));
     glia_trainer *t = glia__calloc(model->allocator, 1, sizeof *t);
     if (!t) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     t->allocator = model->allocator;
     t->model = model;
-    glia_status status = set_up(t, target, options, err);
+    glia_status status = set_up(t, target, options, use, err);
     if (status == GLIA_OK)
         *out = t;
     else
@@ -73,7 +88,11 @@ glia_status glia__trainer_new(glia_trainer **out, glia_model *model, const glia_
 glia_status glia_trainer_new(glia_trainer **out, glia_model *model, glia_target_kind target,
                              glia_shape target_shape, glia_fit_options options, glia_error *err) {
     glia_target type = {.kind = target, .shape = target_shape};
-    return glia__trainer_new(out, model, &type, &options, err);
+    return glia__trainer_new(out, model, &type, &options, NULL, err);
+}
+
+static size_t predictions_bytes(const glia_trainer *t, int64_t count) {
+    return (size_t)(count * glia__output_elems(t->model)) * sizeof(float);
 }
 
 void glia_trainer_free(glia_trainer *t) {
@@ -82,6 +101,8 @@ void glia_trainer_free(glia_trainer *t) {
     glia__free(t->allocator, t->gradients, t->block_bytes);
     glia__free(t->allocator, t->moments[0], t->block_bytes);
     glia__free(t->allocator, t->moments[1], t->block_bytes);
+    glia__free(t->allocator, t->part, t->block_bytes);
+    glia__free(t->allocator, t->predictions, predictions_bytes(t, t->predictions_room));
     glia__free(t->allocator, t, sizeof *t);
 }
 
@@ -92,18 +113,74 @@ static glia_status check_batch(const glia_trainer *t, const float *inputs, const
                           "a batch of '%s' needs inputs, targets and a count above 0", t->model->name);
 }
 
+/* Room for the predictions of a whole batch. */
+static glia_status reserve_predictions(glia_trainer *t, int64_t count, glia_error *err) {
+    if (count <= t->predictions_room) return GLIA_OK;
+    float *room = glia__alloc(t->allocator, predictions_bytes(t, count));
+    if (!room) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia__free(t->allocator, t->predictions, predictions_bytes(t, t->predictions_room));
+    t->predictions = room;
+    t->predictions_room = count;
+    return GLIA_OK;
+}
+
+/* Where a piece of a batch begins. */
+static const float *inputs_at(const glia_trainer *t, const float *inputs, int64_t first) {
+    return (const float *)((const char *)inputs + (size_t)first * glia__input_bytes(t->model));
+}
+static const void *targets_at(const glia_trainer *t, const void *targets, int64_t first) {
+    return (const char *)targets + (size_t)first * glia__target_bytes(t->runner.head);
+}
+
+/* One batch, whole or in pieces: losses and gradients are means, so a piece counts by its share of the examples. */
+static glia_status run_batch(glia_trainer *t, glia_run_mode mode, const float *inputs, const void *targets,
+                             int64_t count, double *loss, glia_error *err) {
+    t->count = count;
+    if (!t->piece) return glia__runner_run(&t->runner, mode, inputs, targets, count, t->step + 1, loss, err);
+    GLIA_TRY(reserve_predictions(t, count, err));
+    if (mode == GLIA_RUN_TRAIN) memset(t->gradients, 0, t->block_bytes);
+    *loss = 0;
+    for (int64_t first = 0; first < count; first += t->piece) {
+        const int64_t n = GLIA_MIN(t->piece, count - first);
+        const double share = (double)n / (double)count;
+        double found = 0;
+        t->runner.first_example = first;
+        GLIA_TRY(glia__runner_run(&t->runner, mode, inputs_at(t, inputs, first),
+                                  targets_at(t, targets, first), n, t->step + 1, &found, err));
+        *loss += share * found;
+        memcpy((char *)t->predictions + predictions_bytes(t, first),
+               glia__runner_predictions(&t->runner).data, predictions_bytes(t, n));
+        if (mode == GLIA_RUN_TRAIN)
+            glia__add_scaled(t->gradients, t->part, (float)share, t->model->trained_elems, t->runner.threads);
+    }
+    t->runner.first_example = 0;
+    return GLIA_OK;
+}
+
 glia_status glia_trainer_forward(glia_trainer *t, const float *inputs, const void *targets, int64_t count,
                                  double *loss, glia_error *err) {
     GLIA_TRY(check_batch(t, inputs, targets, count, err));
+    double found = 0;
     glia__runner_params_changed(&t->runner);
-    return glia__runner_run(&t->runner, GLIA_RUN_LOSS, inputs, targets, count, t->step + 1, loss, err);
+    GLIA_TRY(run_batch(t, GLIA_RUN_LOSS, inputs, targets, count, &found, err));
+    if (loss) *loss = found;
+    return GLIA_OK;
 }
 
 /* Says where a NaN began. */
 static glia_status not_finite(glia_trainer *t, const float *inputs, const void *targets, int64_t count,
                               double loss, glia_error *err) {
+    const int64_t piece = t->piece ? t->piece : count;
     glia_error inner = {0};
-    glia_status status = glia__runner_find_bad_node(&t->runner, inputs, targets, count, t->step + 1, &inner);
+    glia_status status = GLIA_NOT_FINITE;
+    for (int64_t first = 0; first < count && status == GLIA_NOT_FINITE && !*inner.node; first += piece) {
+        inner = (glia_error){0};
+        t->runner.first_example = first;
+        status =
+            glia__runner_find_bad_node(&t->runner, inputs_at(t, inputs, first), targets_at(t, targets, first),
+                                       GLIA_MIN(piece, count - first), t->step + 1, &inner);
+    }
+    t->runner.first_example = 0;
     if (status != GLIA_NOT_FINITE) return glia_error_set(err, status, "%s", inner.message);
     if (err && err->status == GLIA_OK) snprintf(err->node, sizeof err->node, "%s", inner.node);
     return glia_error_set(err, GLIA_NOT_FINITE,
@@ -117,7 +194,7 @@ glia_status glia_trainer_backward(glia_trainer *t, const float *inputs, const vo
     double found = 0;
     t->backward = false;
     GLIA_TRY(check_batch(t, inputs, targets, count, err));
-    GLIA_TRY(glia__runner_run(&t->runner, GLIA_RUN_TRAIN, inputs, targets, count, t->step + 1, &found, err));
+    GLIA_TRY(run_batch(t, GLIA_RUN_TRAIN, inputs, targets, count, &found, err));
     if (loss) *loss = found;
     t->norm = glia__norm(t->gradients, t->model->trained_elems, t->runner.threads);
     if (!isfinite(found) || !isfinite(t->norm)) return not_finite(t, inputs, targets, count, found, err);
@@ -157,5 +234,8 @@ glia_tensor glia_trainer_gradient(const glia_trainer *t, size_t param) {
 }
 
 glia_tensor glia_trainer_predictions(const glia_trainer *t) {
-    return glia__runner_predictions(&t->runner);
+    if (!t->piece || !t->predictions) return glia__runner_predictions(&t->runner);
+    glia_shape shape = glia_value_shape(t->model->output);
+    shape.dim[0] = t->count;
+    return glia_tensor_wrap(t->predictions, GLIA_F32, shape);
 }
