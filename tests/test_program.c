@@ -111,6 +111,85 @@ TEST(nothing_is_allocated_in_a_run) {
     CHECK_INT(memory.live_blocks, 0);
 }
 
+/* y = x · wᵀ, with as many rows as asked for; oneDNN packs the weights where it is there. */
+static glia_program *product(glia_graph *g, int64_t rows, const glia_program *shares, float *w, float *x,
+                             glia_value **y) {
+    glia_error err = {0};
+    glia_value *in = glia_graph_input(g, "x", GLIA_F32, GLIA_SHAPE(GLIA_DIM_BATCH, 128));
+    glia_value *weights = glia_graph_param(g, "w", GLIA_F32, GLIA_SHAPE(128, 128));
+    *y = apply1("neg", apply2("linear", in, weights));
+    glia_program *p = NULL;
+    glia_program_options options = {
+        .dims = {rows}, .threads = 2, .fixed_params = GLIA_YES, .shares_block = shares};
+    CHECK_OK(glia_program_new(&p, g, y, 1, options, &err), &err);
+    CHECK_OK(glia_program_bind(p, in, x, &err), &err);
+    CHECK_OK(glia_program_bind(p, weights, w, &err), &err);
+    return p;
+}
+
+TEST(programs_that_share_a_block_take_turns) {
+    enum { ROWS = 64 };
+    static float w[2][128 * 128], x[ROWS * 128], alone[2][2 * ROWS * 128];
+    glia_graph *g[2] = {glia_graph_new(NULL), glia_graph_new(NULL)};
+    glia_value *y[2];
+    glia_error err = {0};
+    for (int i = 0; i < 128 * 128; i++) w[0][i] = (float)(i % 13) - 6, w[1][i] = (float)(i % 7) - 3;
+    for (int i = 0; i < ROWS * 128; i++) x[i] = (float)(i % 5) - 2;
+    for (int i = 0; i < 2; i++) {
+        glia_graph *own = glia_graph_new(NULL);
+        glia_program *p = product(own, i ? ROWS : ROWS / 4, NULL, w[i], x, &y[i]);
+        CHECK_OK(glia_program_run(p, 0, &err), &err);
+        glia_tensor out = glia_program_output(p, y[i]);
+        memcpy(alone[i], out.data, glia_tensor_bytes(&out));
+        glia_program_free(p);
+        glia_graph_free(own);
+    }
+    glia_program *p[2];
+    p[0] = product(g[0], ROWS / 4, NULL, w[0], x, &y[0]);
+    CHECK_OK(glia_program_run(p[0], 0, &err), &err);
+    p[1] = product(g[1], ROWS, p[0], w[1], x, &y[1]); /* needs more: the block moves */
+    for (int turn = 0; turn < 6; turn++) {
+        const int i = turn % 3 == 1; /* twice the same, too */
+        CHECK_OK(glia_program_run(p[i], 0, &err), &err);
+        glia_tensor out = glia_program_output(p[i], y[i]);
+        CHECK(memcmp(alone[i], out.data, glia_tensor_bytes(&out)) == 0);
+    }
+    glia_program_free(p[0]); /* the other goes on */
+    CHECK_OK(glia_program_run(p[1], 0, &err), &err);
+    glia_tensor out = glia_program_output(p[1], y[1]);
+    CHECK(memcmp(alone[1], out.data, glia_tensor_bytes(&out)) == 0);
+    glia_program_free(p[1]);
+    for (int i = 0; i < 2; i++) glia_graph_free(g[i]);
+}
+
+TEST(programs_without_memory_and_outputs_without_a_place) {
+    failing_allocator memory = {.allocator = {failing_alloc, failing_free, &memory}};
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    glia_value *in, *out = chain(g, &in);
+    glia_program *p = NULL;
+    static float x[512 * 64], y[512 * 64];
+    glia_program_options options = {.dims = {512}, .plan_only = GLIA_YES, .allocator = &memory.allocator};
+    CHECK_OK(glia_program_new(&p, g, &out, 1, options, &err), &err);
+    const size_t bytes = glia_program_get_info(p).block_bytes;
+    CHECK(memory.peak_bytes < (long)bytes);
+    CHECK_OK(glia_program_bind(p, in, x, &err), &err);
+    CHECK_ERR(glia_program_run(p, 0, &err), GLIA_INVALID_ARGUMENT, &err, "plan_only");
+    glia_program_free(p);
+    options = (glia_program_options){.dims = {512}, .bound_outputs = 1};
+    CHECK_OK(glia_program_new(&p, g, &out, 1, options, &err), &err);
+    CHECK(glia_program_get_info(p).block_bytes < bytes);
+    CHECK_OK(glia_program_bind(p, in, x, &err), &err);
+    CHECK_ERR(glia_program_run(p, 0, &err), GLIA_INVALID_ARGUMENT, &err, "is not bound to data");
+    CHECK_OK(glia_program_bind(p, out, y, &err), &err);
+    CHECK_OK(glia_program_run(p, 0, &err), &err);
+    CHECK(glia_program_output(p, out).data == y);
+    CHECK(y[0] != 0);
+    glia_program_free(p);
+    glia_graph_free(g);
+    CHECK_INT(memory.live_blocks, 0);
+}
+
 TEST(first_bad_node_is_named) {
     glia_graph *g = glia_graph_new(NULL);
     glia_error err = {0};
@@ -170,5 +249,7 @@ TEST(a_program_can_be_printed) {
 }
 
 TEST_MAIN(TEST_ENTRY(reuse_and_threads_change_no_bit), TEST_ENTRY(bindings),
-          TEST_ENTRY(nothing_is_allocated_in_a_run), TEST_ENTRY(first_bad_node_is_named),
-          TEST_ENTRY(every_allocation_may_fail), TEST_ENTRY(a_program_can_be_printed))
+          TEST_ENTRY(nothing_is_allocated_in_a_run), TEST_ENTRY(programs_that_share_a_block_take_turns),
+          TEST_ENTRY(programs_without_memory_and_outputs_without_a_place),
+          TEST_ENTRY(first_bad_node_is_named), TEST_ENTRY(every_allocation_may_fail),
+          TEST_ENTRY(a_program_can_be_printed))

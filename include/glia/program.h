@@ -22,6 +22,7 @@ typedef struct glia_program_options {
     glia_bool fixed_params;         /* parameters change only when bound again: kernels pack them once */
     glia_bool check_finite;         /* stop at the first node that makes NaN or infinity; slow */
     uint64_t seed;                  /* of random ops */
+    int bound_outputs;              /* so many, the last, get no place in the block: they are bound before a run */
     glia_bool plan_only;            /* without memory: to be asked and printed, not run */
     /* A program whose block this one uses too, so that both need only as much as the larger: one of them may run at a
      * time, and what one left in the block (outputs that are not bound) is gone when the other runs. NULL: none. */

@@ -29,12 +29,31 @@ static glia_status rewrite(glia_program *program, glia_value *const *outputs, in
                              outputs, count, &options, plain, err);
 }
 
+/* Whether the buffer may simply be moved to the caller's memory: no other output lies in it. */
+static bool may_move(const glia_program *program, const glia_planned_output *output) {
+    if (program->buffers[output->buffer].source) return false;
+    for (int i = 0; i < program->n_outputs; i++)
+        if (&program->outputs[i] != output && program->outputs[i].buffer == output->buffer) return false;
+    return true;
+}
+
+/* Outputs that the caller will give memory for need none in the block. */
+static void leave_out_bound(glia_program *program) {
+    for (int i = GLIA_MAX(program->n_outputs - program->options.bound_outputs, 0); i < program->n_outputs;
+         i++) {
+        glia_planned_output *output = &program->outputs[i];
+        output->outside = may_move(program, output);
+        if (output->outside) program->buffers[output->buffer].place = GLIA_PLACE_BOUND;
+    }
+}
+
 static glia_status build(glia_program *program, glia_value *const *outputs, int count, glia_error *err) {
     program->worker_errors =
         glia__arena_alloc(&program->arena, (size_t)program->options.threads * sizeof(glia_error));
     if (!program->worker_errors) return out_of_memory(err);
     GLIA_TRY(rewrite(program, outputs, count, err));
     GLIA_TRY(glia__program_plan(program, outputs, count, err));
+    leave_out_bound(program);
     GLIA_TRY(glia__program_segment(program, err));
     return glia__program_place(program, err);
 }
@@ -89,14 +108,6 @@ static glia_planned_output *find_output(const glia_program *program, const glia_
     return NULL;
 }
 
-/* Whether the buffer may simply be moved to the caller's memory: no other output lies in it. */
-static bool may_move(const glia_program *program, const glia_planned_output *output) {
-    if (program->buffers[output->buffer].source) return false;
-    for (int i = 0; i < program->n_outputs; i++)
-        if (&program->outputs[i] != output && program->outputs[i].buffer == output->buffer) return false;
-    return true;
-}
-
 glia_status glia_program_bind(glia_program *program, const glia_value *value, void *data, glia_error *err) {
     if (!value || value->graph != program->user_graph)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "the value to bind is not of this program's graph");
@@ -117,13 +128,21 @@ glia_status glia_program_bind(glia_program *program, const glia_value *value, vo
                               "'%s' is neither an input, a parameter nor an output of the program",
                               value->name);
     if (may_move(program, output)) {
-        program->buffers[buffer].place = data ? GLIA_PLACE_BOUND : GLIA_PLACE_BLOCK;
+        program->buffers[buffer].place = data || output->outside ? GLIA_PLACE_BOUND : GLIA_PLACE_BLOCK;
         program->buffers[buffer].address = data;
     } else {
         output->copy_to = data;
     }
     program->resolved = false;
     return GLIA_OK;
+}
+
+/* The input, parameter or output that lies in a buffer outside the block. */
+static const char *bound_name(const glia_program *program, int buffer) {
+    const glia_value *value = program->buffers[buffer].source;
+    for (int i = 0; i < program->n_outputs && !value; i++)
+        if (program->outputs[i].buffer == buffer) value = program->outputs[i].value;
+    return glia_value_name(value);
 }
 
 /* Writes addresses to every view, once after each change of bindings or of the block's place. */
@@ -133,7 +152,7 @@ static glia_status resolve(glia_program *program, glia_error *err) {
         const glia_buffer *buffer = &program->buffers[i];
         if (buffer->place == GLIA_PLACE_BOUND && !buffer->address && buffer->bytes && buffer->last >= 0)
             return glia_error_set(err, GLIA_INVALID_ARGUMENT, "'%s' is not bound to data",
-                                  glia_value_name(buffer->source));
+                                  bound_name(program, i));
     }
     for (int64_t c = 0; c < program->n_calls; c++) {
         glia_planned_call *call = &program->calls[c];

@@ -73,6 +73,7 @@ typedef struct glia_planned_output {
     const glia_value *value; /* the user's */
     int buffer;
     glia_type type;
+    bool outside;  /* it has no place in the block */
     void *copy_to; /* bound, but its buffer is not free to move (a view of an input): copied after the run */
 } glia_planned_output;
 

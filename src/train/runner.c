@@ -28,6 +28,7 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
     if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     outputs[0] = r->head ? r->head->prediction : model->output;
     if (mode != GLIA_RUN_PREDICT) outputs[n++] = r->head->value;
+    const int own = n;
     for (size_t i = 0; i < model->n_params && mode == GLIA_RUN_TRAIN; i++)
         if (computed_for(r, i)) outputs[n++] = computed_for(r, i);
     glia_program_options options = {.dims = {count},
@@ -38,6 +39,7 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                     .check_finite = use == TO_CHECK ? GLIA_YES : GLIA_NO,
                                     .plan_only = use == TO_PLAN ? GLIA_YES : GLIA_NO,
                                     .seed = r->seed,
+                                    .bound_outputs = n - own,
                                     .shares_block = any_program(r),
                                     .allocator = model->allocator};
     glia_status status = glia_program_new(out, model->graph, outputs, n, options, err);
