@@ -27,7 +27,7 @@ const char *cli_flag_text(const glia_field *flag, char *out, size_t capacity) {
     static const char *const values[] = {
         [GLIA_FIELD_INT] = " N",       [GLIA_FIELD_FLOAT] = " X",     [GLIA_FIELD_BOOL] = "",
         [GLIA_FIELD_STRING] = " TEXT", [GLIA_FIELD_CHOICE] = " WORD", [GLIA_FIELD_INTS] = " N,N",
-        [GLIA_FIELD_DIMS] = " N,N"};
+        [GLIA_FIELD_DIMS] = " N,N",    [GLIA_FIELD_BYTES] = " BYTES"};
     char letter[8] = "";
     for (size_t i = 0; i < GLIA_COUNT(letters); i++)
         if (strcmp(letters[i].name, flag->name) == 0)

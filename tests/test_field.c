@@ -13,6 +13,7 @@ typedef struct options {
     int padding;
     int64_t kernel[2];
     glia_shape shape;
+    int64_t memory;
 } options;
 
 static const glia_field *const fields = GLIA_FIELDS(
@@ -43,7 +44,8 @@ static const glia_field *const fields = GLIA_FIELDS(
      .count = 2,
      .min = 1,
      .max = 1e18},
-    {.name = "shape", .kind = GLIA_FIELD_DIMS, .offset = offsetof(options, shape), .initial = ""});
+    {.name = "shape", .kind = GLIA_FIELD_DIMS, .offset = offsetof(options, shape), .initial = ""},
+    {.name = "memory", .kind = GLIA_FIELD_BYTES, .offset = offsetof(options, memory), .initial = "0"});
 
 static glia_status parse(options *o, const char *text, glia_error *err) {
     return glia__fields_parse(fields, o, text, NULL, err);
@@ -102,6 +104,33 @@ TEST(parse_all) {
     CHECK(isinf(o.scale));
 }
 
+TEST(bytes) {
+    static const struct {
+        const char *text, *printed;
+        int64_t bytes;
+    } cases[] = {{"80MB", "80MB", 80000000},
+                 {"1.5GB", "1500MB", 1500000000},
+                 {"1.5GiB", "1536MiB", 1610612736},
+                 {"\"2 KB\"", "2KB", 2000},
+                 {"4096", "4KiB", 4096},
+                 {"123", "123", 123},
+                 {"7B", "7", 7},
+                 {"0", "0", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        options o;
+        glia_error err = {0};
+        char text[64];
+        glia_text printed;
+        snprintf(text, sizeof text, "units=1 memory=%s", cases[i].text);
+        CHECK_OK(parse(&o, text, &err), &err);
+        CHECK_INT(o.memory, cases[i].bytes);
+        glia__text_init(&printed, NULL);
+        glia__field_print(glia__field_find(fields, "memory"), &o, &printed);
+        CHECK_STR(printed.data, cases[i].printed);
+        glia__text_free(&printed);
+    }
+}
+
 TEST(refused) {
     static const struct {
         const char *text, *message;
@@ -130,8 +159,13 @@ TEST(refused) {
         {"units=1 kernel=", "found ''"},
         {"units=1 shape=1,2,3,4,5,6,7,8,9", "shape: expected up to 8 integers with commas between them"},
         {"units=1 shape=1,,2", "found '1,,2'"},
+        {"units=1 memory=80mb", "memory: expected a number of bytes such as 80MB or 1.5GB, found '80mb'"},
+        {"units=1 memory=MB", "found 'MB'"},
+        {"units=1 memory=-1MB", "found '-1MB'"},
+        {"units=1 memory=1.2.3MB", "found '1.2.3MB'"},
+        {"units=1 memory=9999999TB", "found '9999999TB'"},
         {"units=1 unit=2", "unknown name 'unit' (did you mean 'units'?)"},
-        {"units=1 colour=2", "(known: units, rate, scale, bias, name, padding, kernel, shape)"},
+        {"units=1 colour=2", "(known: units, rate, scale, bias, name, padding, kernel, shape, memory)"},
         {"units=1 units=2", "units: expected once, found twice"},
         {"units=1 alone", "expected name=value, found 'alone'"},
         {"=1", "expected name=value, found '=1'"},
@@ -200,8 +234,9 @@ TEST(print) {
     glia_error err = {0};
     CHECK_OK(parse(&o, "units=10", &err), &err);
     check_print(&o, false, "units=10");
-    check_print(&o, true,
-                "units=10 rate=0.5 scale=0.00392156862745098 bias=yes name= padding=same kernel=3,3 shape=");
+    check_print(
+        &o, true,
+        "units=10 rate=0.5 scale=0.00392156862745098 bias=yes name= padding=same kernel=3,3 shape= memory=0");
     o.kernel[1] = 5;
     o.name = "a \"b\\";
     o.shape = GLIA_SHAPE(1, 28);
@@ -279,6 +314,6 @@ TEST(no_fields) {
     CHECK_INT(strlen(hint), 15);
 }
 
-TEST_MAIN(TEST_ENTRY(defaults), TEST_ENTRY(fill_illegal), TEST_ENTRY(parse_all), TEST_ENTRY(refused),
-          TEST_ENTRY(failed_parse_changes_nothing), TEST_ENTRY(check), TEST_ENTRY(print),
+TEST_MAIN(TEST_ENTRY(defaults), TEST_ENTRY(fill_illegal), TEST_ENTRY(parse_all), TEST_ENTRY(bytes),
+          TEST_ENTRY(refused), TEST_ENTRY(failed_parse_changes_nothing), TEST_ENTRY(check), TEST_ENTRY(print),
           TEST_ENTRY(print_reads_back), TEST_ENTRY(equal), TEST_ENTRY(memory), TEST_ENTRY(no_fields))

@@ -113,7 +113,7 @@ TEST(steps_touch_no_new_page) {
 /* --- as much as planned ------------------------------------------------------------------------------------- */
 
 static void check_near(double found, double planned) {
-    printf("  %.1f MB, planned %.1f\n", found / 1e6, planned / 1e6);
+    printf("  %.3f MB, planned %.3f\n", found / 1e6, planned / 1e6);
     CHECK(found <= 1.05 * planned);
     CHECK(found >= 0.95 * planned);
 }

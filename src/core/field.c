@@ -10,6 +10,7 @@
 static size_t field_bytes(const glia_field *field) {
     switch (field->kind) {
     case GLIA_FIELD_INT:
+    case GLIA_FIELD_BYTES:
         return sizeof(int64_t);
     case GLIA_FIELD_FLOAT:
         return sizeof(double);
@@ -88,6 +89,9 @@ static glia_status expected(const glia_field *field, const char *found, glia_err
     case GLIA_FIELD_FLOAT:
         snprintf(what, sizeof what, "a number%s", bounds);
         break;
+    case GLIA_FIELD_BYTES:
+        snprintf(what, sizeof what, "a number of bytes such as 80MB or 1.5GB");
+        break;
     case GLIA_FIELD_BOOL:
         snprintf(what, sizeof what, "yes or no");
         break;
@@ -127,6 +131,29 @@ static bool parse_float(const char *text, double *out) {
     if (!glia__parse_double(above, &numerator) || !glia__parse_double(slash + 1, &denominator)) return false;
     if (denominator == 0 || !isfinite(numerator / denominator)) return false;
     *out = numerator / denominator;
+    return true;
+}
+
+/* Units of bytes, the largest of each kind last. */
+static const struct {
+    const char *name;
+    double bytes;
+} units[] = {{"B", 1},      {"KB", 1e3},      {"MB", 1e6},         {"GB", 1e9},           {"TB", 1e12},
+             {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {"TiB", 1099511627776}};
+
+/* "80MB", "1.5 GiB", "4096". */
+static bool parse_bytes(const char *text, int64_t *out) {
+    char digits[40];
+    const size_t length = strspn(text, "0123456789.");
+    const char *unit = text + length + (text[length] == ' ');
+    double number, scale = *unit ? 0 : 1;
+    if (!length || length >= sizeof digits) return false;
+    memcpy(digits, text, length);
+    digits[length] = '\0';
+    for (size_t i = 0; i < GLIA_COUNT(units); i++)
+        if (strcmp(unit, units[i].name) == 0) scale = units[i].bytes;
+    if (!scale || !glia__parse_double(digits, &number) || number * scale > OPEN) return false;
+    *out = llrint(number * scale);
     return true;
 }
 
@@ -230,6 +257,10 @@ glia_status glia__field_parse(const glia_field *field, void *object, const char 
     case GLIA_FIELD_FLOAT:
         good = parse_float(text, &number) && within(field, number);
         if (good) *(double *)at = number;
+        break;
+    case GLIA_FIELD_BYTES:
+        good = parse_bytes(text, &integer) && within(field, (double)integer);
+        if (good) *(int64_t *)at = integer;
         break;
     case GLIA_FIELD_BOOL:
         good = parse_bool(text, at);
@@ -372,6 +403,7 @@ static bool good_value(const glia_field *field, const void *object) {
     int last = 0;
     switch (field->kind) {
     case GLIA_FIELD_INT:
+    case GLIA_FIELD_BYTES:
         return within(field, (double)*list);
     case GLIA_FIELD_FLOAT:
         return !isnan(*(const double *)at) && within(field, *(const double *)at);
@@ -426,6 +458,14 @@ static void print_shape(const glia_shape *shape, glia_text *out) {
         print_list(shape->dim, shape->rank, out);
 }
 
+/* In the largest unit of which it is a whole number. */
+static void print_bytes(int64_t value, glia_text *out) {
+    size_t best = 0;
+    for (size_t i = 1; i < GLIA_COUNT(units); i++)
+        if (value && value % (int64_t)units[i].bytes == 0 && units[i].bytes > units[best].bytes) best = i;
+    glia__text_printf(out, "%" PRId64 "%s", value / (int64_t)units[best].bytes, best ? units[best].name : "");
+}
+
 static void print_float(double value, glia_text *out) {
     if (isfinite(value))
         glia__text_add_number(out, value);
@@ -450,6 +490,9 @@ void glia__field_print(const glia_field *field, const void *object, glia_text *o
     switch (field->kind) {
     case GLIA_FIELD_INT:
         print_list(at, 1, out);
+        break;
+    case GLIA_FIELD_BYTES:
+        print_bytes(*(const int64_t *)at, out);
         break;
     case GLIA_FIELD_FLOAT:
         print_float(*(const double *)at, out);

@@ -21,6 +21,7 @@ typedef enum glia_field_kind {
     GLIA_FIELD_CHOICE, /* int: index in `choices` */
     GLIA_FIELD_INTS,   /* int64_t[count]: "3,3"; a single number fills all */
     GLIA_FIELD_DIMS,   /* glia_shape: any number of integers up to GLIA_MAX_RANK */
+    GLIA_FIELD_BYTES,  /* int64_t; text may have a unit: "80MB", "1.5GiB" */
 } glia_field_kind;
 
 /* `initial` is the default as text (NULL: the field is required). `min`/`max` bound numbers when min < max.

@@ -79,9 +79,10 @@ static void document_text(const char *text, glia_text *out) {
 
 static void document_bounds(const glia_field *f, glia_text *out) {
     static const char *const kinds[] = {
-        [GLIA_FIELD_INT] = "integer",   [GLIA_FIELD_FLOAT] = "number", [GLIA_FIELD_BOOL] = "yes or no",
-        [GLIA_FIELD_STRING] = "text",   [GLIA_FIELD_CHOICE] = "",      [GLIA_FIELD_INTS] = "integers",
-        [GLIA_FIELD_DIMS] = "integers",
+        [GLIA_FIELD_INT] = "integer",    [GLIA_FIELD_FLOAT] = "number",
+        [GLIA_FIELD_BOOL] = "yes or no", [GLIA_FIELD_STRING] = "text",
+        [GLIA_FIELD_CHOICE] = "",        [GLIA_FIELD_INTS] = "integers",
+        [GLIA_FIELD_DIMS] = "integers",  [GLIA_FIELD_BYTES] = "bytes: 80MB, 1.5GiB",
     };
     if (f->kind == GLIA_FIELD_CHOICE) {
         for (const char *c = f->choices; *c; c++) {

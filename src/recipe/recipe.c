@@ -47,10 +47,10 @@ glia_status glia__recipe_field(const glia_yaml *node, const glia_field *field, v
         if (!text) return GLIA_OUT_OF_MEMORY;
     } else if (node->kind != GLIA_YAML_TEXT) {
         static const char *const expected[] = {
-            [GLIA_FIELD_INT] = "an integer",         [GLIA_FIELD_FLOAT] = "a number",
-            [GLIA_FIELD_BOOL] = "yes or no",         [GLIA_FIELD_STRING] = "text",
-            [GLIA_FIELD_CHOICE] = "one word",        [GLIA_FIELD_INTS] = "integers",
-            [GLIA_FIELD_DIMS] = "a list of integers"};
+            [GLIA_FIELD_INT] = "an integer",          [GLIA_FIELD_FLOAT] = "a number",
+            [GLIA_FIELD_BOOL] = "yes or no",          [GLIA_FIELD_STRING] = "text",
+            [GLIA_FIELD_CHOICE] = "one word",         [GLIA_FIELD_INTS] = "integers",
+            [GLIA_FIELD_DIMS] = "a list of integers", [GLIA_FIELD_BYTES] = "bytes such as 80MB"};
         return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: expected %s, found %s",
                                     field->name, expected[field->kind],
                                     glia__yaml_found(node, found, sizeof found));
@@ -221,6 +221,7 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
                           .seed = (uint64_t)recipe->train.seed,
                           .threads = (int)recipe->train.threads,
                           .precision = (glia_precision)recipe->train.precision,
+                          .memory_limit = recipe->train.memory_limit,
                           .validate_every = recipe->train.validate_every};
     o.augment.flip = recipe->data.augment.flip ? "horizontal" : "none";
     o.augment.crop = recipe->data.augment.crop;

@@ -80,7 +80,7 @@ struct glia_recipe {
     const glia_recipe_metric *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */
     int n_metrics;
     struct {
-        int64_t epochs, batch_size, validate_every, seed, threads;
+        int64_t epochs, batch_size, validate_every, seed, threads, memory_limit;
         glia_bool shuffle;
         int precision; /* f32|bf16 */
         glia_schedule_options schedule;

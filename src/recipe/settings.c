@@ -296,6 +296,10 @@ static const glia_recipe_key train_keys[] = {
                .max = 1024}},
     {.field = {"precision", GLIA_FIELD_CHOICE, AT(train.precision), "f32",
                "bf16: mixed, weights and sums stay f32; faster on processors with matrix units", "f32|bf16"}},
+    {.field = {"memory_limit", GLIA_FIELD_BYTES, AT(train.memory_limit), "0",
+               "most that the training may allocate beside the data set; batches that need more are run in "
+               "pieces; 0: "
+               "no limit"}},
     {.field = {.name = NULL}},
 };
 

@@ -150,10 +150,10 @@ static glia_status evaluate(training *t, glia_error *err) {
     glia_fit_options fit_options = glia_recipe_fit_options(t->recipe);
     prepare_points(&t->mistakes, glia_dataset_get_info(data), t->recipe->arena.allocator);
     t->result->evaluated = t->test ? "test" : "validation";
-    t->result->report =
-        glia_evaluate(t->model, data, .loss = fit_options.loss, .threads = fit_options.threads,
-                      .precision = fit_options.precision, .on_batch = glia__mistakes_collect,
-                      .ctx = &t->mistakes, .metrics = &t->metrics, .error = &inner);
+    t->result->report = glia_evaluate(
+        t->model, data, .loss = fit_options.loss, .threads = fit_options.threads,
+        .precision = fit_options.precision, .memory_limit = fit_options.memory_limit,
+        .on_batch = glia__mistakes_collect, .ctx = &t->mistakes, .metrics = &t->metrics, .error = &inner);
     if (inner.status == GLIA_OK) return GLIA_OK;
     if (err && err->status == GLIA_OK) *err = inner;
     return inner.status;

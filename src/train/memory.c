@@ -25,6 +25,8 @@ size_t glia__target_bytes(const glia_loss_head *head) {
 
 /* --- programs ---------------------------------------------------------------------------------------------- */
 
+enum { KERNEL_BYTES = 1024 /* about what the state of a kernel takes */ };
+
 /* Adds what programs for `count` examples need, in pieces of at most `piece`. */
 static glia_status plan_count(glia_runner *r, glia_run_mode mode, int64_t count, int64_t piece, size_t *block,
                               size_t *plans, glia_error *err) {
@@ -34,7 +36,7 @@ static glia_status plan_count(glia_runner *r, glia_run_mode mode, int64_t count,
         if (!sizes[i]) continue;
         GLIA_TRY(glia__runner_plan(r, mode, sizes[i], &info, err));
         *block = GLIA_MAX(*block, info.block_bytes);
-        *plans += info.plan_bytes;
+        *plans += info.plan_bytes + (size_t)info.calls * KERNEL_BYTES;
     }
     return GLIA_OK;
 }
