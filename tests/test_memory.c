@@ -88,7 +88,9 @@ static void note_faults(void *ctx, const glia_progress *p) {
 }
 
 static void check_faults(const pictures *p, bool validated) {
-    enum { HARNESS = 16 };
+    enum {
+        HARNESS = 64 /* stacks of workers that had little to do before; a step touches thousands of pages */
+    };
     glia_error err = {0};
     faults f = {.warm_epoch = validated ? 2 : 1, .warm_batch = 3};
     glia_model *m = network(p, true, NULL);
