@@ -205,6 +205,163 @@ TEST(precision) {
     glia_graph_free(g);
 }
 
+/* --- fold_batch_norm, and calls that run once ------------------------------------------------------------- */
+
+enum { VARIANCE = 6 }; /* the stream of variances: positive */
+static const glia_program_options FIXED = {.fixed_params = GLIA_YES};
+
+/* A parameter with a tensor of its own. */
+typedef struct table {
+    glia_value *value;
+    float data[2048];
+} table;
+
+static glia_value *parameter(glia_graph *g, table *t, const char *name, glia_shape shape, uint64_t stream) {
+    const glia_random random = {.seed = 9, .stream = stream};
+    t->value = glia_graph_param(g, name, GLIA_F32, shape);
+    for (int64_t i = 0; i < glia_shape_elems(&shape); i++)
+        t->data[i] = (float)glia_random_normal(random, (uint64_t)i) * 0.3F + 0.2F;
+    if (stream == VARIANCE)
+        for (int64_t i = 0; i < glia_shape_elems(&shape); i++) t->data[i] = fabsf(t->data[i]) + 0.1F;
+    return t->value;
+}
+
+typedef struct net {
+    glia_graph *graph;
+    glia_value *x, *before, *y;
+    table tables[6]; /* w, b, scale, bias, mean, var */
+} net;
+
+static void make_net(net *n, bool dense, bool biased, glia_batch_norm_attrs attrs) {
+    glia_graph *g = n->graph = glia_graph_new(NULL);
+    table *t = n->tables;
+    t[1].value = NULL;
+    n->x = dense ? numbers(g, D(5, 16), 1) : numbers(g, D(2, 8, 9, 11), 1);
+    glia_value *w = parameter(g, &t[0], "w", dense ? D(12, 16) : D(12, 8, 3, 3), 1);
+    glia_value *b = biased ? parameter(g, &t[1], "b", D(12), 2) : NULL;
+    n->before = dense ? glia_op_linear(n->x, w, b, (glia_linear_attrs){0}) : glia_op_conv2d(n->x, w, b, SAME);
+    n->y = glia_op_batch_norm(n->before, parameter(g, &t[2], "scale", D(12), 3),
+                              parameter(g, &t[3], "bias", D(12), 4), parameter(g, &t[4], "mean", D(12), 5),
+                              parameter(g, &t[5], "var", D(12), VARIANCE), attrs);
+}
+
+static void bind_net(const net *n, glia_program *program) {
+    glia_error err = {0};
+    for (int i = 0; i < 6 && program; i++)
+        if (n->tables[i].value)
+            CHECK_OK(
+                glia_program_bind(program, n->tables[i].value, (void *)(uintptr_t)n->tables[i].data, &err),
+                &err);
+}
+
+static glia_program *plan_net(const net *n, glia_value *const *outputs, int count,
+                              glia_program_options options) {
+    glia_error err = {0};
+    glia_program *program = NULL;
+    CHECK_OK(glia_program_new(&program, n->graph, outputs, count, options, &err), &err);
+    bind_net(n, program);
+    return program;
+}
+
+static void run(glia_program *program) {
+    glia_error err = {0};
+    CHECK_OK(glia_program_run(program, 1, &err), &err);
+}
+
+TEST(batch_norm_folded) {
+    for (int kind = 0; kind < 8; kind++) {
+        static net n;
+        make_net(&n, kind & 1, kind & 2, (glia_batch_norm_attrs){.activation = kind >> 2, .epsilon = 1e-3});
+        glia_program *folded = plan_net(&n, &n.y, 1, FIXED), *plain = plan_net(&n, &n.y, 1, INFERENCE);
+        check_has(folded, "batch_norm_1 ", false);
+        check_has(folded, " once", true);
+        check_has(plain, " once", false);
+        run(folded);
+        run(plain);
+        check_near(folded, plain, n.y, 1e-5);
+        glia_program_free(plain);
+        glia_program_free(folded);
+        glia_graph_free(n.graph);
+    }
+}
+
+TEST(batch_norm_stays) {
+    static net n;
+    make_net(&n, false, true, (glia_batch_norm_attrs){0});
+    glia_value *both[] = {n.y, n.before}, *statistics[] = {n.y, glia_value_sibling(n.y, 1)};
+    const glia_program_options training = {.training = GLIA_YES, .fixed_params = GLIA_YES};
+    struct {
+        glia_value **outputs;
+        int count;
+        glia_program_options options;
+    } cases[] = {{&n.y, 1, INFERENCE}, {&n.y, 1, training}, {both, 2, FIXED}, {statistics, 2, FIXED}};
+    for (size_t i = 0; i < GLIA_COUNT(cases); i++) {
+        glia_program *program = plan_net(&n, cases[i].outputs, cases[i].count, cases[i].options);
+        check_has(program, "batch_norm_1 ", true);
+        run(program);
+        glia_program_free(program);
+    }
+    glia_graph_free(n.graph);
+}
+
+/* What depends on parameters alone is computed once, and again when they are bound again. */
+TEST(prologue_runs_when_bound) {
+    static net n;
+    make_net(&n, true, true, (glia_batch_norm_attrs){0});
+    glia_program *program = plan_net(&n, &n.y, 1, FIXED), *fresh;
+    float before[5 * 12];
+    const glia_tensor found = glia_program_output(program, n.y);
+    run(program);
+    memcpy(before, found.data, sizeof before);
+    for (int i = 0; i < 12; i++) n.tables[2].data[i] *= 2; /* nobody is told */
+    run(program);
+    CHECK(memcmp(before, glia_program_output(program, n.y).data, sizeof before) == 0);
+    bind_net(&n, program);
+    run(program);
+    fresh = plan_net(&n, &n.y, 1, INFERENCE);
+    run(fresh);
+    check_near(program, fresh, n.y, 1e-5);
+    CHECK(memcmp(before, glia_program_output(program, n.y).data, sizeof before) != 0);
+    glia_program_free(fresh);
+    glia_program_free(program);
+    glia_graph_free(n.graph);
+}
+
+/* A result that the caller wants is computed in every run: it may be moved from one to the next. */
+TEST(prologue_leaves_outputs) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    float w[4] = {1, 2, 3, 4}, place[4] = {0};
+    glia_value *p = glia_graph_param(g, "p", GLIA_F32, D(4)), *square = glia_op_square(p);
+    glia_value *y = glia_op_add(glia_op_exp(square), numbers(g, D(4), 1));
+    glia_program *program = NULL;
+    CHECK_OK(glia_program_new(&program, g, (glia_value *[]){square, y}, 2, FIXED, &err), &err);
+    CHECK_OK(glia_program_bind(program, p, w, &err), &err);
+    run(program);
+    CHECK_OK(glia_program_bind(program, square, place, &err), &err);
+    run(program);
+    CHECK_NEAR(place[3], 16, 0);
+    glia_program_free(program);
+    glia_graph_free(g);
+}
+
+TEST(fold_memory) {
+    static net n;
+    make_net(&n, false, true, (glia_batch_norm_attrs){0});
+    FOR_EACH_FAILURE(memory) {
+        glia_error err = {0};
+        glia_program *program = NULL;
+        glia_program_options options = {
+            .threads = 1, .fixed_params = GLIA_YES, .allocator = &memory.allocator};
+        glia_status status = glia_program_new(&program, n.graph, &n.y, 1, options, &err);
+        CHECK_FAILED_ONCE(memory, status);
+        glia_program_free(program);
+    }
+    glia_graph_free(n.graph);
+}
+
 TEST_MAIN(TEST_ENTRY(elementwise_chain), TEST_ENTRY(elementwise_dag), TEST_ENTRY(elementwise_stops),
           TEST_ENTRY(elementwise_many), TEST_ENTRY(elementwise_half), TEST_ENTRY(elementwise_memory),
-          TEST_ENTRY(activation), TEST_ENTRY(conv_pool), TEST_ENTRY(channels_last), TEST_ENTRY(precision))
+          TEST_ENTRY(activation), TEST_ENTRY(conv_pool), TEST_ENTRY(channels_last), TEST_ENTRY(precision),
+          TEST_ENTRY(batch_norm_folded), TEST_ENTRY(batch_norm_stays), TEST_ENTRY(prologue_runs_when_bound),
+          TEST_ENTRY(prologue_leaves_outputs), TEST_ENTRY(fold_memory))

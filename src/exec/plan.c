@@ -7,6 +7,7 @@ typedef struct planning {
     bool *needed;      /* by node */
     int64_t *last_use; /* by buffer: id of the last node that reads it */
     bool *is_output;   /* by buffer */
+    bool *prologue;    /* by node */
 } planning;
 
 static glia_status out_of_memory(glia_error *err) {
@@ -49,8 +50,8 @@ static bool can_reuse_input(const glia_program *program, const planning *p, cons
     const glia_value *x = node->inputs[0], *y = &node->outputs[0];
     if (!x) return false;
     int buffer = program->buffer_of[x->id];
-    return program->buffers[buffer].place == GLIA_PLACE_BLOCK && !p->is_output[buffer] &&
-           p->last_use[buffer] == node->id && x->type.dtype == y->type.dtype &&
+    return !program->buffers[buffer].kept && program->buffers[buffer].place == GLIA_PLACE_BLOCK &&
+           !p->is_output[buffer] && p->last_use[buffer] == node->id && x->type.dtype == y->type.dtype &&
            glia_shape_equal(&x->type.shape, &y->type.shape);
 }
 
@@ -96,6 +97,34 @@ static void extend_life(glia_buffer *buffer, int64_t call) {
     buffer->last = GLIA_MAX(buffer->last, call);
 }
 
+/* A node that reads nothing but parameters, constants and what the prologue made, and whose results the caller does not want. */
+static bool is_prologue(const glia_program *program, const planning *p, const glia_node *node) {
+    bool any = false;
+    if (node->op->traits & GLIA_TRAIT_RANDOM) return false;
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (!node->inputs[i]) continue;
+        const glia_buffer *x = &program->buffers[program->buffer_of[node->inputs[i]->id]];
+        if (!x->kept && (!x->source || x->source->kind == GLIA_VALUE_INPUT)) return false;
+        any = true;
+    }
+    for (int o = 0; o < node->n_outputs; o++)
+        if (p->is_output[program->buffer_of[node->outputs[o].id]]) return false;
+    return any;
+}
+
+/* Only where parameters are fixed; and not where every node is to be seen at work. */
+static void find_prologue(glia_program *program, planning *p) {
+    const glia_program_options *o = &program->options;
+    const bool plain = o->reference == GLIA_YES || o->check_finite == GLIA_YES;
+    for (size_t n = 0; n < program->graph->n_nodes && o->fixed_params == GLIA_YES && !plain; n++) {
+        const glia_node *node = program->graph->nodes[n];
+        if (!p->needed[n] || is_view(node) || !is_prologue(program, p, node)) continue;
+        p->prologue[n] = true;
+        for (int k = 0; k < node->n_outputs; k++)
+            program->buffers[program->buffer_of[node->outputs[k].id]].kept = true;
+    }
+}
+
 static glia_status add_call(glia_program *program, const glia_node *node, glia_error *err) {
     glia_planned_call *call = &program->calls[program->n_calls];
     size_t n = (size_t)(node->n_inputs + node->n_outputs);
@@ -116,20 +145,31 @@ static glia_status add_call(glia_program *program, const glia_node *node, glia_e
     return GLIA_OK;
 }
 
-/* Second pass: calls in order, sharing memory in place. */
-static glia_status pass_calls(glia_program *program, planning *p, glia_error *err) {
-    for (int i = 0; i < program->n_buffers; i++) {
-        program->buffers[i].first = INT64_MAX;
-        program->buffers[i].last = -1;
-    }
+/* Calls in order, of the prologue or of every run, sharing memory in place. */
+static glia_status add_calls(glia_program *program, planning *p, bool prologue, glia_error *err) {
     for (size_t n = 0; n < program->graph->n_nodes; n++) {
         const glia_node *node = program->graph->nodes[n];
-        if (!p->needed[n] || is_view(node)) continue;
+        if (!p->needed[n] || is_view(node) || p->prologue[n] != prologue) continue;
         if (can_reuse_input(program, p, node))
             merge_buffers(program, p, program->buffer_of[node->outputs[0].id],
                           program->buffer_of[node->inputs[0]->id]);
         GLIA_TRY(add_call(program, node, err));
     }
+    return GLIA_OK;
+}
+
+/* Second pass. What the prologue makes and runs read lives for good. */
+static glia_status pass_calls(glia_program *program, planning *p, glia_error *err) {
+    for (int i = 0; i < program->n_buffers; i++) {
+        program->buffers[i].first = INT64_MAX;
+        program->buffers[i].last = -1;
+    }
+    GLIA_TRY(add_calls(program, p, true, err));
+    program->n_prologue = program->n_calls;
+    GLIA_TRY(add_calls(program, p, false, err));
+    for (int i = 0; i < program->n_buffers; i++)
+        if (program->buffers[i].kept && program->buffers[i].last >= program->n_prologue)
+            program->buffers[i].last = INT64_MAX;
     return GLIA_OK;
 }
 
@@ -162,8 +202,9 @@ static glia_status allocate(glia_program *program, planning *p, glia_value *cons
     program->outputs = glia__arena_alloc(arena, ((size_t)count + 1) * sizeof(glia_planned_output));
     p->last_use = glia__arena_alloc(arena, most_buffers * sizeof(int64_t));
     p->is_output = glia__arena_alloc(arena, most_buffers * sizeof(bool));
+    p->prologue = glia__arena_alloc(arena, graph->n_nodes + 1);
     if (!program->buffer_of || !program->calls || !program->segments || !program->buffers ||
-        !program->outputs || !p->last_use || !p->is_output)
+        !program->outputs || !p->last_use || !p->is_output || !p->prologue)
         return out_of_memory(err);
     for (size_t i = 0; i < graph->n_values; i++) program->buffer_of[i] = -1;
     for (size_t i = 0; i < most_buffers; i++) p->last_use[i] = -1;
@@ -180,6 +221,7 @@ glia_status glia__program_plan(glia_program *program, glia_value *const *outputs
     GLIA_TRY(allocate(program, &p, now, count, err));
     pass_buffers(program, &p);
     mark_outputs(program, &p, now, count);
+    find_prologue(program, &p);
     GLIA_TRY(pass_calls(program, &p, err));
     finish_outputs(program, outputs, count);
     return GLIA_OK;

@@ -8,6 +8,7 @@ static void print_call(const glia_program *program, const glia_segment *s, int64
     char text[128];
     fprintf(out, "%3lld %-32s %-24s", (long long)c, node->name,
             call->kernels[0] ? call->kernels[0]->name : "ref");
+    if (c < program->n_prologue) fputs(" once", out);
     if (s->chunks > 1) {
         fprintf(out, " %s %lld×%lld", call->cut.flat ? "flat" : "rows", (long long)s->chunks,
                 (long long)s->chunk);

@@ -17,6 +17,7 @@ static glia_status rewrite(glia_program *program, glia_value *const *outputs, in
     const glia_program_options *o = &program->options;
     glia_pass_options options = {.training = o->training == GLIA_YES,
                                  .bf16 = o->precision == GLIA_PRECISION_BF16,
+                                 .fixed_params = o->fixed_params == GLIA_YES,
                                  .threads = o->threads,
                                  .allocator = program->allocator};
     memcpy(options.dims, o->dims, sizeof options.dims);
@@ -242,6 +243,16 @@ static glia_status take_block(glia_program *program, glia_error *err) {
     return GLIA_OK;
 }
 
+/* The segments of the prologue, or all others. */
+static glia_status run_segments(glia_program *program, bool prologue, const glia_step *step,
+                                glia_error *err) {
+    for (int64_t i = 0; i < program->n_segments; i++) {
+        const glia_segment *s = &program->segments[i];
+        if ((s->first < program->n_prologue) == prologue) GLIA_TRY(run_segment(program, s, step, err));
+    }
+    return GLIA_OK;
+}
+
 glia_status glia_program_run(glia_program *program, uint64_t number, glia_error *err) {
     GLIA_TRY(take_block(program, err));
     if (!program->resolved) GLIA_TRY(resolve(program, err));
@@ -249,10 +260,12 @@ glia_status glia_program_run(glia_program *program, uint64_t number, glia_error 
                       .number = number,
                       .first_example = program->first_example,
                       .training = program->options.training == GLIA_YES};
-    if (!program->packed) GLIA_TRY(glia__program_pack(program, &step, err));
+    if (!program->packed) {
+        GLIA_TRY(run_segments(program, true, &step, err));
+        GLIA_TRY(glia__program_pack(program, &step, err));
+    }
     program->packed = program->options.fixed_params == GLIA_YES;
-    for (int64_t i = 0; i < program->n_segments; i++)
-        GLIA_TRY(run_segment(program, &program->segments[i], &step, err));
+    GLIA_TRY(run_segments(program, false, &step, err));
     for (int i = 0; i < program->n_outputs; i++) {
         const glia_planned_output *output = &program->outputs[i];
         if (output->copy_to)
@@ -277,7 +290,7 @@ glia_program_info glia_program_get_info(const glia_program *program) {
                               .unplanned_bytes = program->unplanned_bytes,
                               .plan_bytes = glia__arena_bytes(&program->arena) +
                                             (program->graph ? glia__arena_bytes(&program->graph->arena) : 0),
-                              .calls = program->n_calls};
-    for (int64_t i = 0; i < program->n_calls; i++) info.flops += program->calls[i].flops;
+                              .calls = program->n_calls - program->n_prologue};
+    for (int64_t i = program->n_prologue; i < program->n_calls; i++) info.flops += program->calls[i].flops;
     return info;
 }

@@ -24,6 +24,7 @@ typedef struct glia_buffer {
     void *address;
     int64_t first, last;      /* first call that writes it, last call that reads it */
     const glia_value *source; /* inputs and parameters: which, for messages */
+    bool kept;                /* made by the prologue, for as long as the program lives */
 } glia_buffer;
 
 /* How one call may be cut along dimension 0. */
@@ -87,6 +88,8 @@ struct glia_program {
     glia_program_options options;
     glia_planned_call *calls;
     int64_t n_calls;
+    int64_t
+        n_prologue; /* the first calls: computed of parameters alone, run only when these may have changed */
     glia_segment *segments;
     int64_t n_segments;
     glia_buffer *buffers;
@@ -99,7 +102,7 @@ struct glia_program {
     size_t block_bytes, unplanned_bytes;
     glia_error *worker_errors;
     bool resolved; /* views hold addresses */
-    bool packed;   /* the kernels' copies of the parameters are those of now */
+    bool packed;   /* the prologue's results and the kernels' copies are of the parameters of now */
     bool trace;    /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
     int64_t first_example; /* of the batch in a larger one */
     int64_t runs;

@@ -11,13 +11,16 @@ static glia_status out_of_memory(glia_error *err) {
 
 /* --- kernels ---------------------------------------------------------------------------------------------- */
 
-/* Inputs that are parameters, as they are or seen in another shape. */
+/* Inputs that are parameters, as they are or seen in another shape, or made of parameters by the prologue. Its own calls run
+ * before anything is packed. */
 static uint32_t params_of(const glia_program *program, const glia_planned_call *call) {
     uint32_t params = 0;
+    if (call - program->calls < program->n_prologue) return 0;
     for (int i = 0; i < call->node->n_inputs; i++) {
         if (call->buffers[i] < 0) continue;
-        const glia_value *source = program->buffers[call->buffers[i]].source;
-        if (source && source->kind == GLIA_VALUE_PARAM) params |= 1u << i;
+        const glia_buffer *buffer = &program->buffers[call->buffers[i]];
+        const bool param = buffer->source && buffer->source->kind == GLIA_VALUE_PARAM;
+        if (param || buffer->kept) params |= 1u << i;
     }
     return params;
 }
@@ -200,9 +203,10 @@ static void touch(const glia_planned_call *call, const glia_cut *cut, unsigned c
 
 /* The longest group of calls from `first` on that may be cut together along `rows`; sets their cuts. */
 static int64_t grow_group(glia_program *program, int64_t first, int64_t rows, unsigned char *touched) {
+    const int64_t end = first < program->n_prologue ? program->n_prologue : program->n_calls;
     int64_t c = first;
     memset(touched, UNTOUCHED, (size_t)program->n_buffers);
-    for (; c < program->n_calls; c++) {
+    for (; c < end; c++) {
         glia_planned_call *call = &program->calls[c];
         const glia_cut cut = cut_by_rows(call, rows);
         if (!may_join(call, &cut, touched)) break;

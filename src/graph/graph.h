@@ -24,7 +24,8 @@ struct glia_value {
     glia_node *node;  /* NULL for sources */
     int index;        /* which output of `node` */
     int64_t id;       /* position in graph->values */
-    const void *data; /* CONST only: dense, in the graph's arena */
+    const void *data; /* CONST only: dense, in the graph's arena unless borrowed */
+    bool borrowed;    /* CONST only: the data are in a graph that lives longer */
 };
 
 struct glia_graph {

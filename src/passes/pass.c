@@ -95,20 +95,48 @@ static bool list_readers(glia_rewrite *r) {
     return true;
 }
 
+/* From the sources on: nodes come after their inputs. */
+static void mark_fixed(glia_rewrite *r) {
+    const glia_graph *from = r->from;
+    for (size_t v = 0; v < from->n_values; v++) r->fixed[v] = from->values[v]->kind == GLIA_VALUE_PARAM;
+    for (size_t n = 0; n < from->n_nodes; n++) {
+        const glia_node *node = from->nodes[n];
+        bool any = false, all = !(node->op->traits & GLIA_TRAIT_RANDOM);
+        for (int i = 0; i < node->n_inputs; i++) {
+            const glia_value *x = node->inputs[i];
+            if (!x) continue;
+            any |= r->fixed[x->id];
+            all &= r->fixed[x->id] || x->kind == GLIA_VALUE_CONST;
+        }
+        for (int o = 0; o < node->n_outputs; o++) r->fixed[node->outputs[o].id] = any && all;
+    }
+}
+
 static bool allocate(glia_rewrite *r) {
     const size_t values = r->from->n_values + 1, nodes = r->from->n_nodes + 1;
     glia_arena *arena = &r->arena;
     r->map = glia__arena_alloc(arena, values * sizeof *r->map);
     r->is_output = glia__arena_alloc(arena, values * sizeof *r->is_output);
+    r->fixed = glia__arena_alloc(arena, values * sizeof *r->fixed);
     r->first_reader = glia__arena_alloc(arena, values * sizeof *r->first_reader);
     r->n_readers = glia__arena_alloc(arena, values * sizeof *r->n_readers);
     r->needed = glia__arena_alloc(arena, nodes * sizeof *r->needed);
     r->roles = glia__arena_alloc(arena, nodes * sizeof *r->roles);
     r->partner = glia__arena_alloc(arena, nodes * sizeof *r->partner);
-    return r->map && r->is_output && r->first_reader && r->n_readers && r->needed && r->roles && r->partner;
+    return r->map && r->is_output && r->fixed && r->first_reader && r->n_readers && r->needed && r->roles &&
+           r->partner;
 }
 
-/* A source with its dimensions bound. A constant's data stay where they are. */
+/* A constant's data stay where they are in the user's graph. Those of a number that a pass made go along. */
+static bool take_data(glia_rewrite *r, const glia_value *value, glia_value *copy) {
+    copy->borrowed = !r->pass || value->borrowed;
+    if (copy->borrowed || !value->data) return true;
+    const size_t bytes = (size_t)glia_shape_elems(&value->type.shape) * glia_dtype_bytes(value->type.dtype);
+    copy->data = glia__arena_copy(&r->to->arena, value->data, bytes);
+    return copy->data != NULL;
+}
+
+/* A source with its dimensions bound. */
 static glia_status copy_source(glia_rewrite *r, const glia_value *value, glia_error *err) {
     glia_shape shape = value->type.shape;
     for (int i = 0; i < shape.rank; i++) {
@@ -127,6 +155,7 @@ static glia_status copy_source(glia_rewrite *r, const glia_value *value, glia_er
         return glia_error_set(err, GLIA_BAD_SHAPE, "'%s' has too many elements", value->name);
     glia_value *copy = glia__graph_copy_source(r->to, value, shape);
     if (!copy) return glia_graph_status(r->to, err);
+    if (!take_data(r, value, copy)) return out_of_memory(err);
     r->map[value->id] = copy;
     return GLIA_OK;
 }
@@ -167,6 +196,7 @@ static glia_status run_pass(glia_rewrite *r, glia_value **outputs, int count, gl
     if (!r->to) return out_of_memory(err);
     glia__graph_mark(r->from, outputs, count, r->needed);
     for (int i = 0; i < count; i++) r->is_output[outputs[i]->id] = true;
+    mark_fixed(r);
     if (!list_readers(r)) return out_of_memory(err);
     GLIA_TRY(rewrite_nodes(r, err));
     for (int i = 0; i < count; i++) {

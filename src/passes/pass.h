@@ -13,6 +13,7 @@
 typedef struct glia_pass_options {
     int64_t dims[GLIA_DIM_SYMBOLS]; /* what the symbols are bound to; 0: not */
     bool training, bf16;
+    bool fixed_params; /* they change only when bound again */
     int threads;
     const glia_allocator *allocator;
 } glia_pass_options;
@@ -39,9 +40,10 @@ struct glia_rewrite {
     const glia_pass_options *options;
     const glia_graph *from;
     glia_graph *to;
-    glia_value **map;              /* by id in `from`: what stands for the value in `to`; NULL: nothing yet */
-    bool *needed;                  /* by node of `from` */
-    bool *is_output;               /* by value of `from`: the program's result */
+    glia_value **map; /* by id in `from`: what stands for the value in `to`; NULL: nothing yet */
+    bool *needed;     /* by node of `from` */
+    bool *is_output;  /* by value of `from`: the program's result */
+    bool *fixed;      /* by value of `from`: a parameter, or computed of parameters and constants alone */
     int *first_reader, *n_readers; /* by value: its readers are readers[first … first + n − 1] */
     const glia_node **readers;     /* needed nodes, once for every input that reads the value */
     int *roles;                    /* by node: the pass's own marks, 0 at first */

@@ -44,23 +44,21 @@ static glia_value *half(glia_rewrite *r, const glia_value *value) {
     return *form;
 }
 
-/* Whether an input carries activations or their gradients: f32, and not a parameter, as it is or seen in another shape. Of
+/* Whether an input carries activations or their gradients: f32, and neither a parameter nor made of parameters alone. Of
  * an op that knows images, only those: what else it reads are statistics. */
-static bool carries_activations(const glia_node *node, int input) {
+static bool carries_activations(const glia_rewrite *r, const glia_node *node, int input) {
     const glia_value *value = node->inputs[input];
-    if (!value || value->type.dtype != GLIA_F32) return false;
-    if (node->op->images && !(node->op->images >> input & 1)) return false;
-    while (value->node && (value->node->op->traits & GLIA_TRAIT_ALIAS)) value = value->node->inputs[0];
-    return value->kind != GLIA_VALUE_PARAM;
+    if (!value || value->type.dtype != GLIA_F32 || r->fixed[value->id]) return false;
+    return !node->op->images || (node->op->images >> input & 1);
 }
 
 /* The types of a node that runs in bf16; false when its op does not. */
-static bool types_in_half(const glia_node *node, glia_type *in, glia_type *out) {
+static bool types_in_half(const glia_rewrite *r, const glia_node *node, glia_type *in, glia_type *out) {
     bool any = false;
     for (int i = 0; i < GLIA_MAX_INPUTS; i++) {
         const glia_value *x = i < node->n_inputs ? node->inputs[i] : NULL;
         in[i] = x ? x->type : (glia_type){.shape = {.rank = -1}};
-        if (i >= node->n_inputs || !carries_activations(node, i)) continue;
+        if (i >= node->n_inputs || !carries_activations(r, node, i)) continue;
         in[i].dtype = GLIA_BF16;
         any = true;
     }
@@ -73,7 +71,7 @@ static double moved_elems(const glia_rewrite *r, const glia_node *node) {
     double elems = 0;
     for (int o = 0; o < node->n_outputs; o++) elems += (double)glia_shape_elems(&node->outputs[o].type.shape);
     for (int i = 0; i < node->n_inputs; i++)
-        if (node->inputs[i] && (r->options->training || carries_activations(node, i)))
+        if (node->inputs[i] && (r->options->training || carries_activations(r, node, i)))
             elems += (double)glia_shape_elems(&node->inputs[i]->type.shape);
     return elems;
 }
@@ -90,7 +88,7 @@ static bool follows(const glia_rewrite *r, const glia_node *node, const glia_typ
     const glia_op *op = node->op;
     const bool between = (op->traits & (GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_ALIAS)) || op->images;
     for (int i = 0; i < node->n_inputs && between && out[0].dtype == GLIA_BF16; i++)
-        if (carries_activations(node, i) && forms(r)[node->inputs[i]->id]) return true;
+        if (carries_activations(r, node, i) && forms(r)[node->inputs[i]->id]) return true;
     return false;
 }
 
@@ -98,7 +96,7 @@ static void apply_half(glia_rewrite *r, const glia_node *node) {
     glia_value *inputs[GLIA_MAX_INPUTS];
     for (int i = 0; i < node->n_inputs; i++) {
         const glia_value *x = node->inputs[i];
-        inputs[i] = carries_activations(node, i) ? half(r, x) : full(r, x);
+        inputs[i] = carries_activations(r, node, i) ? half(r, x) : full(r, x);
     }
     glia_value *y = glia__rewrite_apply(r, node, node->op->name, inputs, node->n_inputs, node->attrs);
     for (int o = 0; y && o < node->n_outputs; o++) {
@@ -110,7 +108,7 @@ static void apply_half(glia_rewrite *r, const glia_node *node) {
 static bool rewrite_node(glia_rewrite *r, const glia_node *node) {
     if (!r->notes) return false;
     glia_type in[GLIA_MAX_INPUTS], out[GLIA_MAX_OUTPUTS];
-    if (types_in_half(node, in, out) && (is_worth_it(r, node, in, out) || follows(r, node, out))) {
+    if (types_in_half(r, node, in, out) && (is_worth_it(r, node, in, out) || follows(r, node, out))) {
         apply_half(r, node);
     } else {
         for (int i = 0; i < node->n_inputs; i++) (void)full(r, node->inputs[i]);
