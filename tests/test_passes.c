@@ -285,6 +285,21 @@ TEST(batch_norm_folded) {
     }
 }
 
+/* Weights that are computed of parameters stay f32 in bf16 programs, as parameters do. */
+TEST(batch_norm_folded_in_half) {
+    static net n;
+    const glia_program_options half = {.fixed_params = GLIA_YES, .precision = GLIA_PRECISION_BF16};
+    make_net(&n, false, true, (glia_batch_norm_attrs){0});
+    glia_program *folded = plan_net(&n, &n.y, 1, half), *plain = plan_net(&n, &n.y, 1, INFERENCE);
+    check_has(folded, "batch_norm_1 ", false);
+    run(folded);
+    run(plain);
+    check_near(folded, plain, n.y, 0.05);
+    glia_program_free(plain);
+    glia_program_free(folded);
+    glia_graph_free(n.graph);
+}
+
 TEST(batch_norm_stays) {
     static net n;
     make_net(&n, false, true, (glia_batch_norm_attrs){0});
@@ -363,5 +378,5 @@ TEST(fold_memory) {
 TEST_MAIN(TEST_ENTRY(elementwise_chain), TEST_ENTRY(elementwise_dag), TEST_ENTRY(elementwise_stops),
           TEST_ENTRY(elementwise_many), TEST_ENTRY(elementwise_half), TEST_ENTRY(elementwise_memory),
           TEST_ENTRY(activation), TEST_ENTRY(conv_pool), TEST_ENTRY(channels_last), TEST_ENTRY(precision),
-          TEST_ENTRY(batch_norm_folded), TEST_ENTRY(batch_norm_stays), TEST_ENTRY(prologue_runs_when_bound),
-          TEST_ENTRY(prologue_leaves_outputs), TEST_ENTRY(fold_memory))
+          TEST_ENTRY(batch_norm_folded), TEST_ENTRY(batch_norm_folded_in_half), TEST_ENTRY(batch_norm_stays),
+          TEST_ENTRY(prologue_runs_when_bound), TEST_ENTRY(prologue_leaves_outputs), TEST_ENTRY(fold_memory))
