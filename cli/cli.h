@@ -4,6 +4,7 @@
 
 #include "core/field.h"
 #include "glia/glia.h"
+#include "train/loss.h"
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
@@ -12,9 +13,9 @@ typedef struct cli_options {
     glia_bool help, json, quiet;
     int64_t seed, threads; /* -1: not given */
     const char *out, *data, *input;
-    int part, task; /* choices */
-    glia_bool resume, force, invert;
-    int64_t top, index, batch;
+    int part, task, mode, precision; /* choices */
+    glia_bool resume, force, invert, profile, trace;
+    int64_t top, index, batch, runs;
 } cli_options;
 
 typedef struct cli_command {
@@ -28,7 +29,7 @@ typedef struct cli_command {
 } cli_command;
 
 /* Every command, in the order of the help: `cli_NAME` is defined in cli/NAME.c. This is the one list of them. */
-#define CLI_COMMANDS(X) X(train) X(evaluate) X(predict) X(summary) X(data) X(init) X(doctor) X(help)
+#define CLI_COMMANDS(X) X(train) X(evaluate) X(predict) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
 
 #define CLI_DECLARE(name) extern const cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE)
@@ -43,6 +44,7 @@ extern const cli_command *const cli_commands[]; /* ends with NULL */
 #define CLI_JSON    CLI_FLAG(json, BOOL, "no", "results as JSON", .count = 0)
 #define CLI_QUIET   CLI_FLAG(quiet, BOOL, "no", "no progress, no hints; errors and warnings only", .count = 0)
 #define CLI_THREADS CLI_FLAG(threads, INT, NULL, "workers; default every core", .min = 1, .max = 1024)
+#define CLI_INPUT   CLI_FLAG(input, STRING, "", "shape of one example, e.g. 1x28x28; reads no data", .count = 0)
 #define CLI_SEED    CLI_FLAG(seed, INT, NULL, "seed of everything random", .min = 0, .max = 9e15)
 
 /* args.c: parses what follows the command. Returns CLI_OK, or CLI_USAGE having said why. The positional
@@ -52,6 +54,17 @@ int cli_parse(const cli_command *command, cli_options *options, char **words, in
 int cli_usage(const char *command, const char *format, ...) GLIA_PRINTF(2, 3);
 /* "--name VALUE" of a flag. */
 const char *cli_flag_text(const glia_field *flag, char *out, size_t capacity);
+
+/* model.c: a network to look at, and its targets. */
+typedef struct cli_model {
+    glia_recipe *recipe;
+    glia_model *model;
+    glia_target target;
+} cli_model;
+/* Opens a model file with its overrides, or a run; the input is --input's, the run's or the data's. Returns CLI_OK, or
+ * CLI_FAILED having said why. */
+int cli_open_model(const cli_options *options, char **arguments, int count, cli_model *model);
+void cli_close_model(cli_model *model);
 
 /* print.c */
 /* Prints "file:line:column: error: message"; returns CLI_FAILED. */

@@ -1,10 +1,8 @@
 /* summary.c: `glia summary`. */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "cli.h"
 #include "recipe/recipe.h"
-#include "recipe/run.h"
 #include "train/loss.h"
 
 typedef struct totals {
@@ -92,59 +90,11 @@ static int print_summary(const cli_options *options, const glia_recipe *recipe, 
     return cli_print(&out);
 }
 
-/* "1x28x28" or "1,28,28" */
-static bool parse_shape(const char *text, glia_shape *out) {
-    static const glia_field field = {.name = "input", .kind = GLIA_FIELD_DIMS, .min = 1, .max = 1 << 30};
-    char list[128];
-    snprintf(list, sizeof list, "%s", text);
-    for (char *c = list; *c; c++)
-        if (*c == 'x') *c = ',';
-    return glia__field_parse(&field, out, list, NULL, NULL) == GLIA_OK && out->rank > 0;
-}
-
-/* From --input, from the run, or from the data. */
-static glia_status find_shape(const cli_options *options, const glia_recipe *recipe, glia_shape *shape,
-                              int64_t *classes, glia_error *err) {
-    glia_dataset *train = NULL;
-    *classes = recipe->trained.classes;
-    if (options->input[0]) {
-        *classes = 0;
-        if (parse_shape(options->input, shape)) return GLIA_OK;
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "--input: expected a shape like 1x28x28, found '%.60s'", options->input);
-    }
-    *shape = recipe->trained.input_shape;
-    if (shape->rank) return GLIA_OK;
-    GLIA_TRY(glia_recipe_data(recipe, &train, NULL, NULL, cli_logger(options->quiet == GLIA_YES), err));
-    *shape = glia_dataset_get_info(train)->input_shape;
-    *classes = glia_dataset_get_info(train)->classes;
-    glia_dataset_free(train);
-    return GLIA_OK;
-}
-
 static int run_summary(const cli_options *options, char **arguments, int count) {
-    glia_error err = {0};
-    glia_recipe *recipe;
-    glia_model *model;
-    glia_shape shape;
-    int64_t classes;
-    struct stat st;
-    char file[1200];
-    snprintf(file, sizeof file, "%s", arguments[0]);
-    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode)) {
-        if (glia__run_check(file, &err) != GLIA_OK) return cli_fail(&err);
-        snprintf(file, sizeof file, "%s/config.yaml", arguments[0]);
-    }
-    if (glia_recipe_load(&recipe, file, (const char *const *)arguments + 1, (size_t)count - 1, NULL, &err) !=
-        GLIA_OK)
-        return cli_fail(&err);
-    glia_status status = find_shape(options, recipe, &shape, &classes, &err);
-    if (status == GLIA_OK)
-        status =
-            glia_recipe_model(recipe, shape, classes, &model, cli_logger(options->quiet == GLIA_YES), &err);
-    int code = status == GLIA_OK ? print_summary(options, recipe, model) : cli_fail(&err);
-    if (status == GLIA_OK) glia_model_free(model);
-    glia_recipe_free(recipe);
+    cli_model m;
+    if (cli_open_model(options, arguments, count, &m) != CLI_OK) return CLI_FAILED;
+    int code = print_summary(options, m.recipe, m.model);
+    cli_close_model(&m);
     return code;
 }
 
@@ -157,7 +107,7 @@ const cli_command cli_summary = {
                 "glia summary examples/mnist_cnn.yaml --input 1x28x28 model.conv2d.filters=64",
     .flags =
         (const glia_field[]){
-            CLI_FLAG(input, STRING, "", "shape of one example, e.g. 1x28x28; reads no data", .count = 0),
+            CLI_INPUT,
             CLI_FLAG(batch, INT, "0", "examples at once, for the memory; 0: as in training", .min = 0,
                      .max = 1 << 24),
             CLI_JSON,

@@ -51,18 +51,27 @@ static double move_chunk(const glia_segment *s, const glia_planned_call *call, c
     return seconds;
 }
 
-double glia__cost_segment(const glia_program *program, const glia_segment *s, const bool *local) {
+/* Sums are added to their lane by every chunk but the first of it, and the lanes to one another. */
+static double add_sums(const glia_segment *s, const glia_planned_call *call) {
+    double bytes = 0;
+    for (int o = 0; call->cut.sums && o < call->node->n_outputs; o++)
+        bytes += operand_bytes(call, call->node->n_inputs + o);
+    return bytes * (double)s->chunks / BYTES_PER_SECOND;
+}
+
+double glia__cost_in_segment(const glia_program *program, const glia_segment *s,
+                             const glia_planned_call *call, const bool *local) {
     const bool fits = chunk_bytes(program, s, local) <= CACHE_BYTES;
-    double chunk = 0, sums = 0;
-    for (int64_t c = s->first; c < s->end; c++) {
-        const glia_planned_call *call = &program->calls[c];
-        chunk += CALL + GLIA_MAX(call->flops / (double)s->chunks / FLOPS_PER_SECOND,
-                                 move_chunk(s, call, local, fits));
-        for (int o = 0; call->cut.sums && o < call->node->n_outputs; o++)
-            sums += operand_bytes(call, call->node->n_inputs + o);
-    }
-    /* Sums are added to their lane by every chunk but the first of it, and the lanes to one another. */
-    return (double)s->chunks * chunk + FORK_JOIN + sums * (double)s->chunks / BYTES_PER_SECOND;
+    const double compute = call->flops / (double)s->chunks / FLOPS_PER_SECOND;
+    const double chunk = CALL + GLIA_MAX(compute, move_chunk(s, call, local, fits));
+    return (double)s->chunks * chunk + add_sums(s, call);
+}
+
+double glia__cost_segment(const glia_program *program, const glia_segment *s, const bool *local) {
+    double seconds = FORK_JOIN;
+    for (int64_t c = s->first; c < s->end; c++)
+        seconds += glia__cost_in_segment(program, s, &program->calls[c], local);
+    return seconds;
 }
 
 int64_t glia__cost_chunks(const glia_planned_call *call) {

@@ -10,6 +10,9 @@ double glia__cost_call(const glia_planned_call *call);
 /* Seconds of a segment of many calls on one core: what moves only inside a chunk moves fast. `local` by buffer: lives
  * only in the segment. */
 double glia__cost_segment(const glia_program *program, const glia_segment *segment, const bool *local);
+/* The part of one call. */
+double glia__cost_in_segment(const glia_program *program, const glia_segment *segment,
+                             const glia_planned_call *call, const bool *local);
 /* Seconds of the same calls each by itself. */
 double glia__cost_apart(const glia_program *program, int64_t first, int64_t end);
 /* Chunks for a call that is cut by itself; 1: it does not pay. */

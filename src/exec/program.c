@@ -75,6 +75,7 @@ glia_status glia_program_new(glia_program **out, const glia_graph *graph, glia_v
     program->user_graph = graph;
     program->options = options;
     program->trace = getenv("GLIA_TRACE") && *getenv("GLIA_TRACE") == '1';
+    program->profile = program->trace || options.profile == GLIA_YES;
     glia_status status = build(program, outputs, count, err);
     if (status != GLIA_OK) {
         glia_program_free(program);
@@ -214,12 +215,14 @@ static void poison_dead(const glia_program *program, const glia_segment *s) {
 #endif
 
 /* When every node is checked, segments are single calls. */
-static glia_status run_segment(glia_program *program, const glia_segment *s, const glia_step *step,
+static glia_status run_segment(glia_program *program, glia_segment *s, const glia_step *step,
                                glia_error *err) {
     const glia_planned_call *call = &program->calls[s->first];
     bool check = program->options.check_finite == GLIA_YES;
     if (check) GLIA_TRY(check_views(call, true, err));
+    const double start = program->profile ? glia__now_seconds() : 0;
     GLIA_TRY(glia__program_run_segment(program, s, step, err));
+    if (program->profile) s->seconds = glia__now_seconds() - start;
     if (check) GLIA_TRY(check_views(call, false, err));
 #ifndef NDEBUG
     poison_dead(program, s);
@@ -247,13 +250,32 @@ static glia_status take_block(glia_program *program, glia_error *err) {
 static glia_status run_segments(glia_program *program, bool prologue, const glia_step *step,
                                 glia_error *err) {
     for (int64_t i = 0; i < program->n_segments; i++) {
-        const glia_segment *s = &program->segments[i];
+        glia_segment *s = &program->segments[i];
         if ((s->first < program->n_prologue) == prologue) GLIA_TRY(run_segment(program, s, step, err));
     }
     return GLIA_OK;
 }
 
+/* The times of the fastest run are kept: those of one run, so that they add up. */
+static void keep_times(glia_program *program, double seconds) {
+    const bool fastest = program->runs == 0 || seconds < program->measured;
+    if (fastest) program->measured = seconds;
+    for (int64_t i = 0; i < program->n_segments; i++) {
+        glia_segment *s = &program->segments[i];
+        if (fastest) s->measured = s->seconds;
+        for (int64_t c = s->first; c < s->end; c++) {
+            glia_planned_call *call = &program->calls[c];
+            if (fastest) call->measured = 0;
+            for (int w = 0; w < s->workers; w++) {
+                if (fastest) call->measured += call->seconds[w];
+                call->seconds[w] = 0;
+            }
+        }
+    }
+}
+
 glia_status glia_program_run(glia_program *program, uint64_t number, glia_error *err) {
+    const double start = program->profile ? glia__now_seconds() : 0;
     GLIA_TRY(take_block(program, err));
     if (!program->resolved) GLIA_TRY(resolve(program, err));
     glia_step step = {.seed = program->options.seed,
@@ -272,6 +294,7 @@ glia_status glia_program_run(glia_program *program, uint64_t number, glia_error 
             memcpy(output->copy_to, glia__buffer_address(program, output->buffer),
                    program->buffers[output->buffer].bytes);
     }
+    if (program->profile) keep_times(program, glia__now_seconds() - start);
     program->runs++;
     return GLIA_OK;
 }
@@ -281,16 +304,4 @@ glia_tensor glia_program_output(const glia_program *program, const glia_value *v
     if (!output) return (glia_tensor){0};
     void *data = output->copy_to ? output->copy_to : glia__buffer_address(program, output->buffer);
     return glia_tensor_wrap(data, output->type.dtype, output->type.shape);
-}
-
-/* --- telling -------------------------------------------------------------------------------------------- */
-
-glia_program_info glia_program_get_info(const glia_program *program) {
-    glia_program_info info = {.block_bytes = program->block_bytes,
-                              .unplanned_bytes = program->unplanned_bytes,
-                              .plan_bytes = glia__arena_bytes(&program->arena) +
-                                            (program->graph ? glia__arena_bytes(&program->graph->arena) : 0),
-                              .calls = program->n_calls - program->n_prologue};
-    for (int64_t i = program->n_prologue; i < program->n_calls; i++) info.flops += program->calls[i].flops;
-    return info;
 }

@@ -46,7 +46,10 @@ typedef struct glia_planned_call {
     int packed;     /* buffer, -1 for none: one for each kind of chunk */
     int lanes, sum; /* buffers of a call that sums: the lanes but the first, one chunk's outputs; -1: none */
     size_t packed_bytes; /* for one kind of chunk */
-    double flops, bytes, seconds;
+    double flops, bytes;
+    double predicted; /* seconds on one core, by cost.c, as the call is run */
+    double *seconds;  /* by worker, of this run */
+    double measured;  /* seconds of all workers in the fastest run */
 } glia_planned_call;
 
 /* Calls that run together. The rows are cut in chunks; a worker takes a chunk through all the calls before the next. Chunks
@@ -59,6 +62,7 @@ typedef struct glia_segment {
     int lanes, workers;
     int memory; /* buffer: the workers' memory, worker_bytes each; -1: none */
     size_t worker_bytes;
+    double seconds, measured; /* of this run, of the fastest */
 } glia_segment;
 
 /* The memory of one program, or of several that take turns. */
@@ -101,10 +105,12 @@ struct glia_program {
     char *block;        /* where the memory was when addresses were resolved */
     size_t block_bytes, unplanned_bytes;
     glia_error *worker_errors;
-    bool resolved; /* views hold addresses */
-    bool packed;   /* the prologue's results and the kernels' copies are of the parameters of now */
-    bool trace;    /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
+    bool resolved;         /* views hold addresses */
+    bool packed;           /* the prologue's results and the kernels' copies are of the parameters of now */
+    bool trace;            /* GLIA_TRACE=1: tell what was chosen, and the times at the end */
     int64_t first_example; /* of the batch in a larger one */
+    bool profile;          /* take times */
+    double measured;       /* seconds of the fastest run */
     int64_t runs;
 };
 
@@ -129,5 +135,6 @@ glia_status glia__program_pack(const glia_program *program, const glia_step *ste
 glia_status glia__program_run_segment(glia_program *program, const glia_segment *segment,
                                       const glia_step *step, glia_error *err);
 void *glia__buffer_address(const glia_program *program, int buffer);
+double glia__now_seconds(void);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct place {
     bool first;                /* chunk of the lane */
 } place;
 
-static double now_seconds(void) {
+double glia__now_seconds(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
@@ -160,10 +160,10 @@ static glia_status name_failure(const glia_planned_call *call, glia_status statu
 static glia_status run_chunk(const job *j, const place *p, glia_error *err) {
     for (int64_t c = j->segment->first; c < j->segment->end; c++) {
         glia_planned_call *call = &j->program->calls[c];
-        const bool timed = j->program->trace && p->worker == 0;
-        const double start = timed ? now_seconds() : 0;
+        const bool timed = j->program->profile;
+        const double start = timed ? glia__now_seconds() : 0;
         glia_status status = run_call(j, call, p, err);
-        if (timed) call->seconds += now_seconds() - start;
+        if (timed) call->seconds[p->worker] += glia__now_seconds() - start;
         if (status != GLIA_OK) return name_failure(call, status, err);
     }
     return GLIA_OK;

@@ -65,7 +65,8 @@ static glia_status make_states(glia_program *program, const glia_segment *s, gli
     glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
     const int64_t sizes[2] = {s->chunk, s->rows % s->chunk};
     call->states = glia__arena_alloc(&program->arena, 2 * (size_t)s->workers * sizeof *call->states);
-    if (!call->states) return out_of_memory(err);
+    call->seconds = glia__arena_alloc(&program->arena, (size_t)s->workers * sizeof *call->seconds);
+    if (!call->states || !call->seconds) return out_of_memory(err);
     for (int kind = 0; kind < 2 && (kind == 0 || sizes[kind]); kind++) {
         glia_kernel_query query = query_for(program, call, sizes[kind], 1, types);
         call->kernels[kind] = choose(program, &query);
@@ -284,6 +285,8 @@ static glia_status group(glia_program *program, int64_t first, glia_segment *s, 
             program->calls[c].cut = glia__call_cut(program->calls[c].node);
         return GLIA_OK;
     }
+    for (int64_t c = first; c < s->end; c++)
+        program->calls[c].predicted = glia__cost_in_segment(program, s, &program->calls[c], local);
     place_values(program, s, local);
     return GLIA_OK;
 }
@@ -313,7 +316,10 @@ glia_status glia__program_segment(glia_program *program, glia_error *err) {
         glia_segment *s = &program->segments[program->n_segments++];
         bool found;
         GLIA_TRY(group(program, c, s, &found, err));
-        if (!found) *s = single(program, c);
+        if (!found) {
+            *s = single(program, c);
+            program->calls[c].predicted = glia__cost_call(&program->calls[c]);
+        }
         GLIA_TRY(finish_segment(program, s, err));
     }
     return GLIA_OK;

@@ -17,7 +17,8 @@ static const glia_program *any_program(const glia_runner *r) {
     return NULL;
 }
 
-typedef enum program_use { FOR_BATCHES, TO_CHECK, TO_PLAN } program_use;
+/* What a program is made for beside its mode. */
+typedef enum program_use { FOR_BATCHES, TO_CHECK, TO_PLAN, TO_PROFILE } program_use;
 
 static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, program_use use,
                                 glia_program **out, glia_error *err) {
@@ -38,6 +39,7 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                     .fixed_params = mode == GLIA_RUN_TRAIN ? GLIA_NO : GLIA_YES,
                                     .check_finite = use == TO_CHECK ? GLIA_YES : GLIA_NO,
                                     .plan_only = use == TO_PLAN ? GLIA_YES : GLIA_NO,
+                                    .profile = use == TO_PROFILE ? GLIA_YES : GLIA_NO,
                                     .seed = r->seed,
                                     .bound_outputs = n - own,
                                     .shares_block = any_program(r),
@@ -138,12 +140,22 @@ glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *in
     return GLIA_OK;
 }
 
+glia_status glia__runner_plan(const glia_runner *r, glia_run_mode mode, int64_t count, glia_program **out,
+                              glia_error *err) {
+    return make_program(r, mode, count, TO_PROFILE, out, err);
+}
+
+glia_status glia__runner_bind(glia_runner *r, glia_run_mode mode, glia_program *program, const float *inputs,
+                              const void *targets, int64_t count, glia_error *err) {
+    GLIA_TRY(bind_params(r, mode, program, err));
+    return bind_batch(r, program, inputs, mode == GLIA_RUN_PREDICT ? NULL : targets, count, err);
+}
+
 glia_status glia__runner_find_bad_node(glia_runner *r, const float *inputs, const void *targets,
                                        int64_t count, int64_t step, glia_error *err) {
     glia_program *program;
     GLIA_TRY(make_program(r, GLIA_RUN_TRAIN, count, TO_CHECK, &program, err));
-    glia_status status = bind_params(r, GLIA_RUN_TRAIN, program, err);
-    if (status == GLIA_OK) status = bind_batch(r, program, inputs, targets, count, err);
+    glia_status status = glia__runner_bind(r, GLIA_RUN_TRAIN, program, inputs, targets, count, err);
     glia_program_set_first(program, r->first_example);
     if (status == GLIA_OK) status = glia_program_run(program, (uint64_t)step, err);
     glia_program_free(program);

@@ -1,0 +1,87 @@
+/* model.c: the network of a model file or a run, for commands that only look at it. */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+#include "recipe/recipe.h"
+#include "recipe/run.h"
+
+/* "1x28x28" or "1,28,28" */
+static bool parse_shape(const char *text, glia_shape *out) {
+    static const glia_field field = {.name = "input", .kind = GLIA_FIELD_DIMS, .min = 1, .max = 1 << 30};
+    char list[128];
+    snprintf(list, sizeof list, "%s", text);
+    for (char *c = list; *c; c++)
+        if (*c == 'x') *c = ',';
+    return glia__field_parse(&field, out, list, NULL, NULL) == GLIA_OK && out->rank > 0;
+}
+
+/* The kind of target that the loss wants, when there is no data to ask. */
+static glia_target_kind target_by_loss(const glia_recipe *recipe) {
+    const char *name = glia_recipe_fit_options(recipe).loss;
+    const glia_loss *loss = glia__loss_find(name && *name ? name : "softmax_cross_entropy");
+    return loss && (loss->classes || strstr(loss->name, "cross_entropy")) ? GLIA_TARGET_CLASS
+                                                                          : GLIA_TARGET_VALUES;
+}
+
+/* What goes in and what should come out: from --input, from the run, or from the data. */
+static glia_status find_types(const cli_options *options, cli_model *m, glia_shape *shape, glia_error *err) {
+    const glia_recipe *recipe = m->recipe;
+    if (options->input[0]) {
+        m->target.kind = target_by_loss(recipe);
+        if (parse_shape(options->input, shape)) return GLIA_OK;
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "--input: expected a shape like 1x28x28, found '%.60s'", options->input);
+    }
+    if (recipe->trained.input_shape.rank) {
+        *shape = recipe->trained.input_shape;
+        m->target = (glia_target){(glia_target_kind)recipe->trained.target, recipe->trained.target_shape,
+                                  recipe->trained.classes};
+        return GLIA_OK;
+    }
+    glia_dataset *train = NULL;
+    GLIA_TRY(glia_recipe_data(recipe, &train, NULL, NULL, cli_logger(options->quiet == GLIA_YES), err));
+    *shape = glia_dataset_get_info(train)->input_shape;
+    m->target = glia__target_of(glia_dataset_get_info(train));
+    glia_dataset_free(train);
+    return GLIA_OK;
+}
+
+/* Numbers as targets have the shape of what the model gives. */
+static void complete_target(cli_model *m) {
+    const glia_shape out = glia_value_shape(glia_model_output(m->model));
+    if (m->target.kind != GLIA_TARGET_VALUES || m->target.shape.rank) return;
+    m->target.shape.rank = GLIA_MAX(out.rank - 1, 0);
+    for (int d = 1; d < out.rank; d++) m->target.shape.dim[d - 1] = out.dim[d];
+}
+
+int cli_open_model(const cli_options *options, char **arguments, int count, cli_model *m) {
+    glia_error err = {0};
+    glia_shape shape = {.rank = 0};
+    struct stat st;
+    char file[1200];
+    *m = (cli_model){.recipe = NULL};
+    snprintf(file, sizeof file, "%s", arguments[0]);
+    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (glia__run_check(file, &err) != GLIA_OK) return cli_fail(&err);
+        snprintf(file, sizeof file, "%s/config.yaml", arguments[0]);
+    }
+    if (glia_recipe_load(&m->recipe, file, (const char *const *)arguments + 1, (size_t)count - 1, NULL,
+                         &err) != GLIA_OK)
+        return cli_fail(&err);
+    glia_status status = find_types(options, m, &shape, &err);
+    if (status == GLIA_OK)
+        status = glia_recipe_model(m->recipe, shape, m->target.classes, &m->model,
+                                   cli_logger(options->quiet == GLIA_YES), &err);
+    if (status == GLIA_OK) {
+        complete_target(m);
+        return CLI_OK;
+    }
+    cli_close_model(m);
+    return cli_fail(&err);
+}
+
+void cli_close_model(cli_model *m) {
+    glia_model_free(m->model);
+    glia_recipe_free(m->recipe);
+}
