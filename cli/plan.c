@@ -90,57 +90,58 @@ static void type_text(const plan *p, int64_t c, const glia_program_call *call, c
     snprintf(out, capacity, "%s %s", glia_dtype_name(dtype), call->channels);
 }
 
-static void add_call(const plan *p, int64_t c, glia_text *out) {
+/* A call alone in its segment says how it runs; others stand below the line that says it for all of them. */
+static void way_text(const glia_program_segment *s, char *out, size_t capacity) {
+    if (s->end > s->first + 1)
+        snprintf(out, capacity, " ·");
+    else if (s->chunks > 1)
+        snprintf(out, capacity, "cut %lld", (long long)s->chunks);
+    else
+        snprintf(out, capacity, s->workers > 1 ? "whole" : "single");
+}
+
+static void add_call(const plan *p, const glia_program_segment *s, int64_t c, glia_text *out) {
     const glia_program_call call = glia_program_get_call(p->program, c);
     char text[128];
-    add_cell(out, call.name, 22);
-    add_cell(out, call.kernel, 20);
+    add_cell(out, call.name, 20);
+    add_cell(out, call.kernel, 18);
     type_text(p, c, &call, text, sizeof text);
-    add_cell(out, text, 10);
+    add_cell(out, text, 9);
     result_text(p, c, &call, text, sizeof text);
-    add_cell(out, text, 14);
-    glia__text_printf(out, "%6.4g %6.3g", call.flops / 1e6, call.bytes / 1e6);
+    add_cell(out, text, 13);
+    way_text(s, text, sizeof text);
+    add_cell(out, text, 6);
+    glia__text_printf(out, "%6.3g %6.3g", call.flops / 1e6, call.bytes / 1e6);
     if (p->info.measured > 0)
         glia__text_printf(out, " %7.4g %7.4g\n", call.predicted * 1e6, call.measured * 1e6);
     else
         glia__text_printf(out, " %7.3g %7.4g\n", ratio(call.flops, call.bytes), call.predicted * 1e6);
 }
 
-/* How a segment is run. */
-static void way_text(const glia_program_segment *s, char *out, size_t capacity) {
-    char bytes[40];
-    if (s->chunks > 1)
-        snprintf(out, capacity, "cut in %lld chunks of %lld, %d lanes, %d worker%s with %s each",
-                 (long long)s->chunks, (long long)s->chunk, s->lanes, s->workers, s->workers == 1 ? "" : "s",
-                 cli_bytes((double)s->worker_bytes, bytes, sizeof bytes));
-    else
-        snprintf(out, capacity, s->workers > 1 ? "whole, %d threads inside the kernel" : "whole, %d thread",
-                 s->workers);
-}
-
-/* Calls under the way they are run: together, or one after another in the same way. */
-static void add_calls(const plan *p, glia_text *out) {
-    char way[200], last_way[200] = "", a[40], b[40];
-    for (int64_t i = 0; i < p->info.segments; i++) {
-        const glia_program_segment s = glia_program_get_segment(p->program, i);
-        const bool together = s.end > s.first + 1;
-        way_text(&s, way, sizeof way);
-        if (together || strcmp(way, last_way) != 0) glia__text_printf(out, "%s", way);
-        if (together) glia__text_printf(out, ", together %s", time_text(s.predicted, a, sizeof a));
-        if (together && p->info.measured > 0)
-            glia__text_printf(out, " (measured %s)", time_text(s.measured, b, sizeof b));
-        if (together || strcmp(way, last_way) != 0) glia__text_add(out, ":\n");
-        snprintf(last_way, sizeof last_way, "%s", together ? "" : way);
-        for (int64_t c = s.first; c < s.end; c++) add_call(p, c, out);
+static void add_segment(const plan *p, const glia_program_segment *s, glia_text *out) {
+    char a[40], b[40];
+    if (s->end > s->first + 1) {
+        glia__text_printf(out, "together in %lld chunks of %lld, %d lanes, %d worker%s with %s each: %s",
+                          (long long)s->chunks, (long long)s->chunk, s->lanes, s->workers,
+                          s->workers == 1 ? "" : "s", cli_bytes((double)s->worker_bytes, a, sizeof a),
+                          time_text(s->predicted, b, sizeof b));
+        if (p->info.measured > 0)
+            glia__text_printf(out, ", measured %s", time_text(s->measured, a, sizeof a));
+        glia__text_add(out, "\n");
     }
+    for (int64_t c = s->first; c < s->end; c++) add_call(p, s, c, out);
 }
 
 static void add_plan(const plan *p, glia_text *out) {
     const bool measured = p->info.measured > 0;
     add_totals(p, out);
-    glia__text_printf(out, "\n%-22s %-20s %-10s %-14s %6s %6s %7s %7s\n", "call", "kernel", "type, ch.",
-                      "result", "MFLOP", "MB", measured ? "plan µs" : "FLOP/B", measured ? " real µs" : "plan µs");
-    add_calls(p, out);
+    glia__text_printf(out, "\n%-20s %-18s %-9s %-13s %-6s %6s %6s %7s %7s\n", "call", "kernel", "type",
+                      "result", "way", "MFLOP", "MB", measured ? "plan" : "FLOP/B",
+                      measured ? "real µs" : "plan µs");
+    for (int64_t i = 0; i < p->info.segments; i++) {
+        const glia_program_segment s = glia_program_get_segment(p->program, i);
+        add_segment(p, &s, out);
+    }
 }
 
 /* --- for programs ----------------------------------------------------------------------------------------- */
@@ -261,11 +262,14 @@ const cli_command cli_plan = {
     .arguments = "MODEL.yaml|RUN [key.sub=value ...]",
     .summary = "Show how a step of a network will run: kernels, work, memory, time",
     .details =
-        "Prints the program of one batch: its segments (calls that the workers take chunk by chunk, or whole\n"
-        "with threads inside the kernel), and of each call the kernel, type and layout (channels first or\n"
-        "last), result, FLOPs, bytes and predicted time; in front the totals, with memory before and after\n"
-        "planning. Nothing runs, unless --profile asks for measured times. The step of the optimizer is not\n"
-        "in it. The shape of the input comes from the run, from the data, or from --input.",
+        "Prints the program of one batch: the totals, with memory before and after planning, then each "
+        "call:\n"
+        "its kernel, type (with channels first or last), result, way, FLOPs, bytes and predicted time. The\n"
+        "way: 'whole' with threads inside the kernel, 'single' on one thread, 'cut N' in N chunks that the\n"
+        "workers share, '·' together with the calls beside it, chunk by chunk. Nothing runs, unless "
+        "--profile\n"
+        "asks for measured times. The optimizer's step is not in it. The shape of the input comes from the\n"
+        "run, from the data, or from --input.",
     .examples = "glia plan examples/mnist_cnn.yaml\n"
                 "glia plan examples/mnist_cnn.yaml --profile --threads 1\n"
                 "glia plan examples/vgg16.yaml --input 3x224x224 --mode predict --batch 1 --precision bf16",
@@ -274,8 +278,7 @@ const cli_command cli_plan = {
             CLI_FLAG(mode, CHOICE, "train", "what a step does: train, evaluate or predict",
                      .choices = "train|evaluate|predict"),
             CLI_FLAG(batch, INT, "0", "examples of a step; 0: as in training", .min = 0, .max = 1 << 24),
-            CLI_FLAG(precision, CHOICE, "file", "f32, bf16, or as the file says",
-                     .choices = "file|f32|bf16"),
+            CLI_FLAG(precision, CHOICE, "file", "f32, bf16, or as the file says", .choices = "file|f32|bf16"),
             CLI_INPUT,
             CLI_FLAG(profile, BOOL, "no", "run the step on made-up data; times are those of the fastest run",
                      .count = 0),

@@ -106,13 +106,12 @@ const cli_command cli_summary = {
     .examples = "glia summary runs/mnist_cnn-7\n"
                 "glia summary examples/mnist_cnn.yaml --input 1x28x28 model.conv2d.filters=64",
     .flags =
-        (const glia_field[]){
-            CLI_INPUT,
-            CLI_FLAG(batch, INT, "0", "examples at once, for the memory; 0: as in training", .min = 0,
-                     .max = 1 << 24),
-            CLI_JSON,
-            CLI_QUIET,
-            {.name = NULL}},
+        (const glia_field[]){CLI_INPUT,
+                             CLI_FLAG(batch, INT, "0", "examples at once, for the memory; 0: as in training",
+                                      .min = 0, .max = 1 << 24),
+                             CLI_JSON,
+                             CLI_QUIET,
+                             {.name = NULL}},
     .min_arguments = 1,
     .max_arguments = -1,
     .run = run_summary,

@@ -3,18 +3,40 @@
 
 #include "exec/cost.h"
 
-static const double FLOPS_PER_SECOND = 100e9; /* f32, as own kernels and oneDNN reach on middling shapes */
-static const double BYTES_PER_SECOND = 15e9;  /* memory beyond the caches; peak is 16 – 26 */
-static const double CACHE_BYTES_PER_SECOND = 60e9;
-static const double CACHE_BYTES = 1e6;  /* what a worker may keep in its own cache */
+#include <math.h>
+
+static const double FLOPS_PER_SECOND =
+    180e9; /* f32: products in own kernels 120 – 170, in oneDNN 180 – 230 */
+static const double BF16_FLOPS_PER_SECOND = 1500e9; /* on AMX */
+static const double BYTES_PER_SECOND = 15e9;        /* memory beyond the caches */
+static const double SHARED_BYTES_PER_SECOND = 25e9; /* the cache of all cores */
+static const double OWN_BYTES_PER_SECOND = 60e9;    /* a core's own cache */
+static const double SHARED_BYTES = 30e6;
+static const double OWN_BYTES = 1e6;    /* half of it, or less */
+static const double CHUNK_BYTES = 4e6;  /* what does not stay near is not worth cutting together */
 static const double FORK_JOIN = 3e-6;   /* seconds of all workers, once a segment */
 static const double CALL = 0.5e-6;      /* seconds to begin a call */
 static const double LEAST_CHUNK = 8e-6; /* seconds: a fork and join costs 2 – 3 µs */
 static const double SUM_SHARE = 0.1;    /* of a call's time may go to adding up its lanes */
 enum { MOST_CHUNKS = 16, MOST_LANES = 16 };
 
+/* How fast so many bytes move that were all in use a moment ago. */
+static double speed_of(double bytes) {
+    return bytes < OWN_BYTES      ? OWN_BYTES_PER_SECOND
+           : bytes < SHARED_BYTES ? SHARED_BYTES_PER_SECOND
+                                  : BYTES_PER_SECOND;
+}
+
+static double compute(const glia_planned_call *call) {
+    bool bf16 = false;
+    if (call->gflops > 0) return call->flops / (1e9 * call->gflops);
+    for (int i = 0; i < call->node->n_inputs + call->node->n_outputs; i++)
+        bf16 |= call->buffers[i] >= 0 && call->views[i].dtype == GLIA_BF16;
+    return call->flops / (bf16 ? BF16_FLOPS_PER_SECOND : FLOPS_PER_SECOND);
+}
+
 double glia__cost_call(const glia_planned_call *call) {
-    return GLIA_MAX(call->flops / FLOPS_PER_SECOND, call->bytes / BYTES_PER_SECOND);
+    return GLIA_MAX(compute(call), call->bytes / speed_of(call->bytes));
 }
 
 double glia__cost_apart(const glia_program *program, int64_t first, int64_t end) {
@@ -44,9 +66,9 @@ static double move_chunk(const glia_segment *s, const glia_planned_call *call, c
         if (call->buffers[i] < 0) continue;
         const bool output = i >= call->node->n_inputs;
         const bool whole = output ? call->cut.sums : !(call->cut.inputs >> i & 1);
-        const double bytes = operand_bytes(call, i) * (whole ? 1 : share);
-        const bool near = (whole && bytes < CACHE_BYTES) || (local[call->buffers[i]] && fits);
-        seconds += bytes / (near ? CACHE_BYTES_PER_SECOND : BYTES_PER_SECOND);
+        const double all = operand_bytes(call, i), bytes = all * (whole ? 1 : share);
+        const bool near = (whole && bytes < OWN_BYTES) || (local[call->buffers[i]] && fits);
+        seconds += bytes / (near ? OWN_BYTES_PER_SECOND : GLIA_MIN(speed_of(all), SHARED_BYTES_PER_SECOND));
     }
     return seconds;
 }
@@ -56,19 +78,19 @@ static double add_sums(const glia_segment *s, const glia_planned_call *call) {
     double bytes = 0;
     for (int o = 0; call->cut.sums && o < call->node->n_outputs; o++)
         bytes += operand_bytes(call, call->node->n_inputs + o);
-    return bytes * (double)s->chunks / BYTES_PER_SECOND;
+    return bytes * (double)s->chunks / SHARED_BYTES_PER_SECOND;
 }
 
 double glia__cost_in_segment(const glia_program *program, const glia_segment *s,
                              const glia_planned_call *call, const bool *local) {
-    const bool fits = chunk_bytes(program, s, local) <= CACHE_BYTES;
-    const double compute = call->flops / (double)s->chunks / FLOPS_PER_SECOND;
-    const double chunk = CALL + GLIA_MAX(compute, move_chunk(s, call, local, fits));
+    const bool fits = chunk_bytes(program, s, local) <= OWN_BYTES;
+    const double chunk = CALL + GLIA_MAX(compute(call) / (double)s->chunks, move_chunk(s, call, local, fits));
     return (double)s->chunks * chunk + add_sums(s, call);
 }
 
 double glia__cost_segment(const glia_program *program, const glia_segment *s, const bool *local) {
     double seconds = FORK_JOIN;
+    if (chunk_bytes(program, s, local) > CHUNK_BYTES) return INFINITY;
     for (int64_t c = s->first; c < s->end; c++)
         seconds += glia__cost_in_segment(program, s, &program->calls[c], local);
     return seconds;

@@ -5,10 +5,13 @@
 
 #include "exec/program.h"
 
+enum { GLIA_REF_GFLOPS = 4 }; /* of plain loops */
+
 /* Seconds of a call on one core, seen alone: the larger of computing and moving its bytes. */
 double glia__cost_call(const glia_planned_call *call);
 /* Seconds of a segment of many calls on one core: what moves only inside a chunk moves fast. `local` by buffer: lives
  * only in the segment. */
+/* Infinite where a chunk does not stay in the caches. */
 double glia__cost_segment(const glia_program *program, const glia_segment *segment, const bool *local);
 /* The part of one call. */
 double glia__cost_in_segment(const glia_program *program, const glia_segment *segment,

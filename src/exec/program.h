@@ -47,6 +47,7 @@ typedef struct glia_planned_call {
     int lanes, sum; /* buffers of a call that sums: the lanes but the first, one chunk's outputs; -1: none */
     size_t packed_bytes; /* for one kind of chunk */
     double flops, bytes;
+    double gflops;    /* of the kernel that would take the whole call; 0: see glia_kernel */
     double predicted; /* seconds on one core, by cost.c, as the call is run */
     double *seconds;  /* by worker, of this run */
     double measured;  /* seconds of all workers in the fastest run */

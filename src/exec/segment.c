@@ -103,10 +103,10 @@ static void add_needs(glia_program *program, const glia_segment *s, glia_planned
         call->workspace = glia__program_add_buffer(program, local);
     }
     call->packed_bytes = padded(needs->packed_bytes);
+    const size_t kinds = s->rows % s->chunk ? 2 : 1; /* of chunks */
     if (needs->packed_bytes)
         call->packed = glia__program_add_buffer(
-            program,
-            (glia_buffer){.bytes = (s->rows % s->chunk ? 2 : 1) * call->packed_bytes, .last = INT64_MAX});
+            program, (glia_buffer){.bytes = kinds * call->packed_bytes, .last = INT64_MAX});
     if (!call->cut.sums || s->chunks < 2) return;
     if (s->lanes > 1)
         call->lanes =
@@ -300,7 +300,7 @@ static glia_status finish_segment(glia_program *program, glia_segment *s, glia_e
     return add_worker_memory(program, s, err);
 }
 
-static void measure(glia_planned_call *call) {
+static void measure(const glia_program *program, glia_planned_call *call) {
     const glia_node *node = call->node;
     glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
     call->cut = glia__call_cut(node);
@@ -308,10 +308,14 @@ static void measure(glia_planned_call *call) {
     const glia_type *out = types + node->n_inputs;
     call->flops =
         node->op->flops ? node->op->flops(types, out, node->attrs) : (double)glia_shape_elems(&out[0].shape);
+    const glia_kernel_query query = query_for(program, call, call->cut.rows, 1, types);
+    const bool plain = program->options.reference == GLIA_YES;
+    const glia_kernel *kernel = plain ? NULL : glia__kernel_choose(&query, NULL);
+    call->gflops = kernel ? kernel->gflops : GLIA_REF_GFLOPS;
 }
 
 glia_status glia__program_segment(glia_program *program, glia_error *err) {
-    for (int64_t c = 0; c < program->n_calls; c++) measure(&program->calls[c]);
+    for (int64_t c = 0; c < program->n_calls; c++) measure(program, &program->calls[c]);
     for (int64_t c = 0; c < program->n_calls; c = program->segments[program->n_segments - 1].end) {
         glia_segment *s = &program->segments[program->n_segments++];
         bool found;

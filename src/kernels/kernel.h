@@ -32,6 +32,7 @@ typedef struct glia_kernel {
     /* true: uses query->threads workers itself, with the same bits for any number of them, which a case in
      * tests/test_kernel_threads.c must show; false: the executor splits rows */
     bool own_threads;
+    double gflops;   /* GFLOP/s of one core, for plans; 0: as products usually reach (src/exec/cost.c) */
     bool any_layout; /* images with channels first cost it no more than with channels last */
     bool (*supports)(const glia_kernel_query *query, const char **why_not);
     /* Makes the state of one node of one program (NULL: stateless) and says what memory it needs. *state and

@@ -24,7 +24,7 @@ glia_status glia__rehearsal_plan(glia_rehearsal *r, glia_model *model, const gli
                               .seed = options->seed};
     const size_t blocks = mode == GLIA_RUN_TRAIN ? 2 + (size_t)optimizer->n_moments : 1;
     r->state_bytes = blocks * (size_t)model->block_elems * sizeof(float);
-    return glia__runner_plan(&r->runner, mode, count, &r->program, err);
+    return glia__runner_program(&r->runner, mode, count, &r->program, err);
 }
 
 /* --- on made-up data -------------------------------------------------------------------------------------- */
@@ -39,8 +39,7 @@ static int64_t elems_of_example(const glia_value *value) {
 /* Numbers in [0, 1): they may also stand for whole numbers, which every embedding knows. */
 static void make_inputs(glia_rehearsal *r) {
     const glia_random random = {r->runner.seed, glia_random_stream("rehearsal.inputs")};
-    for (size_t i = 0; i < r->input_bytes / sizeof(float); i++)
-        r->inputs[i] = glia_random_uniform(random, i);
+    for (size_t i = 0; i < r->input_bytes / sizeof(float); i++) r->inputs[i] = glia_random_uniform(random, i);
 }
 
 static void make_targets(glia_rehearsal *r) {

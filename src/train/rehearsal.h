@@ -10,10 +10,10 @@ typedef struct glia_rehearsal {
     glia_program *program;
     glia_runner runner;
     glia_run_mode mode;
-    int64_t count;                    /* examples of a batch */
-    size_t state_bytes;               /* weights, and for training gradients, moments and new values of state */
-    float *inputs, *gradients;        /* NULL before the first run, as the targets */
-    void *targets;                    /* i64 or f32 */
+    int64_t count;             /* examples of a batch */
+    size_t state_bytes;        /* weights, and for training gradients, moments and new values of state */
+    float *inputs, *gradients; /* NULL before the first run, as the targets */
+    void *targets;             /* i64 or f32 */
     size_t input_bytes, target_bytes; /* allocated, as gradient_bytes */
     size_t gradient_bytes;
 } glia_rehearsal;

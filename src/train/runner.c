@@ -140,8 +140,8 @@ glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *in
     return GLIA_OK;
 }
 
-glia_status glia__runner_plan(const glia_runner *r, glia_run_mode mode, int64_t count, glia_program **out,
-                              glia_error *err) {
+glia_status glia__runner_program(glia_runner *r, glia_run_mode mode, int64_t count, glia_program **out,
+                                 glia_error *err) {
     return make_program(r, mode, count, TO_PROFILE, out, err);
 }
 

@@ -48,8 +48,8 @@ GLIA_MUST_CHECK glia_status glia__runner_find_bad_node(glia_runner *runner, cons
                                                        glia_error *err);
 /* The program that a run would use, with its times kept, for who wants to look at it: the caller frees it. The model
  * needs no weights, nor the runner gradients, until it is bound. */
-GLIA_MUST_CHECK glia_status glia__runner_plan(const glia_runner *runner, glia_run_mode mode, int64_t count,
-                                              glia_program **out, glia_error *err);
+GLIA_MUST_CHECK glia_status glia__runner_program(glia_runner *runner, glia_run_mode mode, int64_t count,
+                                                 glia_program **out, glia_error *err);
 /* Binds such a program to the model's weights, the runner's gradients and a batch, which must live until it has run. */
 GLIA_MUST_CHECK glia_status glia__runner_bind(glia_runner *runner, glia_run_mode mode, glia_program *program,
                                               const float *inputs, const void *targets, int64_t count,
