@@ -32,6 +32,12 @@ static void add_cell(glia_text *out, const char *text, int width) {
     glia__text_add(out, " ");
 }
 
+/* Three digits where there are not more before the point. */
+static void add_figure(glia_text *out, double figure, int width) {
+    const int digits = figure >= 99.95 ? 0 : figure >= 9.995 ? 1 : figure >= 0.9995 ? 2 : 3;
+    glia__text_printf(out, "%*.*f", width, digits, figure);
+}
+
 static const char *time_text(double seconds, char *out, size_t capacity) {
     if (seconds >= 0.9995)
         snprintf(out, capacity, "%.3g s", seconds);
@@ -42,37 +48,50 @@ static const char *time_text(double seconds, char *out, size_t capacity) {
     return out;
 }
 
+/* "741 GFLOP" */
+static const char *flops_text(double flops, char *out, size_t capacity) {
+    const bool giga = flops >= 1e9;
+    snprintf(out, capacity, "%.4g %s", flops / (giga ? 1e9 : 1e6), giga ? "GFLOP" : "MFLOP");
+    return out;
+}
+
 static double ratio(double a, double b) {
     return b > 0 ? a / b : 0;
 }
 
+static void add_speed(const plan *p, glia_text *out) {
+    char time[40], rate[40];
+    const double seconds = p->info.measured, examples = (double)p->batch / seconds;
+    snprintf(rate, sizeof rate, "%.3g", examples);
+    if (examples >= 999.5) cli_count((int64_t)examples, rate, sizeof rate);
+    glia__text_printf(out, ", measured %s: %.4g GFLOP/s, %s examples/s",
+                      time_text(seconds, time, sizeof time), p->info.flops / seconds / 1e9, rate);
+}
+
 static void add_totals(const plan *p, glia_text *out) {
-    char a[40], b[40], c[40];
+    char a[40], b[40];
     const glia_program_info *info = &p->info;
+    const bool train = strcmp(p->mode, "train") == 0;
     glia__text_printf(out, "%s · %s %lld example%s · %s · %d thread%s\n", p->model,
-                      strcmp(p->mode, "train") == 0 ? "train on" : p->mode, (long long)p->batch,
-                      p->batch == 1 ? "" : "s", p->bf16 ? "bf16" : "f32", info->threads,
-                      info->threads == 1 ? "" : "s");
+                      train ? "train on" : p->mode, (long long)p->batch, p->batch == 1 ? "" : "s",
+                      p->bf16 ? "bf16" : "f32", info->threads, info->threads == 1 ? "" : "s");
     glia__text_printf(out, "time    predicted %s", time_text(info->predicted, a, sizeof a));
-    if (info->measured > 0)
-        glia__text_printf(out, ", measured %s: %.4g GFLOP/s, %.4g examples/s",
-                          time_text(info->measured, b, sizeof b), info->flops / info->measured / 1e9,
-                          (double)p->batch / info->measured);
-    glia__text_printf(out, "\nwork    %.4g MFLOP, %s moved, %.3g FLOP/byte, %lld calls in %lld segments\n",
-                      info->flops / 1e6, cli_bytes(info->bytes, a, sizeof a), ratio(info->flops, info->bytes),
-                      (long long)info->calls, (long long)info->segments);
+    if (info->measured > 0) add_speed(p, out);
+    glia__text_printf(out, "\nwork    %s, %s moved, %.3g FLOP/byte, %lld call%s in %lld segment%s\n",
+                      flops_text(info->flops, a, sizeof a), cli_bytes(info->bytes, b, sizeof b),
+                      ratio(info->flops, info->bytes), (long long)info->calls, info->calls == 1 ? "" : "s",
+                      (long long)info->segments, info->segments == 1 ? "" : "s");
     glia__text_printf(out, "memory  %s (%s before planning)",
                       cli_bytes((double)info->block_bytes, a, sizeof a),
                       cli_bytes((double)info->unplanned_bytes, b, sizeof b));
     if (info->packed_bytes)
-        glia__text_printf(out, ", of it packed weights %s",
-                          cli_bytes((double)info->packed_bytes, c, sizeof c));
-    glia__text_printf(out, "; beside it %s %s\n",
-                      strcmp(p->mode, "train") == 0 ? "weights, gradients, moments" : "weights",
-                      cli_bytes((double)p->state_bytes, c, sizeof c));
+        glia__text_printf(out, ", of it %s packed weights",
+                          cli_bytes((double)info->packed_bytes, a, sizeof a));
+    glia__text_printf(out, "\n        beside it %s of weights%s\n",
+                      cli_bytes((double)p->state_bytes, a, sizeof a), train ? ", gradients and moments" : "");
 }
 
-/* The largest operand that the call writes, as "64×32×26×26". */
+/* The first result of the call, as "64×32×26×26". */
 static void result_text(const plan *p, int64_t c, const glia_program_call *call, char *out, size_t capacity) {
     glia_dtype dtype;
     glia_shape shape;
@@ -110,12 +129,17 @@ static void add_call(const plan *p, const glia_program_segment *s, int64_t c, gl
     result_text(p, c, &call, text, sizeof text);
     add_cell(out, text, 13);
     way_text(s, text, sizeof text);
-    add_cell(out, text, 6);
-    glia__text_printf(out, "%6.3g %6.3g", call.flops / 1e6, call.bytes / 1e6);
-    if (p->info.measured > 0)
-        glia__text_printf(out, " %7.4g %7.4g\n", call.predicted * 1e6, call.measured * 1e6);
-    else
-        glia__text_printf(out, " %7.3g %7.4g\n", ratio(call.flops, call.bytes), call.predicted * 1e6);
+    glia__text_printf(out, "%s%*s", text, cli_pad(text, 6), "");
+    add_figure(out, call.flops / 1e6, 7);
+    add_figure(out, call.bytes / 1e6, 6);
+    if (p->info.measured > 0) {
+        add_figure(out, call.predicted * 1e6, 8);
+        add_figure(out, call.measured * 1e6, 8);
+    } else {
+        add_figure(out, ratio(call.flops, call.bytes), 8);
+        add_figure(out, call.predicted * 1e6, 8);
+    }
+    glia__text_add(out, "\n");
 }
 
 static void add_segment(const plan *p, const glia_program_segment *s, glia_text *out) {
@@ -135,9 +159,8 @@ static void add_segment(const plan *p, const glia_program_segment *s, glia_text 
 static void add_plan(const plan *p, glia_text *out) {
     const bool measured = p->info.measured > 0;
     add_totals(p, out);
-    glia__text_printf(out, "\n%-20s %-18s %-9s %-13s %-6s %6s %6s %7s %7s\n", "call", "kernel", "type",
-                      "result", "way", "MFLOP", "MB", measured ? "plan" : "FLOP/B",
-                      measured ? "real µs" : "plan µs");
+    glia__text_printf(out, "\n%-20s %-18s %-9s %-13s %-6s%7s%6s%8s%9s\n", "call", "kernel", "type", "result",
+                      "way", "MFLOP", "MB", measured ? "plan" : "FLOP/B", measured ? "real µs" : "plan µs");
     for (int64_t i = 0; i < p->info.segments; i++) {
         const glia_program_segment s = glia_program_get_segment(p->program, i);
         add_segment(p, &s, out);

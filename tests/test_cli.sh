@@ -22,7 +22,7 @@ expect 2 "unexpected 'b'" "$GLIA" evaluate a b
 expect 2 "too few arguments" "$GLIA" predict runs/x
 expect 2 "unknown verb 'lst' (did you mean list?)" "$GLIA" data lst
 expect 2 "found 'regresion' (did you mean 'regression'?)" "$GLIA" init --task regresion
-for command in train evaluate predict summary data init doctor help; do
+for command in train evaluate predict summary plan data init doctor help; do
     expect 0 "examples:" "$GLIA" "$command" --help
 done
 
@@ -196,6 +196,30 @@ expect 0 "conv2d" "$GLIA" summary runs/net-3
 expect 0 '"parameters":' "$GLIA" summary net.yaml --json
 expect 0 "4×6×6" "$GLIA" summary net.yaml --input 1x8x8
 expect 1 "expected a shape like 1x28x28" "$GLIA" summary net.yaml --input big
+
+# --- the plan of a step: of a file, of a run, of shapes alone; with times ---
+expect 0 "net · train on 16 examples · f32 · 2 threads" "$GLIA" plan net.yaml --threads 2
+expect_lines 1 '^memory  .* before planning' "expected the memory before and after planning"
+expect_lines 1 '^conv2d\.conv2d .* f32 ' "expected a line for the convolution"
+checks=$((checks + 1))
+[ "$(printf '%s\n' "$out" | LC_ALL=C sed 's/[\300-\377][\200-\277]*/x/g' | awk 'length($0) > 100' | wc -l)" -eq 0 ] || say_failed "a line is wider than 100 columns" "$out"
+expect 0 "net · predict 1 example · f32" "$GLIA" plan runs/net-3 --mode predict --batch 1
+expect_lines 0 'measured' "nothing ran, so nothing was measured"
+expect_lines 0 'backward' "predicting has no gradients"
+expect 0 "net · evaluate 5 examples · bf16" "$GLIA" plan net.yaml --mode evaluate --batch 5 --precision bf16
+expect 0 ", measured " "$GLIA" plan net.yaml --input 1x8x8 --profile --runs 2
+expect_lines 1 'GFLOP/s, .* examples/s$' "expected the speed"
+expect 0 ", measured " "$GLIA" plan runs/net-3 --mode predict --profile --runs 1
+for loss in mse sigmoid_cross_entropy; do # targets are made up for each kind of loss
+    expect 0 ", measured " "$GLIA" plan net.yaml loss=$loss --input 1x8x8 --profile --runs 1
+done
+expect 0 '"mode":"train","precision":"f32","batch":16,"threads":1,' "$GLIA" plan net.yaml --threads 1 --json --profile --runs 1
+for word in '"memory_unplanned":' '"segments":[{"mode":' '"kernel":' '"outputs":[{"dtype":"f32","shape":[16' '"intensity":' '"measured":'; do
+    expect 0 "$word" "$GLIA" plan net.yaml --json --profile --runs 1
+done
+expect 0 "glia: linear: " "$GLIA" plan net.yaml --trace
+expect 2 "--mode: expected train, evaluate or predict" "$GLIA" plan net.yaml --mode run
+expect 1 "nowhere.yaml" "$GLIA" plan nowhere.yaml
 expect 1 "is no run directory" "$GLIA" evaluate data
 expect 0 "120 examples" "$GLIA" data show idx:data/images.idx,data/labels.idx
 expect 1 "--index: expected 0 to 119" "$GLIA" data show idx:data/images.idx,data/labels.idx --index 500

@@ -241,15 +241,55 @@ TEST(a_program_can_be_printed) {
     rewind(file);
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     fclose(file);
-    CHECK_HAS(text, "4096×64 → 4096×64");
+    CHECK_HAS(text, "4096×64 → f32 4096×64");
     CHECK_HAS(text, "rows 16×256");
     CHECK_HAS(text, "without reuse");
     glia_program_free(p);
     glia_graph_free(g);
 }
 
+TEST(a_program_tells_its_calls_and_their_times) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    glia_value *in, *out = chain(g, &in);
+    glia_program *p = NULL;
+    float *data = calloc(4096 * 64, sizeof *data);
+    glia_program_options options = {.dims = {4096}, .threads = 2, .profile = GLIA_YES};
+    CHECK_OK(glia_program_new(&p, g, &out, 1, options, &err), &err);
+    CHECK_OK(glia_program_bind(p, in, data, &err), &err);
+    CHECK(glia_program_get_info(p).measured == 0);
+    for (uint64_t step = 1; step <= 3; step++) CHECK_OK(glia_program_run(p, step, &err), &err);
+    const glia_program_info info = glia_program_get_info(p);
+    double predicted = 0, measured = 0, flops = 0;
+    int64_t next = 0;
+    for (int64_t i = 0; i < info.segments; i++) {
+        const glia_program_segment s = glia_program_get_segment(p, i);
+        CHECK(s.first == next && s.end > s.first && s.workers >= 1 && s.chunks >= 1);
+        CHECK(s.rows <= s.chunk * s.chunks && s.rows > s.chunk * (s.chunks - 1));
+        next = s.end;
+        predicted += s.predicted;
+        measured += s.measured;
+        for (int64_t c = s.first; c < s.end; c++) {
+            const glia_program_call call = glia_program_get_call(p, c);
+            glia_dtype dtype;
+            glia_shape shape;
+            CHECK(call.predicted > 0 && call.measured > 0 && call.measured <= 1.01 * s.measured);
+            CHECK(glia_program_operand(p, c, call.inputs, &dtype, &shape) && dtype == GLIA_F32);
+            CHECK(shape.rank == 2 && shape.dim[0] == 4096 && shape.dim[1] == 64);
+            flops += call.flops;
+        }
+    }
+    CHECK(next == info.calls && flops == info.flops && info.threads == 2);
+    CHECK(predicted > 0.99 * info.predicted && predicted < 1.01 * info.predicted);
+    CHECK(measured > 0 && measured <= info.measured);
+    glia_program_free(p);
+    glia_graph_free(g);
+    free(data);
+}
+
 TEST_MAIN(TEST_ENTRY(reuse_and_threads_change_no_bit), TEST_ENTRY(bindings),
           TEST_ENTRY(nothing_is_allocated_in_a_run), TEST_ENTRY(programs_that_share_a_block_take_turns),
           TEST_ENTRY(programs_without_memory_and_outputs_without_a_place),
           TEST_ENTRY(first_bad_node_is_named), TEST_ENTRY(every_allocation_may_fail),
-          TEST_ENTRY(a_program_can_be_printed))
+          TEST_ENTRY(a_program_can_be_printed),
+          TEST_ENTRY(a_program_tells_its_calls_and_their_times))

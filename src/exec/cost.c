@@ -90,7 +90,8 @@ double glia__cost_in_segment(const glia_program *program, const glia_segment *s,
 
 double glia__cost_segment(const glia_program *program, const glia_segment *s, const bool *local) {
     double seconds = FORK_JOIN;
-    if (chunk_bytes(program, s, local) > CHUNK_BYTES) return INFINITY;
+    const double near = chunk_bytes(program, s, local);
+    if (near == 0 || near > CHUNK_BYTES) return INFINITY;
     for (int64_t c = s->first; c < s->end; c++)
         seconds += glia__cost_in_segment(program, s, &program->calls[c], local);
     return seconds;

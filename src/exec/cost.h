@@ -11,7 +11,7 @@ enum { GLIA_REF_GFLOPS = 4 }; /* of plain loops */
 double glia__cost_call(const glia_planned_call *call);
 /* Seconds of a segment of many calls on one core: what moves only inside a chunk moves fast. `local` by buffer: lives
  * only in the segment. */
-/* Infinite where a chunk does not stay in the caches. */
+/* Infinite where a chunk leaves nothing in the caches for the next call. */
 double glia__cost_segment(const glia_program *program, const glia_segment *segment, const bool *local);
 /* The part of one call. */
 double glia__cost_in_segment(const glia_program *program, const glia_segment *segment,
