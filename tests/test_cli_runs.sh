@@ -57,6 +57,12 @@ expect 1 "most of it is for dense 'wide' with its 1,006,633,020,000 parameters" 
 checks=$((checks + 1))
 [ ! -e runs/huge-0 ] || say_failed "a refused model leaves a run behind" ""
 
+# A limit: refused with the figure, or obeyed.
+expect 1 "training needs at least" "$GLIA" train net.yaml --out runs/narrow train.memory_limit=50KB
+expect 1 "but memory_limit is 0.1 MB; even with one example at a time" "$GLIA" train net.yaml --out runs/narrow train.memory_limit=50KB --force
+expect 0 "saved runs/narrow" "$GLIA" train net.yaml --out runs/narrow train.memory_limit=1.5GB --force
+expect 1 "memory_limit: expected a number of bytes such as 80MB or 1.5GB, found 'much'" "$GLIA" train net.yaml train.memory_limit=much
+
 # Memory that ends while the network is prepared: told as such, and the run can begin again.
 little() (ulimit -v 400000; exec "$GLIA" "$@")
 if little doctor >/dev/null 2>&1; then # a sanitizer, or many threads, want more for themselves

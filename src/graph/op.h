@@ -44,7 +44,7 @@ typedef enum glia_trait {
 /* What stays the same during one run of a program. */
 typedef struct glia_step {
     uint64_t seed;
-    uint64_t number; /* training step, so that random masks differ from step to step */
+    uint64_t number;       /* training step, so that random masks differ from step to step */
     int64_t first_example; /* where the program's batch begins in a larger one */
     bool training;
 } glia_step;
