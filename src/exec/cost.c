@@ -18,7 +18,7 @@ static const double FORK_JOIN = 3e-6;   /* seconds of all workers, once a segmen
 static const double CALL = 0.5e-6;      /* seconds to begin a call */
 static const double LEAST_CHUNK = 8e-6; /* seconds: a fork and join costs 2 – 3 µs */
 static const double SUM_SHARE = 0.1;    /* of a call's time may go to adding up its lanes */
-enum { MOST_CHUNKS = 16, MOST_LANES = 16 };
+enum { MOST_CHUNKS = 16 };
 
 /* How fast so many bytes move that were all in use a moment ago. */
 static double speed_of(double bytes) {
@@ -110,6 +110,6 @@ int glia__cost_lanes(const glia_planned_call *call, int64_t chunks) {
     }
     /* A lane is written once and read once. */
     double affordable = SUM_SHARE * glia__cost_call(call) * BYTES_PER_SECOND / (2 * sum_bytes + 1);
-    double most = GLIA_MIN((double)GLIA_MIN(chunks, (int64_t)MOST_LANES), affordable);
+    double most = GLIA_MIN((double)GLIA_MIN(chunks, (int64_t)GLIA_MOST_LANES), affordable);
     return most < 2 ? (int)GLIA_MIN(chunks, 2) : (int)most;
 }

@@ -8,7 +8,11 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 
-enum { GLIA_MOST_THREADS = 256, GLIA_FLAT_ROW = 16 /* elements: a cache line of f32 */ };
+enum {
+    GLIA_MOST_THREADS = 256,
+    GLIA_MOST_LANES = 16,
+    GLIA_FLAT_ROW = 16 /* elements: a cache line of f32 */
+};
 
 /* Where a value's bytes are. Values that are views of each other share a buffer. */
 typedef enum glia_place {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "core/isa.h"
 #include "core/threads.h"
 #include "exec/program.h"
 
@@ -70,16 +71,28 @@ static void lane_views(const job *j, const glia_planned_call *call, int lane, gl
     place_sums(call, (char *)glia__buffer_address(j->program, call->lanes) + (size_t)(lane - 1) * bytes, out);
 }
 
-static void add_arrays(const glia_view *to, const glia_view *from, int64_t begin, int64_t end) {
-    if (to->dtype == GLIA_F64) {
-        double *restrict a = to->data;
-        const double *restrict b = from->data;
-        for (int64_t i = begin; i < end; i++) a[i] += b[i];
-    } else {
-        float *restrict a = to->data;
-        const float *restrict b = from->data;
-        for (int64_t i = begin; i < end; i++) a[i] += b[i];
+/* Adds `count` arrays to elements [begin, end) of `to`, in their order at every element; a piece of `to` that stays in the
+ * first cache at a time. */
+#define ADD_ARRAYS(T)                                                                                  \
+    GLIA_CPU_CLONES(void, add_##T, (T * to, void *const *from, int count, int64_t begin, int64_t end), \
+                    (to, from, count, begin, end)) {                                                   \
+        enum { PIECE = 2048 };                                                                         \
+        for (; begin < end; begin += PIECE)                                                            \
+            for (int k = 0; k < count; k++) {                                                          \
+                const int64_t n = GLIA_MIN(end - begin, PIECE);                                        \
+                T *restrict sums = to + begin;                                                         \
+                const T *restrict terms = (const T *)from[k] + begin;                                  \
+                for (int64_t i = 0; i < n; i++) sums[i] += terms[i];                                   \
+            }                                                                                          \
     }
+ADD_ARRAYS(float)
+ADD_ARRAYS(double)
+
+static void add_arrays(const glia_view *to, void *const *from, int count, int64_t begin, int64_t end) {
+    if (to->dtype == GLIA_F64)
+        add_double(to->data, from, count, begin, end);
+    else
+        add_float(to->data, from, count, begin, end);
 }
 
 /* The part of every operand that the chunk sees. */
@@ -145,7 +158,7 @@ static glia_status run_call(const job *j, const glia_planned_call *planned, cons
     glia_view lane[GLIA_MAX_OUTPUTS];
     lane_views(j, planned, p->lane, lane);
     for (int o = 0; o < node->n_outputs; o++)
-        add_arrays(&lane[o], &out[o], 0, glia_shape_elems(&out[o].shape));
+        add_arrays(&lane[o], &out[o].data, 1, 0, glia_shape_elems(&out[o].shape));
     return GLIA_OK;
 }
 
@@ -207,14 +220,16 @@ static void add_lanes(void *ctx, int part, int parts) {
         const glia_planned_call *call = &j->program->calls[c];
         if (!call->cut.sums) continue;
         const glia_view *total = call->views + call->node->n_inputs;
+        void *lanes[GLIA_MAX_OUTPUTS][GLIA_MOST_LANES];
         for (int lane = 1; lane < j->segment->lanes; lane++) {
             glia_view out[GLIA_MAX_OUTPUTS];
             lane_views(j, call, lane, out);
-            for (int o = 0; o < call->node->n_outputs; o++) {
-                int64_t begin, end;
-                glia__part_range(glia_shape_elems(&out[o].shape), part, parts, &begin, &end);
-                add_arrays(&total[o], &out[o], begin, end);
-            }
+            for (int o = 0; o < call->node->n_outputs; o++) lanes[o][lane - 1] = out[o].data;
+        }
+        for (int o = 0; o < call->node->n_outputs; o++) {
+            int64_t begin, end;
+            glia__part_range(glia_shape_elems(&total[o].shape), part, parts, &begin, &end);
+            add_arrays(&total[o], lanes[o], j->segment->lanes - 1, begin, end);
         }
     }
 }
