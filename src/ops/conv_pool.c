@@ -258,6 +258,8 @@ GLIA_OP(conv2d_relu_max_pool2d_backward_weights) = {
     .cases = GLIA_CASES({.inputs = "3x1x9x9 3x8x3x3 3x8x3x3:u8<5 8x1x3x3"},
                         {.inputs = "2x3x12x40 2x5x6x20 2x5x6x20:u8<5 5x3x3x3", .attrs = "padding=same"},
                         {.inputs = "2x1x28x28 2x16x13x13 2x16x13x13:u8<4 16x1x3x3"},
+                        {.inputs = "1x1x14x13 1x37x6x5 1x37x6x5:u8<5 37x1x3x3"},
+                        {.inputs = "1x12x13x2 1x5x5x35 1x5x5x35:u8<5 35x2x3x3", .attrs = "channels_last=yes"},
                         {.inputs = "2x9x11x3 2x3x4x6 2x3x4x6:u8<4 6x3x3x3", .attrs = "channels_last=yes"},
                         {.inputs = "2x2x14x13 2x4x5x4 2x4x5x4:u8<4 4x2x5x5"},
                         {.inputs = "1x4x8x9 1x3x4x4 1x3x4x4:u8<5 3x4x2x3", .attrs = "padding=same"},

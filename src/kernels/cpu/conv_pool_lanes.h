@@ -133,21 +133,10 @@ TARGET static void NAMED(forward)(const conv_pool_planes *p, const conv_pool_ima
 
 /* --- backward -------------------------------------------------------------------------------------------- */
 
+#if LANES < 16 /* conv_pool_filters.h has the gradient for 16 */
+
 /* Shares dy of LANES windows among their places by who won; adds it to `bias` where anybody did. Of the windows, `count`
  * belong to the row, and `room` can be read. */
-#if LANES == 16
-INLINE void share_16(const float *dy, const uint8_t *winner, int64_t count, int64_t room, vec_16 *part,
-                     vec_16 *bias) {
-    (void)room;
-    const __mmask16 row = count >= LANES ? 0xffff : (__mmask16)_bzhi_u32(0xffff, (uint32_t)count);
-    const __m512 d = _mm512_maskz_loadu_ps(row, dy);
-    const __m128i won = _mm_maskz_loadu_epi8(row, winner);
-    for (int k = 0; k < 4; k++)
-        part[k] = (vec_16)_mm512_maskz_mov_ps(_mm_cmpeq_epi8_mask(won, _mm_set1_epi8((char)k)), d);
-    *bias = (vec_16)_mm512_mask_add_ps((__m512)*bias, _mm_cmplt_epu8_mask(won, _mm_set1_epi8(4)),
-                                       (__m512)*bias, d);
-}
-#else
 INLINE void NAMED(share)(const float *dy, const uint8_t *winner, int64_t count, int64_t room,
                          NAMED(vec) * part, NAMED(vec) * bias) {
     NAMED(ints) won, d;
@@ -169,7 +158,6 @@ INLINE void NAMED(share)(const float *dy, const uint8_t *winner, int64_t count, 
     for (int k = 0; k < 4; k++) part[k] = (NAMED(vec))(d & (won == k));
     *bias += (NAMED(vec))(d & (won < 4));
 }
-#endif
 
 INLINE void NAMED(backward_body)(const int64_t channels, const int64_t kh, const int64_t kw,
                                  const conv_pool_planes *p, const conv_pool_image *x, const float *dy,
@@ -205,6 +193,8 @@ TARGET static void NAMED(backward)(const conv_pool_planes *p, const conv_pool_im
                                    const uint8_t *winner, float *sums) {
     WITH_SIZE(NAMED(backward_body), p, x, dy, winner, sums);
 }
+
+#endif
 
 #undef SEEN
 #undef NEXT_WINDOWS
