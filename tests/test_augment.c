@@ -107,6 +107,10 @@ TEST(seed_epoch_example) {
     options.prefetch = GLIA_NO;
     read_epoch(d, options, 3, other);
     CHECK(memcmp(first, other, sizeof first) == 0);
+    options.batch_size = 900;
+    options.threads = 3;
+    read_epoch(d, options, 3, other);
+    CHECK(memcmp(first, other, sizeof first) == 0);
     options.shuffle = GLIA_NO;
     read_epoch(d, options, 3, other);
     CHECK(memcmp(first, other, sizeof first) == 0);

@@ -217,6 +217,34 @@ TEST(memory) {
     glia_dataset_free(d);
 }
 
-TEST_MAIN(TEST_ENTRY(sizes), TEST_ENTRY(shuffled_by_seed), TEST_ENTRY(given_order), TEST_ENTRY(refused),
-          TEST_ENTRY(left_early), TEST_ENTRY(stays_while_used), TEST_ENTRY(without_targets),
-          TEST_ENTRY(memory))
+/* A large batch is gathered in parts, and its first error told. */
+TEST(parts) {
+    enum { COUNT = 300 };
+    static uint8_t pixels[COUNT][COUNT];
+    glia_error err = {0};
+    glia_dataset *d;
+    glia_batch b;
+    int64_t order[COUNT];
+    for (int64_t i = 0; i < COUNT; i++) {
+        order[i] = COUNT - 1 - i;
+        memset(pixels[i], (int)(i % 256), COUNT);
+    }
+    glia_tensor x = glia_tensor_wrap(pixels, GLIA_U8, GLIA_SHAPE(COUNT, COUNT));
+    CHECK_OK(glia_dataset_wrap(&d, &x, NULL, 0, &err), &err);
+    const glia_loader_options options = {
+        .batch_size = COUNT, .order = order, .prefetch = GLIA_NO, .threads = 4};
+    glia_loader *l = open_loader(d, options);
+    CHECK_OK(glia_loader_start(l, 0, &err), &err);
+    CHECK_OK(glia_loader_next(l, &b, &err), &err);
+    for (int64_t i = 0; i < COUNT; i++) CHECK(b.inputs[i * COUNT + i] == (float)(order[i] % 256));
+    order[COUNT / 2] = COUNT;
+    order[COUNT - 1] = -1;
+    CHECK_OK(glia_loader_start(l, 1, &err), &err);
+    CHECK_ERR(glia_loader_next(l, &b, &err), GLIA_INVALID_ARGUMENT, &err, "example 300 is out of range");
+    glia_loader_free(l);
+    glia_dataset_free(d);
+}
+
+TEST_MAIN(TEST_ENTRY(sizes), TEST_ENTRY(parts), TEST_ENTRY(shuffled_by_seed), TEST_ENTRY(given_order),
+          TEST_ENTRY(refused), TEST_ENTRY(left_early), TEST_ENTRY(stays_while_used),
+          TEST_ENTRY(without_targets), TEST_ENTRY(memory))

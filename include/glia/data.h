@@ -117,7 +117,8 @@ GLIA_API const glia_dataset_named *glia_dataset_list(size_t index);
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_fetch(const char *name, glia_dataset_options options,
                                                         char *where, size_t capacity, glia_error *err);
 
-/* Batches in shuffled or given order, gathered by a prefetch thread while the last one is used. */
+/* Batches in shuffled or given order, gathered by a prefetch thread while the last one is used; or, where no core is left
+ * for it, by all threads when they are asked for. */
 typedef struct glia_loader glia_loader;
 
 /* Pictures [channels, height, width] changed at random, anew in every epoch; zero means not. */
@@ -134,6 +135,7 @@ typedef struct glia_loader_options {
     uint64_t seed;        /* of the shuffle: the order depends on (seed, epoch) only */
     const int64_t *order; /* a fixed order of `count` examples instead (borrowed while the loader lives) */
     glia_bool prefetch;   /* default yes */
+    int threads;          /* that gather a batch together when prefetch is no; default 1 */
     glia_augment_options augment; /* by (seed, epoch, example) */
     const glia_allocator *allocator;
 } glia_loader_options;

@@ -1,7 +1,10 @@
-/* loader.c: batches of a data set. A thread gathers the next batch while the last one is used. */
+/* loader.c: batches of a data set. A thread gathers the next batch while the last one is used; without it, several gather
+ * a batch when it is asked for. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "core/threads.h"
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "glia/random.h"
@@ -20,7 +23,8 @@ struct glia_loader {
     const glia_dataset *dataset;
     glia_loader_options options;
     int64_t n, batch_size, epoch;
-    float *scratch; /* an example's room for augmentation; NULL: there is none */
+    int parts;      /* that a batch is gathered in */
+    float *scratch; /* each part's room for augmentation, of an example; NULL: there is none */
     int64_t *order;
     slot slots[2];
     int64_t next;                 /* first example of the batch to gather next */
@@ -31,15 +35,48 @@ struct glia_loader {
     pthread_cond_t changed;
 };
 
-static void fill(glia_loader *l, slot *s) {
-    s->err = (glia_error){0};
-    s->status =
-        glia_dataset_gather(l->dataset, l->order + s->first, s->count, s->inputs, s->targets, &s->err);
-    if (!l->scratch || s->status != GLIA_OK) return;
+/* Examples [begin, end) of the slot. */
+static glia_status fill_range(const glia_loader *l, slot *s, int64_t begin, int64_t end, float *scratch,
+                              glia_error *err) {
+    const glia_dataset *d = l->dataset;
+    const size_t target_size =
+        d->info.target == GLIA_TARGET_CLASS ? sizeof(int64_t) : (size_t)d->target_elems * sizeof(float);
+    const int64_t *order = l->order + s->first;
+    float *inputs = s->inputs + begin * d->input_elems;
+    void *targets = s->targets ? (char *)s->targets + (size_t)begin * target_size : NULL;
+    GLIA_TRY(glia_dataset_gather(d, order + begin, end - begin, inputs, targets, err));
     const glia_random random = {l->options.seed, glia_random_stream("augment") + (uint64_t)l->epoch};
-    for (int64_t i = 0; i < s->count; i++)
-        glia__augment(&l->options.augment, &l->dataset->info, random, (uint64_t)l->order[s->first + i],
-                      s->inputs + i * l->dataset->input_elems, l->scratch);
+    for (int64_t i = begin; scratch && i < end; i++)
+        glia__augment(&l->options.augment, &d->info, random, (uint64_t)order[i],
+                      s->inputs + i * d->input_elems, scratch);
+    return GLIA_OK;
+}
+
+typedef struct fill_job {
+    const glia_loader *loader;
+    slot *slot;
+    atomic_bool failed;
+} fill_job;
+
+static void fill_part(void *ctx, int part, int parts) {
+    fill_job *job = ctx;
+    const glia_loader *l = job->loader;
+    int64_t begin, end;
+    glia__part_range(job->slot->count, part, parts, &begin, &end);
+    float *scratch = l->scratch ? l->scratch + part * l->dataset->input_elems : NULL;
+    if (fill_range(l, job->slot, begin, end, scratch, NULL) != GLIA_OK) job->failed = true;
+}
+
+/* What fails in parts is done again as a whole, to tell the first error. */
+static void fill(glia_loader *l, slot *s) {
+    enum { WORTH_A_THREAD = 1 << 13 /* numbers */ };
+    fill_job job = {.loader = l, .slot = s};
+    const int64_t useful = s->count * l->dataset->input_elems / WORTH_A_THREAD + 1;
+    const int parts = (int)GLIA_MIN(useful, l->parts);
+    s->err = (glia_error){0};
+    s->status = GLIA_OK;
+    if (parts > 1) glia__parallel(parts, fill_part, &job);
+    if (parts == 1 || job.failed) s->status = fill_range(l, s, 0, s->count, l->scratch, &s->err);
 }
 
 static void *work(void *ctx) {
@@ -90,7 +127,7 @@ static size_t target_bytes(const glia_loader *l) {
 }
 
 static size_t scratch_bytes(const glia_loader *l) {
-    return (size_t)l->dataset->input_elems * sizeof(float);
+    return (size_t)l->parts * (size_t)l->dataset->input_elems * sizeof(float);
 }
 
 static bool allocate(glia_loader *l, bool augments) {
@@ -120,6 +157,7 @@ glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia
     if (!l) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a loader");
     l->dataset = dataset;
     l->options = options;
+    l->parts = options.prefetch == GLIA_NO ? GLIA_MAX(options.threads, 1) : 1;
     l->n = l->next = dataset->info.count; /* nothing to come before an epoch is started */
     l->batch_size = GLIA_MIN(options.batch_size > 0 ? options.batch_size : 32, GLIA_MAX(l->n, 1));
     pthread_mutex_init(&l->mutex, NULL);

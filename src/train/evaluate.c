@@ -5,6 +5,7 @@
 #include <math.h>
 #include <time.h>
 
+#include "core/threads.h"
 #include "train/trainer.h"
 
 glia_status glia__check_data(const glia_model *model, const glia_dataset *data, const char *what,
@@ -31,10 +32,17 @@ glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *h
     return metrics;
 }
 
+void glia__share_cores(glia_loader_options *options, int threads) {
+    const int cores = glia__thread_cores();
+    options->threads = threads > 0 ? threads : cores;
+    options->prefetch = options->threads < cores ? GLIA_YES : GLIA_NO;
+}
+
 glia_status glia__evaluation_loader(glia_loader **out, const glia_dataset *data, int64_t batch_size,
-                                    const glia_allocator *allocator, glia_error *err) {
+                                    int threads, const glia_allocator *allocator, glia_error *err) {
     glia_loader_options options = {.batch_size = GLIA_MIN(batch_size, glia_dataset_get_info(data)->count),
                                    .allocator = allocator};
+    glia__share_cores(&options, threads);
     return glia_loader_new(out, data, options, err);
 }
 
@@ -85,7 +93,8 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     glia_loader *loader = NULL;
     glia_status status = use.limit ? glia__memory_plan(&runner, &use, &memory, err) : GLIA_OK;
     if (status == GLIA_OK)
-        status = glia__evaluation_loader(&loader, data, memory.validation_piece, model->allocator, err);
+        status = glia__evaluation_loader(&loader, data, memory.validation_piece, o->threads, model->allocator,
+                                         err);
     if (status == GLIA_OK) status = glia__evaluate_data(&runner, loader, *metrics, o->on_batch, o->ctx, err);
     glia_loader_free(loader);
     glia__runner_deinit(&runner);

@@ -11,10 +11,13 @@ GLIA_MUST_CHECK glia_status glia__check_data(const glia_model *model, const glia
                                              const char *what, glia_error *err);
 /* Metrics that suit the model's output, loss and targets; NULL when out of memory. */
 glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, int top_k);
+/* Batches for a model on so many threads (0: all cores) are gathered by a thread of their own if it finds a core, else by
+ * those of the model, between its runs: a thread too many makes the others wait. */
+void glia__share_cores(glia_loader_options *options, int threads);
 /* The examples of `data` in their order. */
 GLIA_MUST_CHECK glia_status glia__evaluation_loader(glia_loader **out, const glia_dataset *data,
-                                                    int64_t batch_size, const glia_allocator *allocator,
-                                                    glia_error *err);
+                                                    int64_t batch_size, int threads,
+                                                    const glia_allocator *allocator, glia_error *err);
 /* Adds every batch of the loader to `metrics`. `on_batch` may be NULL. */
 GLIA_MUST_CHECK glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader,
                                                 glia_metrics *metrics,

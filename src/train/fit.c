@@ -199,10 +199,11 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     glia_memory_use use = memory_use(f);
     GLIA_TRY(glia__trainer_new(&f->trainer, f->model, target, &f->o, &use, err));
     if (f->o.memory_limit) use.validation_batch = f->trainer->memory.validation_piece;
+    glia__share_cores(&options, f->o.threads);
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
     if (f->o.validation)
         GLIA_TRY(glia__evaluation_loader(&f->validation_loader, f->o.validation, use.validation_batch,
-                                         f->allocator, err));
+                                         f->o.threads, f->allocator, err));
     f->batches = glia_loader_batches(f->loader);
     f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
