@@ -291,5 +291,4 @@ TEST_MAIN(TEST_ENTRY(reuse_and_threads_change_no_bit), TEST_ENTRY(bindings),
           TEST_ENTRY(nothing_is_allocated_in_a_run), TEST_ENTRY(programs_that_share_a_block_take_turns),
           TEST_ENTRY(programs_without_memory_and_outputs_without_a_place),
           TEST_ENTRY(first_bad_node_is_named), TEST_ENTRY(every_allocation_may_fail),
-          TEST_ENTRY(a_program_can_be_printed),
-          TEST_ENTRY(a_program_tells_its_calls_and_their_times))
+          TEST_ENTRY(a_program_can_be_printed), TEST_ENTRY(a_program_tells_its_calls_and_their_times))
