@@ -157,6 +157,8 @@ GLIA_OP(conv2d) = {
         {.inputs = "2x4x5x5 4x1x3x3", .attrs = "groups=4 padding=same"}, {.inputs = "0x3x7x6 4x3x3x3 4"},
         {.inputs = "2x7x6x3 4x3x3x3 4", .attrs = "channels_last=yes"},
         {.inputs = "2x7x8x4 6x2x3x2", .attrs = "channels_last=yes groups=2 padding=same strides=2,3"},
+        {.inputs = "5x1x2x128 128x128x1x2 128", .attrs = "activation=relu channels_last=yes padding=same"},
+        {.inputs = "4x1x2x128:bf16 128x128x1x2:f32<5 128:f32<5", .attrs = "channels_last=yes padding=same"},
         {.inputs = "2x3x7x6 4x3x3x3 4", .attrs = "activation=relu"},
         {.inputs = "2x7x6x3 4x3x3x3", .attrs = "activation=relu channels_last=yes padding=same"},
         {.inputs = "2x3x7x6:bf16 4x3x3x3:f32<5 4:f32<5"},
