@@ -4,6 +4,7 @@
 
 #include "op_engine.h"
 
+#include "core/isa.h"
 #include "kernels/kernel.h"
 
 static const struct {
@@ -158,7 +159,7 @@ TEST(bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < glia__kernels_count; i++) {
         if (!glia__kernels[i]->own_threads) continue;
         if (!shared[i]) printf("  no case here suits %s\n", glia__kernels[i]->name);
-        CHECK(shared[i] > 0);
+        CHECK(shared[i] > 0 || glia__isa_forced()); /* kernels for bf16 alone want a newer one */
     }
 }
 

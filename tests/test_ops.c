@@ -3,6 +3,8 @@
 
 #include "op_engine.h"
 
+#include "core/isa.h"
+
 #include "failing_allocator.h"
 #include "graph/graph.h"
 #include "kernels/kernel.h"
@@ -441,7 +443,7 @@ TEST(kernels) {
     for_each_case(GLIA_F64, true, check_kernels);
     for (size_t i = 0; i < glia__kernels_count && !getenv("OP"); i++) {
         test_checks++;
-        if (kernels_checked[i]) continue;
+        if (kernels_checked[i] || glia__isa_forced()) continue; /* kernels for bf16 alone want a newer one */
         test_failures++;
         printf("kernel %s: no case of %s suits it\n", glia__kernels[i]->name, glia__kernels[i]->op);
     }

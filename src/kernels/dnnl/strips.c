@@ -40,8 +40,8 @@ static uint32_t out_images(const glia_op *op) {
 
 /* What differs between the three directions. */
 typedef struct direction {
-    const glia_kernel *kernel;      /* that convolves the strips */
-    int x, w;                       /* inputs that are the images and the weights, or lie as they do */
+    const glia_kernel *kernel;       /* that convolves the strips */
+    int x, w;                        /* inputs that are the images and the weights, or lie as they do */
     int64_t widest_f32, widest_bf16; /* images for which strips are faster */
 } direction;
 
@@ -297,7 +297,8 @@ GLIA_KERNEL(dnnl_conv2d_backward_data_strips) = {
  *     bf16  512×512 4×4 32 → 6.8 ms, 2×2 26 → 2.4, 256×256 8×8 9.4 → 6.8,
  *           batch 8 of 512×512 14×14 6.5 → 4.7, 128×128 16×16 8.2 → 14
  *     f32   512×512 4×4 36 → 32 ms, 2×2 22.5 → 8.7, 256×256 5×5 10.7 → 12.2 */
-STRIPS_PLANNING(backward_weights, dnnl_conv2d_backward_weights, .x = 0, .w = 2, .widest_f32 = 4, .widest_bf16 = 14)
+STRIPS_PLANNING(backward_weights, dnnl_conv2d_backward_weights, .x = 0, .w = 2, .widest_f32 = 4,
+                .widest_bf16 = 14)
 
 GLIA_KERNEL(dnnl_conv2d_backward_weights_strips) = {
     .name = "dnnl_conv2d_backward_weights_strips",
