@@ -153,7 +153,13 @@ static void cut_gradient(const glia_kernel_query *query, glia_dnnl_spec *spec, g
 
 static bool backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
                                   const char **why_not) {
+    enum { WIDEST_BF16 = 448 }; /* oneDNN 2.6's code for AMX reads out of bounds from 480 on */
     if (!glia__dnnl_takes_types(q, why_not)) return false;
+    const glia_conv2d_attrs *a = q->attrs;
+    *why_not = "wide images in bf16 crash oneDNN 2.6";
+    if (q->in[0].dtype == GLIA_BF16 &&
+        glia__nchw_sizes(&q->in[0].shape, a->channels_last == GLIA_YES).w > WIDEST_BF16)
+        return false;
     *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS,
                              .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_output(q, 0),
