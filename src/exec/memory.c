@@ -9,11 +9,7 @@
 #include "core/threads.h"
 #include "exec/program.h"
 
-enum { ALIGNMENT = 64, PAGE = 4096, HUGE_PAGE = 2 << 20 };
-
-static size_t padded(size_t bytes) {
-    return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-}
+enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
 
 /* Insertion sort keeps equal sizes in order, so that plans do not change from machine to machine. */
 static void sort_by_size(int *order, int count, const glia_buffer *buffers) {
@@ -36,8 +32,8 @@ static size_t lowest_offset(const glia_buffer *buffers, const glia_buffer *buffe
     for (int i = 0; i < count; i++) {
         const glia_buffer *other = &buffers[placed[i]];
         if (!lives_overlap(buffer, other)) continue;
-        if (offset + padded(buffer->bytes) <= other->offset) break;
-        offset = GLIA_MAX(offset, other->offset + padded(other->bytes));
+        if (offset + glia__padded(buffer->bytes) <= other->offset) break;
+        offset = GLIA_MAX(offset, other->offset + glia__padded(other->bytes));
     }
     return offset;
 }
@@ -63,7 +59,7 @@ glia_status glia__plan_offsets(glia_program *program, const int *which, int coun
         buffer->offset =
             program->options.reuse_memory == GLIA_NO ? *bytes : lowest_offset(buffers, buffer, placed, i);
         insert_by_offset(placed, i, order[i], buffers);
-        *bytes = GLIA_MAX(*bytes, buffer->offset + padded(buffer->bytes));
+        *bytes = GLIA_MAX(*bytes, buffer->offset + glia__padded(buffer->bytes));
     }
     return GLIA_OK;
 }
@@ -130,9 +126,10 @@ glia_status glia__program_place(glia_program *program, glia_error *err) {
         const glia_buffer *buffer = &program->buffers[i];
         if (buffer->place != GLIA_PLACE_BLOCK || buffer->last < 0 || !buffer->bytes) continue;
         which[count++] = i;
-        program->unplanned_bytes += padded(buffer->bytes);
+        program->unplanned_bytes += glia__padded(buffer->bytes);
     }
     GLIA_TRY(glia__plan_offsets(program, which, count, &program->block_bytes, err));
-    if (!program->block_bytes) program->block_bytes = ALIGNMENT; /* empty arrays lie somewhere too */
+    if (!program->block_bytes)
+        program->block_bytes = GLIA_BLOCK_ALIGNMENT; /* empty arrays lie somewhere too */
     return program->options.plan_only == GLIA_YES ? GLIA_OK : hold_block(program, err);
 }

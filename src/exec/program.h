@@ -119,6 +119,12 @@ struct glia_program {
     int64_t runs;
 };
 
+enum { GLIA_BLOCK_ALIGNMENT = 64 };
+/* What an array takes in the block: planning and running must agree. */
+static inline size_t glia__padded(size_t bytes) {
+    return (bytes + GLIA_BLOCK_ALIGNMENT - 1) & ~(size_t)(GLIA_BLOCK_ALIGNMENT - 1);
+}
+
 /* plan.c: calls, and a buffer for every value. */
 glia_status glia__program_plan(glia_program *program, glia_value *const *outputs, int count, glia_error *err);
 int glia__program_add_buffer(glia_program *program, glia_buffer buffer);

@@ -47,9 +47,6 @@ static void *worker_address(const job *j, int worker, int buffer) {
 
 /* --- one call of one chunk -------------------------------------------------------------------------------- */
 
-static size_t padded(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
 static size_t view_bytes(const glia_view *view) {
     return (size_t)glia_shape_elems(&view->shape) * glia_dtype_bytes(view->dtype);
 }
@@ -58,7 +55,7 @@ static size_t view_bytes(const glia_view *view) {
 static void place_sums(const glia_planned_call *call, char *memory, glia_view *out) {
     for (int o = 0; o < call->node->n_outputs; o++) {
         out[o].data = memory;
-        memory += padded(view_bytes(&out[o]));
+        memory += glia__padded(view_bytes(&out[o]));
     }
 }
 
@@ -67,7 +64,7 @@ static void lane_views(const job *j, const glia_planned_call *call, int lane, gl
     memcpy(out, call->views + call->node->n_inputs, (size_t)call->node->n_outputs * sizeof *out);
     if (lane == 0) return;
     size_t bytes = 0;
-    for (int o = 0; o < call->node->n_outputs; o++) bytes += padded(view_bytes(&out[o]));
+    for (int o = 0; o < call->node->n_outputs; o++) bytes += glia__padded(view_bytes(&out[o]));
     place_sums(call, (char *)glia__buffer_address(j->program, call->lanes) + (size_t)(lane - 1) * bytes, out);
 }
 

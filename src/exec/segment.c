@@ -80,15 +80,11 @@ static glia_status make_states(glia_program *program, const glia_segment *s, gli
 
 /* --- memory ----------------------------------------------------------------------------------------------- */
 
-static size_t padded(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
-
 static size_t sum_bytes(const glia_planned_call *call) {
     size_t bytes = 0;
     for (int o = 0; o < call->node->n_outputs; o++) {
         const glia_view *out = &call->views[call->node->n_inputs + o];
-        bytes += padded((size_t)glia_shape_elems(&out->shape) * glia_dtype_bytes(out->dtype));
+        bytes += glia__padded((size_t)glia_shape_elems(&out->shape) * glia_dtype_bytes(out->dtype));
     }
     return bytes;
 }
@@ -102,7 +98,7 @@ static void add_needs(glia_program *program, const glia_segment *s, glia_planned
         local.bytes = needs->workspace_bytes;
         call->workspace = glia__program_add_buffer(program, local);
     }
-    call->packed_bytes = padded(needs->packed_bytes);
+    call->packed_bytes = glia__padded(needs->packed_bytes);
     const size_t kinds = s->rows % s->chunk ? 2 : 1; /* of chunks */
     if (needs->packed_bytes)
         call->packed = glia__program_add_buffer(
@@ -132,7 +128,7 @@ static glia_status add_worker_memory(glia_program *program, glia_segment *s, gli
     s->memory = -1;
     if (!count) return GLIA_OK;
     GLIA_TRY(glia__plan_offsets(program, which, count, &s->worker_bytes, err));
-    s->worker_bytes = padded(s->worker_bytes);
+    s->worker_bytes = glia__padded(s->worker_bytes);
     s->memory = glia__program_add_buffer(
         program,
         (glia_buffer){.bytes = s->worker_bytes * (size_t)s->workers, .first = s->first, .last = s->end - 1});
@@ -256,7 +252,7 @@ static void place_values(glia_program *program, const glia_segment *s, const boo
     for (int b = 0; b < program->n_buffers; b++) {
         glia_buffer *buffer = &program->buffers[b];
         if (local[b]) {
-            program->unplanned_bytes += padded(buffer->bytes);
+            program->unplanned_bytes += glia__padded(buffer->bytes);
             buffer->bytes = buffer->bytes / (size_t)s->rows * (size_t)s->chunk;
             buffer->place = GLIA_PLACE_WORKER;
             continue;
