@@ -165,6 +165,42 @@ TEST(activation) {
     glia_graph_free(g);
 }
 
+/* Whether some kernel here takes four such inputs. */
+static bool takes_residual(const char *op, const glia_type *in, const glia_type *out, const void *attrs) {
+    const glia_kernel_query query = {
+        .op = glia__op_find(op), .attrs = attrs, .in = in, .out = out, .n_in = 4, .n_out = 1, .threads = 2};
+    return glia__kernel_choose(&query, NULL) != NULL;
+}
+
+/* An addition rides on the later of two products, with the relu behind it. */
+TEST(residual) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_value *x = numbers(g, D(2, 32, 20, 20), 1), *w = numbers(g, D(32, 32, 3, 3), 2);
+    glia_value *first = glia_op_conv2d(x, w, NULL, SAME),
+               *second = glia_op_conv2d(glia_op_tanh(x), w, NULL, SAME);
+    glia_value *y = glia_op_relu(glia_op_add(first, second));
+    const glia_type image = {GLIA_F32, D(2, 20, 20, 32)}, none = {.shape = {.rank = -1}};
+    const glia_conv2d_attrs last = {.strides = {1, 1},
+                                    .dilation = {1, 1},
+                                    .padding = GLIA_PADDING_SAME,
+                                    .groups = 1,
+                                    .channels_last = GLIA_YES};
+    const bool rides = takes_residual(
+        "conv2d", (glia_type[]){image, {GLIA_F32, D(32, 32, 3, 3)}, none, image}, &image, &last);
+    expect(g, &y, 1, INFERENCE, " add", !rides);
+    expect(g, &y, 1, INFERENCE, " relu", !rides);
+    expect(g, (glia_value *[]){first, second, y}, 3, INFERENCE, "add",
+           true); /* both are wanted as they are */
+    const glia_type wide = {GLIA_F32, D(24, 40)}, out = {GLIA_F32, D(24, 32)};
+    const bool dense_rides =
+        takes_residual("linear", (glia_type[]){wide, {GLIA_F32, D(32, 40)}, {GLIA_F32, D(32)}, out}, &out,
+                       &(glia_linear_attrs){0});
+    glia_value *v = numbers(g, D(24, 40), 3), *u = numbers(g, D(32, 40), 4), *z = numbers(g, D(24, 32), 5);
+    glia_value *dense = glia_op_add(z, glia_op_linear(v, u, numbers(g, D(32), 6), (glia_linear_attrs){0}));
+    expect(g, &dense, 1, INFERENCE, " add", !dense_rides);
+    glia_graph_free(g);
+}
+
 TEST(conv_pool) {
     glia_graph *g = glia_graph_new(NULL);
     glia_error err = {0};

@@ -1,7 +1,7 @@
 /* conv.c: 2-D convolution (cross-correlation, as everywhere in the field). */
 
 #include "ops/conv.h"
-#include "ops/activation.h"
+#include "ops/riders.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -15,7 +15,7 @@ typedef struct glia_conv2d_attrs {
     int activation;          /* of the result: 0 none, 1 relu */
 } glia_conv2d_attrs;
 /* x [N, C, H, W], w [O, C/groups, kh, kw], b [O] or NULL → [N, O, H', W']. When x is bf16, so is the result, and w and b
- * are f32. */
+ * are f32. A fourth input, of the result's type, is added before the activation: the pass fuse_residual gives it. */
 GLIA_API glia_value *glia_op_conv2d(glia_value *x, glia_value *w, glia_value *b, glia_conv2d_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
@@ -77,7 +77,7 @@ static glia_status conv2d_infer(const glia_type *in, int n_in, const void *attrs
                                   (long long)v.o, glia__type_text(&in[2], text, sizeof text));
     }
     out[0] = glia__conv_result(&v, in[0].dtype, attrs);
-    return GLIA_OK;
+    return glia__check_residual(in, n_in, &out[0], err);
 }
 
 static glia_status conv2d_loops(const glia_call *c_) {
@@ -99,8 +99,8 @@ static glia_status conv2d_loops(const glia_call *c_) {
             else
                 for (int64_t k = 0; k < count; k++) y[yi + k * y_step] += weight * x[xi + k * x_step];
         })
-        for (int64_t i = 0; i < total && a->activation == GLIA_FUSED_RELU; i++) y[i] = y[i] < 0 ? 0 : y[i];
     });
+    glia__finish_product(c_, a->activation);
     return GLIA_OK;
 }
 
@@ -110,7 +110,7 @@ static glia_status conv2d_ref(const glia_call *c) {
 
 static size_t conv2d_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+    return glia__widened_bytes(&in[0]) + 2 * glia__widened_bytes(&out[0]); /* and perhaps a residual */
 }
 
 /* The backward ops get dy as it is before the activation. */
@@ -118,6 +118,7 @@ static void conv2d_grad(glia_gradient *g) {
     glia_conv2d_attrs attrs = *(const glia_conv2d_attrs *)g->attrs;
     glia_value *x = g->x[0], *w = g->x[1], *dy = glia__fused_gradient(g, attrs.activation);
     attrs.activation = GLIA_FUSED_NONE;
+    if (g->n_in > GLIA_RESIDUAL) g->dx[GLIA_RESIDUAL] = dy;
     if (g->needed[0])
         g->dx[0] = glia_graph_apply(g->graph, "conv2d_backward_data", (glia_value *[]){w, dy, x}, 3, &attrs);
     if (!g->needed[1] && !(g->n_in > 2 && g->needed[2])) return;
@@ -135,15 +136,16 @@ GLIA_OP(conv2d) = {
     .version = 1,
     .doc = "y[n,o,h,w] = b[o] + Σ x[n,c,h·s+i·d−p,w·s+j·d−p]·w[o,c,i,j]",
     .min_inputs = 2,
-    .max_inputs = 3,
+    .max_inputs = 4,
+    .traits = GLIA_TRAIT_RESIDUAL,
     .attrs = GLIA_FIELDS(GLIA_CONV_FIELDS, GLIA_FUSED_FIELD(glia_conv2d_attrs)),
     .attrs_size = sizeof(glia_conv2d_attrs),
-    .images = GLIA_IMAGES(1, 1),
+    .images = GLIA_IMAGES(1 | 1 << GLIA_RESIDUAL, 1),
     .infer = conv2d_infer,
     .grad = conv2d_grad,
     .ref = conv2d_ref,
     .workspace = conv2d_workspace,
-    .rows = glia__rows_first,
+    .rows = glia__rows_first_and_residual,
     .flops = conv2d_flops,
     .onnx = "Conv",
     .onnx_since = 11,
@@ -160,6 +162,14 @@ GLIA_OP(conv2d) = {
         {.inputs = "5x1x2x128 128x128x1x2 128", .attrs = "activation=relu channels_last=yes padding=same"},
         {.inputs = "4x1x2x128:bf16 128x128x1x2:f32<5 128:f32<5", .attrs = "channels_last=yes padding=same"},
         {.inputs = "2x3x7x6 4x3x3x3 4", .attrs = "activation=relu"},
+        {.inputs = "2x3x7x6 4x3x3x3 4 2x4x5x4", .attrs = "activation=relu"},
+        {.inputs = "2x7x6x3 4x3x3x3 - 2x5x4x4", .attrs = "channels_last=yes"},
+        {.inputs = "5x1x2x128 128x128x1x2 128 5x1x2x128",
+         .attrs = "activation=relu channels_last=yes padding=same",
+         .tolerance = 1e-4},
+        {.inputs = "2x7x6x3:bf16 4x3x3x3:f32<5 4:f32<5 2x7x6x4:bf16",
+         .attrs = "channels_last=yes padding=same activation=relu"},
+        {.inputs = "2x3x7x6 4x3x3x3 4 2x4x7x6", .expect_error = "expected a residual f32 2×4×5×4"},
         {.inputs = "2x7x6x3 4x3x3x3", .attrs = "activation=relu channels_last=yes padding=same"},
         {.inputs = "2x3x7x6:bf16 4x3x3x3:f32<5 4:f32<5"},
         {.inputs = "2x7x6x3:bf16 4x3x3x3:f32<5", .attrs = "activation=relu channels_last=yes"},

@@ -1,7 +1,7 @@
 /* linear.c: a dense layer's product with its bias, and the gradient of its parameters. */
 
-#include "ops/activation.h"
 #include "ops/matmul.h"
+#include "ops/riders.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -9,7 +9,7 @@ typedef struct glia_linear_attrs {
     int activation; /* of the result: 0 none, 1 relu */
 } glia_linear_attrs;
 /* y = x·wᵀ + b: x [N, in], w [out, in], b [out] or NULL → [N, out]. When x is bf16, so is the result, and w and b are
- * f32. */
+ * f32. A fourth input, of the result's type, is added before the activation: the pass fuse_residual gives it. */
 GLIA_API glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b, glia_linear_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
@@ -35,7 +35,7 @@ static glia_status linear_infer(const glia_type *in, int n_in, const void *attrs
                                   (long long)w->dim[0], glia__type_text(&in[2], tb, sizeof tb));
     }
     out[0] = (glia_type){in[0].dtype, {.rank = 2, .dim = {x->dim[0], w->dim[0]}}};
-    return GLIA_OK;
+    return glia__check_residual(in, n_in, &out[0], err);
 }
 
 static glia_status linear_loops(const glia_call *c) {
@@ -45,14 +45,13 @@ static glia_status linear_loops(const glia_call *c) {
         glia__matmul_double(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
     else
         glia__matmul_float(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
-    const bool relu = ((const glia_linear_attrs *)c->attrs)->activation == GLIA_FUSED_RELU;
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *b = bias ? c->in[2].data : NULL;
         T *y = c->out[0].data;
         for (int64_t i = 0; i < n && bias; i++)
             for (int64_t j = 0; j < units; j++) y[i * units + j] += b[j];
-        for (int64_t i = 0; i < n * units && relu; i++) y[i] = y[i] < 0 ? 0 : y[i];
     });
+    glia__finish_product(c, ((const glia_linear_attrs *)c->attrs)->activation);
     return GLIA_OK;
 }
 
@@ -62,12 +61,13 @@ static glia_status linear_ref(const glia_call *c) {
 
 static size_t linear_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return glia__widened_bytes(&in[0]) + glia__widened_bytes(&out[0]);
+    return glia__widened_bytes(&in[0]) + 2 * glia__widened_bytes(&out[0]); /* and perhaps a residual */
 }
 
 static void linear_grad(glia_gradient *g) {
     const glia_linear_attrs *a = g->attrs;
     glia_value *dy = glia__fused_gradient(g, a->activation);
+    if (g->n_in > GLIA_RESIDUAL) g->dx[GLIA_RESIDUAL] = dy;
     if (g->needed[0]) g->dx[0] = glia_op_matmul(dy, g->x[1], (glia_matmul_attrs){GLIA_NO, GLIA_NO});
     if (!g->needed[1] && !(g->n_in > 2 && g->needed[2])) return;
     g->dx[1] = glia__apply2("linear_backward_weights", g->x[0], dy);
@@ -84,14 +84,15 @@ GLIA_OP(linear) = {
     .version = 1,
     .doc = "y = x·wᵀ + b",
     .min_inputs = 2,
-    .max_inputs = 3,
+    .max_inputs = 4,
+    .traits = GLIA_TRAIT_RESIDUAL,
     .attrs = GLIA_FIELDS(GLIA_FUSED_FIELD(glia_linear_attrs)),
     .attrs_size = sizeof(glia_linear_attrs),
     .infer = linear_infer,
     .grad = linear_grad,
     .ref = linear_ref,
     .workspace = linear_workspace,
-    .rows = glia__rows_first,
+    .rows = glia__rows_first_and_residual,
     .flops = linear_flops,
     .onnx = "Gemm",
     .onnx_since = 13,
@@ -99,6 +100,10 @@ GLIA_OP(linear) = {
                         {.inputs = "32x200 10x200 10"}, {.inputs = "16x33 1x33 1"}, {.inputs = "0x5 3x5 3"},
                         {.inputs = "4x5 3x5 3", .attrs = "activation=relu"},
                         {.inputs = "32x200 10x200", .attrs = "activation=relu"},
+                        {.inputs = "32x200 20x200 20 32x20", .attrs = "activation=relu"},
+                        {.inputs = "32x200 20x200 - 32x20"},
+                        {.inputs = "32x70:bf16 30x70:f32<5 30:f32<5 32x30:bf16", .attrs = "activation=relu"},
+                        {.inputs = "4x5 3x5 3 4x2", .expect_error = "expected a residual f32 4×3"},
                         {.inputs = "19x1500 10x1500 10", .tolerance = 1e-4},
                         {.inputs = "3x100 23x100 23", .attrs = "activation=relu"},
                         {.inputs = "18x70 33x70 33"}, {.inputs = "4x5:bf16 3x5:f32<5 3:f32<5"},

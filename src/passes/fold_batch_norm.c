@@ -3,6 +3,7 @@
  * alone, so a program whose parameters are fixed computes them once. */
 
 #include "glia/ops.h"
+#include "ops/riders.h"
 #include "passes/pass.h"
 
 enum { SKIPPED = 1, FOLDED };
@@ -23,6 +24,7 @@ static bool same_layout(const glia_node *a, const glia_node *b) {
 /* The batch_norm that `node` can do, or NULL: its only reader, without anybody who wants its statistics. */
 static const glia_node *rider(const glia_rewrite *r, const glia_node *node) {
     if (!glia__node_is(node, "conv2d") && !glia__node_is(node, "linear")) return NULL;
+    if (node->n_inputs > GLIA_RESIDUAL) return NULL; /* it is added after the product */
     const glia_node *norm = glia__only_reader(r, &node->outputs[0], "batch_norm");
     if (!norm || norm->inputs[X] != &node->outputs[0] || !has_attribute(node, "activation", 0)) return NULL;
     if (glia__node_is(node, "conv2d") && !same_layout(node, norm)) return NULL;

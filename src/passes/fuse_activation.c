@@ -62,7 +62,7 @@ static bool rewrite_node(glia_rewrite *r, const glia_node *node) {
 GLIA_PASS(fuse_activation) = {
     .name = "fuse_activation",
     .doc = "relu rides on the op before it, and its gradient on that of max pooling",
-    .order = 20,
+    .order = 44,
     .begin = begin,
     .node = rewrite_node,
 };

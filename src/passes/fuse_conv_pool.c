@@ -4,6 +4,7 @@
  * gradient by the images, as in first layers. */
 
 #include "ops/conv_pool.h"
+#include "ops/riders.h"
 #include "passes/pass.h"
 
 enum { SKIPPED = 1, FUSED_FORWARD, FUSED_BACKWARD };
@@ -38,7 +39,8 @@ static bool find_backward(const glia_rewrite *r, pattern *p) {
 
 static bool find_pattern(const glia_rewrite *r, const glia_node *conv, pattern *p) {
     *p = (pattern){.conv = conv};
-    if (!glia__node_is(conv, "conv2d") || ((const glia_conv2d_attrs *)conv->attrs)->activation) return false;
+    if (!glia__node_is(conv, "conv2d") || conv->n_inputs > GLIA_RESIDUAL) return false;
+    if (((const glia_conv2d_attrs *)conv->attrs)->activation) return false;
     p->relu = glia__only_reader(r, &conv->outputs[0], "relu");
     if (!p->relu || r->is_output[p->relu->outputs[0].id]) return false;
     p->pool = glia__reader(r, &p->relu->outputs[0], "max_pool2d");

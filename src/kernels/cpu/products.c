@@ -9,7 +9,7 @@
 #include "core/threads.h"
 #include "glia/ops.h"
 #include "kernels/kernel.h"
-#include "ops/activation.h"
+#include "ops/riders.h"
 
 enum {
     MOST_TILE = 5,  /* sums of a tile in one direction */
@@ -81,7 +81,8 @@ static bool takes(const glia_kernel_query *q, const char **why_not) {
         *why_not = "an array has no elements";
         if (glia_shape_elems(&type->shape) < 1) return false;
     }
-    return true;
+    *why_not = "a residual";
+    return !glia__has_residual(q->in, q->n_in);
 }
 
 /* --- linear ----------------------------------------------------------------------------------------------- */

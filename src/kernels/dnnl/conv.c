@@ -1,8 +1,9 @@
 /* conv.c: oneDNN's convolutions: forward, and backward by data and by weights. Images in planes (NCHW) are reordered to
  * oneDNN's blocked layout and back in every run; channels-last ones are taken as they lie. */
+#include "core/isa.h"
 #include "glia/ops.h"
 #include "kernels/dnnl/dnnl_api.h"
-#include "ops/activation.h"
+#include "ops/riders.h"
 #include "ops/window.h"
 
 /* Zeros after the last element that a direction needs; begin + end make `out` come out right. */
@@ -50,6 +51,14 @@ static bool fit(const glia_kernel_query *query, glia_dnnl_spec *spec, const char
     glia_dnnl_array *x = &spec->arrays[GLIA_DNNL_SRC], *w = &spec->arrays[GLIA_DNNL_WEIGHTS];
     set_images(x, channels_last);
     set_images(&spec->arrays[GLIA_DNNL_DST], channels_last);
+    if (spec->arrays[GLIA_DNNL_RESIDUAL].rank) {
+        *why_not =
+            "a residual of images with channels first"; /* it would have to be in blocks, as the result is */
+        if (!channels_last) return false;
+        *why_not = "a residual: oneDNN 2.6's code for SSE4.1 adds the wrong elements of it";
+        if (glia__isa() < GLIA_ISA_AVX2) return false;
+        set_images(&spec->arrays[GLIA_DNNL_RESIDUAL], true);
+    }
     for (int d = 0; d < 2; d++) {
         glia_window window = {
             .in = x->dim[2 + d], .size = w->dim[2 + d], .stride = a->strides[d], .dilation = a->dilation[d]};
@@ -76,7 +85,8 @@ static bool forward_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const
                              .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1),
                                         [GLIA_DNNL_BIAS] = glia__dnnl_input(q, 2),
-                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
+                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0),
+                                        [GLIA_DNNL_RESIDUAL] = glia__dnnl_input(q, GLIA_RESIDUAL)}};
     spec->arrays[GLIA_DNNL_WEIGHTS].inside = spec->arrays[GLIA_DNNL_SRC].dtype;
     return fit(q, spec, why_not);
 }

@@ -39,12 +39,14 @@ typedef struct glia_dnnl {
 
 static const char *const kind_names[GLIA_DNNL_KINDS] = {"convolution", "convolution backward data",
                                                         "convolution backward weights", "matmul"};
+/* The residual is what the first post-operation adds. */
+#define RESIDUAL_ARG (DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1)
 /* What an array is called depends on whether it carries values or gradients. */
 static const int arg_names[GLIA_DNNL_KINDS][GLIA_DNNL_ROLES] = {
-    {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST},
+    {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, RESIDUAL_ARG},
     {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DIFF_DST},
     {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS, DNNL_ARG_DIFF_DST},
-    {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST}};
+    {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, RESIDUAL_ARG}};
 
 static const char *status_text(dnnl_status_t status) {
     switch (status) {
@@ -163,12 +165,18 @@ static dnnl_status_t describe(const glia_dnnl_spec *spec, dnnl_primitive_attr_t 
     return status;
 }
 
-/* The attributes keep a copy of the post-operations. */
-static dnnl_status_t append_relu(dnnl_primitive_attr_t attr) {
+/* What is done to the result before it is written. The attributes keep a copy of the post-operations. */
+static dnnl_status_t append_riders(const glia_dnnl_spec *spec, dnnl_primitive_attr_t attr) {
+    const glia_dnnl_array *residual = &spec->arrays[GLIA_DNNL_RESIDUAL];
     dnnl_post_ops_t operations = NULL;
+    own_desc desc = {0};
     dnnl_status_t status = dnnl_post_ops_create(&operations);
-    if (status == dnnl_success) status = append_eltwise(operations, dnnl_eltwise_relu);
+    if (status == dnnl_success && residual->rank) status = asked_desc(residual, &desc);
+    if (status == dnnl_success && residual->rank)
+        status = dnnl_post_ops_append_binary(operations, dnnl_binary_add, borrow(&desc));
+    if (status == dnnl_success && spec->relu) status = append_eltwise(operations, dnnl_eltwise_relu);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, operations);
+    free_desc(&desc);
     if (operations) dnnl_post_ops_destroy(operations);
     return status;
 }
@@ -179,7 +187,7 @@ static dnnl_status_t describe_on(const glia_dnnl_spec *spec, dnnl_engine_t engin
     dnnl_status_t status = dnnl_primitive_attr_create(&attr);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    if (status == dnnl_success && spec->relu) status = append_relu(attr);
+    if (status == dnnl_success) status = append_riders(spec, attr);
     if (status == dnnl_success) status = describe(spec, attr, engine, out);
     if (attr) dnnl_primitive_attr_destroy(attr);
     return status;
@@ -233,16 +241,22 @@ static dnnl_status_t make_side(glia_dnnl *p, const glia_dnnl_spec *spec, glia_dn
     s->output = array->output;
     s->index = array->index;
     s->begin = (size_t)array->first * glia_dtype_bytes(array->dtype);
-    own_desc own = {0};
-    memory_desc inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, s->arg);
+    own_desc own = {0}, asked = {0};
     dnnl_status_t status = strided_desc(array, array->dtype, &own);
-    memory_desc plain = borrow(&own);
+    memory_desc plain = borrow(&own), inner = NULL;
+    if (role == GLIA_DNNL_RESIDUAL) { /* oneDNN does not choose its layout, nor tell it */
+        if (status == dnnl_success) status = asked_desc(array, &asked);
+        inner = borrow(&asked);
+    } else {
+        inner = dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, s->arg);
+    }
     if (status == dnnl_success) status = dnnl_memory_create(&s->plain, plain, p->engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success && !dnnl_memory_desc_equal(plain, inner)) {
         s->packed = array->parameter;
         status = make_reorder(p, s, plain, inner);
     }
     free_desc(&own);
+    free_desc(&asked);
     return status;
 }
 

@@ -6,10 +6,10 @@
 #include "kernels/kernel.h"
 
 typedef enum glia_dnnl_kind {
-    GLIA_DNNL_CONVOLUTION,                  /* src, weights, bias → dst */
+    GLIA_DNNL_CONVOLUTION,                  /* src, weights, bias, residual → dst */
     GLIA_DNNL_CONVOLUTION_BACKWARD_DATA,    /* dst, weights → src */
     GLIA_DNNL_CONVOLUTION_BACKWARD_WEIGHTS, /* dst, src → weights, bias */
-    GLIA_DNNL_MATMUL,                       /* src, weights, bias → dst */
+    GLIA_DNNL_MATMUL,                       /* src, weights, bias, residual → dst */
     GLIA_DNNL_KINDS
 } glia_dnnl_kind;
 
@@ -18,6 +18,7 @@ typedef enum glia_dnnl_role {
     GLIA_DNNL_WEIGHTS,
     GLIA_DNNL_BIAS,
     GLIA_DNNL_DST,
+    GLIA_DNNL_RESIDUAL, /* like dst, in its layout; added before the relu */
     GLIA_DNNL_ROLES
 } glia_dnnl_role;
 

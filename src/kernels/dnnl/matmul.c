@@ -1,7 +1,7 @@
 /* matmul.c: oneDNN's matrix products: matmul, linear and the gradient of linear's parameters. */
 #include "glia/ops.h"
 #include "kernels/dnnl/dnnl_api.h"
-#include "ops/activation.h"
+#include "ops/riders.h"
 
 /* Puts dimensions of 1 before those of the array. */
 static glia_dnnl_array with_rank(glia_dnnl_array array, int rank) {
@@ -119,7 +119,8 @@ static bool linear_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_d
                              .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1),
                                         [GLIA_DNNL_BIAS] = with_rank(glia__dnnl_input(q, 2), 2),
-                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
+                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0),
+                                        [GLIA_DNNL_RESIDUAL] = glia__dnnl_input(q, GLIA_RESIDUAL)}};
     glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
     set_product(q, spec, cut);
     return true;

@@ -29,8 +29,8 @@ typedef struct strips {
     uint32_t in_images, out_images, shape_only; /* bits */
 } strips;
 
-static uint32_t in_images(const glia_op *op) {
-    return op->images & (((uint32_t)1 << GLIA_MAX_INPUTS) - 1);
+static uint32_t in_images(const glia_kernel_query *q) {
+    return q->op->images & (((uint32_t)1 << q->n_in) - 1);
 }
 static uint32_t out_images(const glia_op *op) {
     return op->images >> GLIA_MAX_INPUTS;
@@ -94,7 +94,7 @@ static glia_kernel_query strips_query(const glia_kernel_query *q, const layout *
     glia_kernel_query inner = *q;
     for (int i = 0; i < q->n_in + q->n_out; i++) {
         const bool out = i >= q->n_in;
-        const uint32_t images = out ? out_images(q->op) >> (i - q->n_in) : in_images(q->op) >> i;
+        const uint32_t images = out ? out_images(q->op) >> (i - q->n_in) : in_images(q) >> i;
         types[i] = out ? q->out[i - q->n_in] : q->in[i];
         if (!(images & 1)) continue;
         types[i].shape.dim[0] = l->strips;
@@ -102,7 +102,7 @@ static glia_kernel_query strips_query(const glia_kernel_query *q, const layout *
     }
     inner.in = types;
     inner.out = types + q->n_in;
-    inner.params &= ~in_images(q->op);
+    inner.params &= ~in_images(q);
     return inner;
 }
 
@@ -145,7 +145,7 @@ static glia_status strips_new(const glia_kernel_query *q, const direction *d, vo
     s->allocator = q->allocator;
     s->kernel = d->kernel;
     s->threads = q->threads;
-    s->in_images = in_images(q->op);
+    s->in_images = in_images(q);
     s->out_images = out_images(q->op);
     s->shape_only = q->op->shape_only;
     glia_status status = GLIA_OK;
