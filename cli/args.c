@@ -9,7 +9,7 @@
 static const struct {
     char letter;
     const char *name;
-} letters[] = {{'h', "help"}, {'q', "quiet"}, {'o', "out"}, {'k', "top"}};
+} letters[] = {{'h', "help"}, {'q', "quiet"}, {'o', "out"}, {'k', "top"}, {'f', "format"}};
 
 static const glia_field help_flag = CLI_FLAG(help, BOOL, "no", "this text", .count = 0);
 
@@ -53,12 +53,27 @@ static const glia_field *find_flag(const cli_command *command, const char *word,
     return glia__field_find(command->flags, name);
 }
 
+/* The same among the command's other tables. */
+static const glia_field *find_other(const cli_command *command, const char *word) {
+    char name[64];
+    const char *heading;
+    const glia_field *table, *found = NULL;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word + strspn(word, "-"));
+    name[strcspn(name, "=")] = 0;
+    for (char *c = name; *c; c++)
+        if (*c == '-') *c = '_';
+    for (size_t i = 0; command->other_flags && !found && (table = command->other_flags(i, &heading)); i++)
+        found = glia__field_find(table, name);
+    return found;
+}
+
 static int unknown_flag(const cli_command *command, const char *word) {
-    const char *names[32] = {"help"};
+    const char *names[64] = {"help"}, *heading;
     char name[64];
     size_t count = 1;
-    for (const glia_field *f = command->flags; f && f->name && count < GLIA_COUNT(names); f++)
-        names[count++] = f->name;
+    const glia_field *table = command->flags;
+    for (size_t i = 0; table; table = command->other_flags ? command->other_flags(i++, &heading) : NULL)
+        for (const glia_field *f = table; f->name && count < GLIA_COUNT(names); f++) names[count++] = f->name;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     const char *nearest = glia__nearest_word(name + strspn(name, "-"), names, count);
     if (nearest) return cli_usage(command->name, "unknown flag '%s' (did you mean --%s?)", name, nearest);
@@ -85,13 +100,21 @@ int cli_parse(const cli_command *command, cli_options *options, char **words, in
             flags_end = true;
             continue;
         }
-        const glia_field *flag = find_flag(command, words[i], &value);
+        const glia_field *flag = find_flag(command, words[i], &value), *other = NULL;
+        if (!flag) flag = other = find_other(command, words[i]);
         if (!flag) return unknown_flag(command, words[i]);
         if (flag->kind == GLIA_FIELD_BOOL && value)
             return cli_usage(command->name, "--%s takes no value", flag->name);
         if (flag->kind == GLIA_FIELD_BOOL) value = "yes";
         if (!value && i + 1 < *count) value = words[++i];
         if (!value) return cli_usage(command->name, "--%s needs a value: %s", flag->name, flag->doc);
+        if (other) {
+            if (options->n_others == (int)GLIA_COUNT(options->others))
+                return cli_usage(command->name, "too many flags");
+            options->others[options->n_others].flag = other;
+            options->others[options->n_others++].value = value;
+            continue;
+        }
         glia_error err = {0};
         if (glia__field_parse(flag, options, value, NULL, &err) != GLIA_OK)
             return cli_usage(command->name, "--%s", err.message);

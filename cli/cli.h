@@ -16,6 +16,12 @@ typedef struct cli_options {
     int part, task, mode, precision; /* choices */
     glia_bool resume, force, invert, profile, trace;
     int64_t top, index, batch, runs;
+    const char *format;
+    struct {
+        const glia_field *flag;
+        const char *value;
+    } others[16]; /* flags of the command's other tables, in the order given */
+    int n_others;
 } cli_options;
 
 typedef struct cli_command {
@@ -26,10 +32,14 @@ typedef struct cli_command {
     const glia_field *flags;
     int min_arguments, max_arguments; /* max -1: any number */
     int (*run)(const cli_options *options, char **arguments, int count);
+    /* Tables beside `flags`, such as those of the formats of `glia export`: table i and its heading; NULL after the last.
+     * Their values go unparsed to options->others. NULL: none. */
+    const glia_field *(*other_flags)(size_t i, const char **heading);
 } cli_command;
 
 /* Every command, in the order of the help: `cli_NAME` is defined in cli/NAME.c. This is the one list of them. */
-#define CLI_COMMANDS(X) X(train) X(evaluate) X(predict) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
+#define CLI_COMMANDS(X) \
+    X(train) X(evaluate) X(predict) X(export) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
 
 #define CLI_DECLARE(name) extern const cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE)

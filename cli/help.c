@@ -45,16 +45,27 @@ static const char *default_text(const glia_field *f, char *out, size_t capacity)
     return out;
 }
 
-void cli_help_command(const cli_command *command, FILE *out) {
+static void print_flags(const glia_field *flags, FILE *out) {
     char flag[64], value[64];
+    for (const glia_field *f = flags; f && f->name; f++)
+        fprintf(out, "  %-16s %s%s\n", cli_flag_text(f, flag, sizeof flag), f->doc,
+                default_text(f, value, sizeof value));
+}
+
+void cli_help_command(const cli_command *command, FILE *out) {
+    const char *heading;
+    const glia_field *table;
     const char *words = command->arguments ? command->arguments : "";
     fprintf(out, "usage: glia %s%s%s\n\n%s.\n", command->name, words[0] ? " " : "", words, command->summary);
     if (command->details) fprintf(out, "\n%s\n", command->details);
     fprintf(out, "\nflags:\n");
-    for (const glia_field *f = command->flags; f && f->name; f++)
-        fprintf(out, "  %-16s %s%s\n", cli_flag_text(f, flag, sizeof flag), f->doc,
-                default_text(f, value, sizeof value));
-    fprintf(out, "  %-16s this text\n\nexamples:\n", "-h, --help");
+    print_flags(command->flags, out);
+    fprintf(out, "  %-16s this text\n", "-h, --help");
+    for (size_t i = 0; command->other_flags && (table = command->other_flags(i, &heading)); i++) {
+        fprintf(out, "\n%s:\n", heading);
+        print_flags(table, out);
+    }
+    fprintf(out, "\nexamples:\n");
     print_indented(command->examples, out);
 }
 
@@ -72,8 +83,21 @@ static void roff(const char *text, FILE *out) {
     }
 }
 
-static void roff_command(const cli_command *command, FILE *out) {
+static void roff_flags(const glia_field *flags, FILE *out) {
     char flag[64], value[64];
+    for (const glia_field *f = flags; f && f->name; f++) {
+        fputs(".TP\n.B ", out);
+        roff(cli_flag_text(f, flag, sizeof flag), out);
+        fputc('\n', out);
+        roff(f->doc, out);
+        roff(default_text(f, value, sizeof value), out);
+        fputc('\n', out);
+    }
+}
+
+static void roff_command(const cli_command *command, FILE *out) {
+    const char *heading;
+    const glia_field *table;
     fprintf(out, ".SS glia %s ", command->name);
     roff(command->arguments, out);
     fputc('\n', out);
@@ -84,13 +108,12 @@ static void roff_command(const cli_command *command, FILE *out) {
         roff(command->details, out);
         fputc('\n', out);
     }
-    for (const glia_field *f = command->flags; f && f->name; f++) {
-        fputs(".TP\n.B ", out);
-        roff(cli_flag_text(f, flag, sizeof flag), out);
-        fputc('\n', out);
-        roff(f->doc, out);
-        roff(default_text(f, value, sizeof value), out);
-        fputc('\n', out);
+    roff_flags(command->flags, out);
+    for (size_t i = 0; command->other_flags && (table = command->other_flags(i, &heading)); i++) {
+        fputs(".PP\n", out);
+        roff(heading, out);
+        fputs(":\n", out);
+        roff_flags(table, out);
     }
     fputs(".PP\n.EX\n", out);
     roff(command->examples, out);

@@ -22,7 +22,11 @@ expect 2 "unexpected 'b'" "$GLIA" evaluate a b
 expect 2 "too few arguments" "$GLIA" predict runs/x
 expect 2 "unknown verb 'lst' (did you mean list?)" "$GLIA" data lst
 expect 2 "found 'regresion' (did you mean 'regression'?)" "$GLIA" init --task regresion
-for command in train evaluate predict summary plan data init doctor help; do
+expect 2 "which format?" "$GLIA" export runs/x
+expect 2 "unknown format 'safetensor' (did you mean safetensors?)" "$GLIA" export runs/x --format safetensor
+expect 2 "'x.zip' ends like none of them" "$GLIA" export runs/x -o x.zip
+expect 1 "no run directory runs/x" "$GLIA" export runs/x -o x.safetensors
+for command in train evaluate predict export summary plan data init doctor help; do
     expect 0 "examples:" "$GLIA" "$command" --help
 done
 

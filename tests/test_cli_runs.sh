@@ -151,6 +151,12 @@ copy && rm runs/bad/metrics.jsonl
 expect 0 "saved runs/bad" "$GLIA" train runs/bad --resume train.epochs=9
 expect 0 "has had its 8 epochs: nothing is left to train" "$GLIA" train runs/net-3 --resume
 
+# --- export: the weights of the best epoch ---
+expect 0 '"files":[{"path":"net.safetensors","bytes":' "$GLIA" export runs/net-3 --format safetensors --json
+expect 0 "wrote out.safetensors" "$GLIA" export runs/net-3 -o out.safetensors
+same net.safetensors out.safetensors "two exports differ"
+expect 1 "cannot" "$GLIA" export runs/net-3 -o /proc/nowhere.safetensors
+
 # --- data that are gone: predictions need none ---
 mv data/images.idx data/gone.idx
 expect 1 "runs/net-3/config.yaml:3:11: error: cannot open" "$GLIA" evaluate runs/net-3

@@ -44,6 +44,22 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_safetensors_write(const char *path,
                                                             const glia_key_value *metadata,
                                                             size_t metadata_count, glia_error *err);
 
+/* --- what exporting a model gives ------------------------------------------------------------------------ */
+
+typedef struct glia_export_result {
+    const char *format; /* "onnx" */
+    struct {
+        char path[1024];
+        int64_t bytes;
+    } files[4];
+    int n_files;
+    struct {
+        const char *name, *unit; /* unit: "" for plain numbers, "bytes" */
+        double value;
+    } figures[12]; /* of the format, worth knowing */
+    int n_figures;
+} glia_export_result;
+
 /* --- NumPy's NPY ---------------------------------------------------------------------------------------- */
 
 /* Reads little-endian C- or Fortran-order arrays of Glia's dtypes (i8, i16, f16 … are an error naming the

@@ -2,6 +2,7 @@
 #ifndef GLIA_RECIPE_H
 #define GLIA_RECIPE_H
 
+#include "glia/io.h"
 #include "glia/train.h"
 
 #ifdef __cplusplus
@@ -84,6 +85,13 @@ GLIA_API void glia_run_close(glia_run *run); /* {0} allowed */
 GLIA_API GLIA_MUST_CHECK glia_status glia_run_read(const glia_run *run, const char *path, bool invert,
                                                    glia_tensor *out, const glia_logger *logger,
                                                    glia_error *err);
+
+/* Writes the run's model for another program. `format`: "onnx", … (`glia export --help` lists them); NULL: by the ending
+ * of `path`. `options`: those of the format as text, "opset=18", or NULL. `path` NULL: NAME and the format's extension in
+ * the current folder. `result` (NULL allowed) gets what was written. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_run_export(const glia_run *run, const char *format,
+                                                     const char *options, const char *path,
+                                                     glia_export_result *result, glia_error *err);
 
 #ifdef __cplusplus
 }

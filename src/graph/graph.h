@@ -21,11 +21,12 @@ struct glia_value {
     glia_value_kind kind;
     glia_type type;
     const char *name;
-    glia_node *node;  /* NULL for sources */
-    int index;        /* which output of `node` */
-    int64_t id;       /* position in graph->values */
-    const void *data; /* CONST only: dense, in the graph's arena unless borrowed */
-    bool borrowed;    /* CONST only: the data are in a graph that lives longer */
+    glia_node *node; /* NULL for sources */
+    int index;       /* which output of `node` */
+    int64_t id;      /* position in graph->values */
+    const void *
+        data; /* CONST: dense, in the graph's arena unless borrowed; PARAM: only in an inference graph (io/export.h) */
+    bool borrowed; /* the data belong to somebody who lives longer */
 };
 
 struct glia_graph {

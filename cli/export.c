@@ -1,0 +1,119 @@
+/* export.c: `glia export`. */
+#include <stdio.h>
+
+#include "cli.h"
+#include "io/export.h"
+
+/* The options of the formats are flags too: one table a format. */
+static const glia_field *format_flags(size_t i, const char **heading) {
+    static const glia_field none[] = {{.name = NULL}};
+    static char text[160];
+    if (i >= glia__exporters_count) return NULL;
+    const glia_exporter *e = glia__exporters[i];
+    snprintf(text, sizeof text, "--format %s (%s): %s", e->name, e->extension, e->doc);
+    *heading = text;
+    return e->options ? e->options : none;
+}
+
+/* The format's own flags as "opset=18 external=0", or a usage error about one that it does not know. */
+static int format_options(const cli_options *options, const glia_exporter *exporter, glia_text *out) {
+    for (int i = 0; i < options->n_others; i++) {
+        const char *name = options->others[i].flag->name;
+        if (!glia__field_find(exporter->options, name))
+            return cli_usage("export", "--%s is no option of --format %s", name, exporter->name);
+        glia__text_printf(out, "%s=\"", name);
+        for (const char *c = options->others[i].value; *c; c++)
+            glia__text_printf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+        glia__text_add(out, "\" ");
+    }
+    return CLI_OK;
+}
+
+static void add_result(const glia_export_result *r, glia_text *out) {
+    char bytes[32];
+    for (int i = 0; i < r->n_files; i++)
+        glia__text_printf(out, "wrote %s, %s\n", r->files[i].path,
+                          cli_bytes((double)r->files[i].bytes, bytes, sizeof bytes));
+    for (int i = 0; i < r->n_figures; i++) {
+        const double value = r->figures[i].value;
+        const bool size = strcmp(r->figures[i].unit, "bytes") == 0;
+        glia__text_printf(out, "%s%s ", i ? ", " : "  ", r->figures[i].name);
+        if (size)
+            glia__text_add(out, cli_bytes(value, bytes, sizeof bytes));
+        else
+            glia__text_add(out, cli_count((int64_t)value, bytes, sizeof bytes));
+    }
+    if (r->n_figures) glia__text_add(out, "\n");
+}
+
+static void add_result_json(const glia_export_result *r, glia_text *out) {
+    glia__text_add(out, "{\"format\":");
+    glia__text_add_json(out, r->format);
+    glia__text_add(out, ",\"files\":[");
+    for (int i = 0; i < r->n_files; i++) {
+        glia__text_add(out, i ? ",{\"path\":" : "{\"path\":");
+        glia__text_add_json(out, r->files[i].path);
+        glia__text_printf(out, ",\"bytes\":%lld}", (long long)r->files[i].bytes);
+    }
+    glia__text_add(out, "],\"figures\":{");
+    for (int i = 0; i < r->n_figures; i++) {
+        if (i) glia__text_add(out, ",");
+        glia__text_add_json(out, r->figures[i].name);
+        glia__text_add(out, ":");
+        glia__text_add_number(out, r->figures[i].value);
+    }
+    glia__text_add(out, "}}\n");
+}
+
+static int export_run(const cli_options *options, const char *path, const char *format,
+                      const char *format_text) {
+    glia_error err = {0};
+    glia_run run;
+    glia_export_result result;
+    if (glia_run_open(&run, path, NULL, &err) != GLIA_OK) return cli_fail(&err);
+    glia_status status = glia_run_export(&run, format, format_text, options->out, &result, &err);
+    glia_run_close(&run);
+    if (status != GLIA_OK) return cli_fail(&err);
+    glia_text out;
+    glia__text_init(&out, NULL);
+    if (options->json == GLIA_YES)
+        add_result_json(&result, &out);
+    else
+        add_result(&result, &out);
+    return cli_print(&out);
+}
+
+static int run_export(const cli_options *options, char **arguments, int count) {
+    glia_error err = {0};
+    const glia_exporter *exporter;
+    glia_text text;
+    (void)count;
+    if (!options->format[0] && !options->out[0])
+        return cli_usage("export", "which format? --format WORD, or -o FILE with a known ending");
+    if (glia__exporter_find(&exporter, options->format, options->out, &err) != GLIA_OK)
+        return cli_usage("export", "%s", err.message);
+    glia__text_init(&text, NULL);
+    int status = format_options(options, exporter, &text);
+    if (status == CLI_OK) status = export_run(options, arguments[0], exporter->name, text.data);
+    glia__text_free(&text);
+    return status;
+}
+
+const cli_command cli_export = {
+    .name = "export",
+    .arguments = "RUN",
+    .summary = "Write a trained run's model for other programs",
+    .details = "The best weights of the run, for inference: dropout is left out. Files are replaced.",
+    .examples = "glia export runs/mnist_cnn-7 --format safetensors\n"
+                "glia export runs/mnist_cnn-7 -o digits.safetensors --json",
+    .flags =
+        (const glia_field[]){
+            CLI_FLAG(format, STRING, "", "what to write; default: by the ending of --out", .count = 0),
+            CLI_FLAG(out, STRING, "", "file; default: the model's name and the ending", .count = 0),
+            CLI_JSON,
+            {.name = NULL}},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run_export,
+    .other_flags = format_flags,
+};
