@@ -191,7 +191,7 @@ TEST(indices_out_of_range) {
         {gradient(glia_op_categorical_cross_entropy(x, I64(g, D(2), 5, 0)), x), "label 5 of example 0"},
         {glia_op_gather(x, I64(g, D(3), 0, 1, 2), (glia_gather_attrs){0}),
          "index 2 at position 2 is out of range 0 … 1"},
-        {glia_op_gather(x, I64(g, D(1), -1), (glia_gather_attrs){1}),
+        {glia_op_gather(x, I64(g, D(1), -1), (glia_gather_attrs){.axis = 1}),
          "index -1 at position 0 is out of range 0 … 2"},
         {glia_op_one_hot(I64(g, D(2), 1, 4), (glia_one_hot_attrs){.depth = 4}),
          "index 4 at position 1 is out of range 0 … 3"},

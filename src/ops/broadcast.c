@@ -71,3 +71,38 @@ void glia__broadcast_run(const glia_call *call, glia__broadcast_row *row) {
         if (axis < 0) return;
     }
 }
+
+#define COPY_ROW(type)                                                                           \
+    static void copy_##type(void *out_, const void *const *in, const int64_t *step, int64_t n) { \
+        const type *a = in[0];                                                                   \
+        type *out = out_;                                                                        \
+        if (step[0]) {                                                                           \
+            memcpy(out, a, (size_t)n * sizeof *out);                                             \
+        } else {                                                                                 \
+            const type x = a[0];                                                                 \
+            for (int64_t i = 0; i < n; i++) out[i] = x;                                          \
+        }                                                                                        \
+    }
+COPY_ROW(uint8_t)
+COPY_ROW(uint16_t)
+COPY_ROW(uint32_t)
+COPY_ROW(uint64_t)
+
+void glia__broadcast_copy(const glia_call *call) {
+    glia_call first = *call;
+    first.n_in = 1;
+    switch (glia_dtype_bytes(call->out[0].dtype)) {
+    case 1:
+        glia__broadcast_run(&first, copy_uint8_t);
+        break;
+    case 2:
+        glia__broadcast_run(&first, copy_uint16_t);
+        break;
+    case 4:
+        glia__broadcast_run(&first, copy_uint32_t);
+        break;
+    default:
+        glia__broadcast_run(&first, copy_uint64_t);
+        break;
+    }
+}

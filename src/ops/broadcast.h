@@ -58,5 +58,7 @@ void glia__broadcast_init(glia_broadcast *walk, const glia_shape *out, const gli
 
 /* Runs `row` over output 0 of a call with up to three inputs. */
 void glia__broadcast_run(const glia_call *call, glia__broadcast_row *row);
+/* Copies input 0, of any dtype, to wherever it broadcasts. */
+void glia__broadcast_copy(const glia_call *call);
 
 #endif

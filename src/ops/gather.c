@@ -5,10 +5,11 @@
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_gather_attrs {
-    int64_t axis; /* negative: from the end */
+    int64_t axis;       /* negative: from the end */
+    glia_bool from_end; /* negative indices count from the end; default no */
 } glia_gather_attrs;
 /* y = x with dimension `axis` replaced by the dimensions of `indices` (i64 or i32): an embedding is gather(table,
- * words). An index out of range is an error when it runs. */
+ * words). An index out of range is an error when it runs; so is a negative one without from_end. */
 GLIA_API glia_value *glia_op_gather(glia_value *x, glia_value *indices, glia_gather_attrs attrs);
 
 typedef struct glia_one_hot_attrs {
@@ -38,6 +39,16 @@ static glia_status read_index(const glia_call *c, const glia_view *indices, int6
     if (*out >= 0 && *out < bound) return GLIA_OK;
     return glia_error_set(c->err, GLIA_BAD_DATA, "index %lld at position %lld is out of range 0 … %lld",
                           (long long)*out, (long long)at, (long long)bound - 1);
+}
+
+/* The same for a gather: negative indices may count from the end. */
+static glia_status gather_index(const glia_call *c, int64_t at, int64_t bound, int64_t *out) {
+    const glia_view *indices = &c->in[1];
+    const int64_t index = indices->dtype == GLIA_I64 ? ((const int64_t *)indices->data)[at]
+                                                     : ((const int32_t *)indices->data)[at];
+    *out = index + bound;
+    if (index < 0 && *out >= 0 && ((const glia_gather_attrs *)c->attrs)->from_end == GLIA_YES) return GLIA_OK;
+    return read_index(c, indices, at, bound, out);
 }
 
 /* Sizes around the axis of x, and the number of indices. */
@@ -85,7 +96,7 @@ static glia_status gather_ref(const glia_call *c) {
     for (int64_t o = 0; o < v.outer; o++)
         for (int64_t i = 0; i < v.count; i++, y += size) {
             int64_t index;
-            GLIA_TRY(read_index(c, &c->in[1], i, v.dim, &index));
+            GLIA_TRY(gather_index(c, i, v.dim, &index));
             if (size) memcpy(y, x + (size_t)(o * v.dim + index) * size, size);
         }
     return GLIA_OK;
@@ -96,12 +107,17 @@ static void gather_grad(glia_gradient *g) {
     g->dx[0] = glia_graph_apply(g->graph, "gather_backward", in, 3, g->attrs);
 }
 
-#define GATHER_FIELDS                                         \
-    GLIA_FIELDS({.name = "axis",                              \
-                 .kind = GLIA_FIELD_INT,                      \
-                 .offset = offsetof(glia_gather_attrs, axis), \
-                 .initial = "0",                              \
-                 .doc = "dimension of x that the indices choose from"})
+#define GATHER_FIELDS                                                   \
+    GLIA_FIELDS({.name = "axis",                                        \
+                 .kind = GLIA_FIELD_INT,                                \
+                 .offset = offsetof(glia_gather_attrs, axis),           \
+                 .initial = "0",                                        \
+                 .doc = "dimension of x that the indices choose from"}, \
+                {.name = "from_end",                                    \
+                 .kind = GLIA_FIELD_BOOL,                               \
+                 .offset = offsetof(glia_gather_attrs, from_end),       \
+                 .initial = "no",                                       \
+                 .doc = "negative indices count from the end"})
 
 GLIA_OP(gather) = {
     .name = "gather",
@@ -120,7 +136,8 @@ GLIA_OP(gather) = {
     .cases = GLIA_CASES(
         {.inputs = "5x3 4:i64<5"}, {.inputs = "5x3 2x2:i32<5"}, {.inputs = "5 scalar:i64<5"},
         {.inputs = "2x5x3 4:i64<5", .attrs = "axis=1"}, {.inputs = "2x5 3:i64<5", .attrs = "axis=-1"},
-        {.inputs = "5x3 0:i64<5"}, {.inputs = "5x3 4", .expect_error = "expects indices of i64 or i32"},
+        {.inputs = "5x3 0:i64<5"}, {.inputs = "5x3 4:i32<5", .attrs = "from_end=yes"},
+        {.inputs = "5x3 4", .expect_error = "expects indices of i64 or i32"},
         {.inputs = "5x3 4:i64<5", .attrs = "axis=2", .expect_error = "axis 2 is out of range"}),
 };
 
@@ -152,7 +169,7 @@ static glia_status gather_backward_ref(const glia_call *c) {
         for (int64_t o = 0; o < v.outer; o++)
             for (int64_t i = 0; i < v.count; i++, dy += v.inner) {
                 int64_t index;
-                GLIA_TRY(read_index(c, &c->in[1], i, v.dim, &index));
+                GLIA_TRY(gather_index(c, i, v.dim, &index));
                 T *to = dx + (o * v.dim + index) * v.inner;
                 for (int64_t k = 0; k < v.inner; k++) to[k] += dy[k];
             }
@@ -168,7 +185,8 @@ static void gather_backward_grad(glia_gradient *g) {
 GLIA_OP(gather_backward) = {
     .name = "gather_backward",
     .version = 1,
-    .doc = "d(gather)/dx of x, of which only the shape matters, indices and dy: dy added up at the indices",
+    .doc = "d(gather)/dx of x, of which only the shape matters, indices and dy: dy added up "
+           "at the indices",
     .min_inputs = 3,
     .max_inputs = 3,
     .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,

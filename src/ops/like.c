@@ -61,22 +61,6 @@ static bool shares_rows(const glia_type *small, const glia_type *big, const glia
 /* --- broadcast_like ---------------------------------------------------------------------------------------
  */
 
-#define COPY_ROW(type)                                                                           \
-    static void copy_##type(void *out_, const void *const *in, const int64_t *step, int64_t n) { \
-        const type *a = in[0];                                                                   \
-        type *out = out_;                                                                        \
-        if (step[0]) {                                                                           \
-            memcpy(out, a, (size_t)n * sizeof *out);                                             \
-        } else {                                                                                 \
-            const type x = a[0];                                                                 \
-            for (int64_t i = 0; i < n; i++) out[i] = x;                                          \
-        }                                                                                        \
-    }
-COPY_ROW(uint8_t)
-COPY_ROW(uint16_t)
-COPY_ROW(uint32_t)
-COPY_ROW(uint64_t)
-
 /* Input 1 is the number of copies. */
 #define SHARE_ROW(type)                                                                           \
     static void share_##type(void *out_, const void *const *in, const int64_t *step, int64_t n) { \
@@ -111,20 +95,7 @@ static glia_status broadcast_like_loops(const glia_call *c) {
         glia__broadcast_run(&inner, c->out[0].dtype == GLIA_F64 ? share_double : share_float);
         return GLIA_OK;
     }
-    switch (glia_dtype_bytes(c->out[0].dtype)) {
-    case 1:
-        glia__broadcast_run(&inner, copy_uint8_t);
-        break;
-    case 2:
-        glia__broadcast_run(&inner, copy_uint16_t);
-        break;
-    case 4:
-        glia__broadcast_run(&inner, copy_uint32_t);
-        break;
-    default:
-        glia__broadcast_run(&inner, copy_uint64_t);
-        break;
-    }
+    glia__broadcast_copy(&inner);
     return GLIA_OK;
 }
 

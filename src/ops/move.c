@@ -1,4 +1,4 @@
-/* move.c: ops that move data: transpose, concat, slice, pad. They work on any dtype, by element size. */
+/* move.c: ops that move data: transpose, concat, slice. They work on any dtype, by element size. */
 
 #include <stdio.h>
 
@@ -20,13 +20,9 @@ GLIA_API glia_value *glia_op_concat(glia_value *const *values, int count, glia_c
 typedef struct glia_slice_attrs {
     int64_t axis, start, end, step; /* of one dimension; negative start, end count from the end; step 0: 1 */
 } glia_slice_attrs;
-/* Elements start, start + step, … before end of one dimension; start and end are clamped, as in ONNX. */
+/* Elements start, start + step, … before end of one dimension; start and end are clamped, as in ONNX. With a negative
+ * step it walks down to the one after end: start −1, end INT64_MIN and step −1 turn the dimension round. */
 GLIA_API glia_value *glia_op_slice(glia_value *x, glia_slice_attrs attrs);
-
-typedef struct glia_pad_attrs {
-    int64_t axis, begin, end; /* zeros before and after, in one dimension */
-} glia_pad_attrs;
-GLIA_API glia_value *glia_op_pad(glia_value *x, glia_pad_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
 static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
@@ -309,15 +305,23 @@ glia_value *glia_op_concat(glia_value *const *values, int count, glia_concat_att
     return glia_graph_apply(graph, "concat", values, count, &attrs);
 }
 
-/* --- slice and pad: each is the other's gradient ------------------------------------------------------------ */
+/* --- slice ----------------------------------------------------------------------------------------------- */
 
-/* First element, number of elements and step of a slice of `dim` elements. */
-static int64_t slice_span(const glia_slice_attrs *a, int64_t dim, int64_t *start) {
+typedef struct slice {
+    int64_t start, count, step;
+} slice;
+
+/* Clamped as ONNX does: walking down, the place before the first element is a possible end. */
+static slice slice_of(const glia_slice_attrs *a, int64_t dim) {
+    slice s = {.step = a->step ? a->step : 1};
     int64_t begin = a->start < 0 ? a->start + dim : a->start, end = a->end < 0 ? a->end + dim : a->end;
-    begin = GLIA_MIN(GLIA_MAX(begin, 0), dim);
-    end = GLIA_MIN(GLIA_MAX(end, 0), dim);
-    *start = begin;
-    return end > begin ? (end - begin + a->step - 1) / a->step : 0;
+    const int64_t low = s.step < 0 ? -1 : 0, high = s.step < 0 ? dim - 1 : dim;
+    begin = GLIA_MIN(GLIA_MAX(begin, 0), high);
+    end = GLIA_MIN(GLIA_MAX(end, low), high);
+    s.start = begin;
+    if (s.step > 0 && end > begin) s.count = (end - begin + s.step - 1) / s.step;
+    if (s.step < 0 && end < begin) s.count = (begin - end - s.step - 1) / -s.step;
+    return s;
 }
 
 static glia_status slice_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -325,30 +329,30 @@ static glia_status slice_infer(const glia_type *in, int n_in, const void *attrs,
     (void)n_in;
     const glia_slice_attrs *a = attrs;
     int axis;
-    int64_t start;
     GLIA_TRY(find_axis(a->axis, &in[0].shape, "slice", &axis, err));
     if (in[0].shape.dim[axis] < 0)
         return glia_error_set(err, GLIA_BAD_SHAPE, "slice: dimension %d is symbolic; slice another one",
                               axis);
     out[0] = in[0];
-    out[0].shape.dim[axis] = slice_span(a, in[0].shape.dim[axis], &start);
+    out[0].shape.dim[axis] = slice_of(a, in[0].shape.dim[axis]).count;
     return GLIA_OK;
 }
 
 static glia_status slice_ref(const glia_call *c) {
     const glia_slice_attrs *a = c->attrs;
     int axis;
-    int64_t outer, inner, start;
+    int64_t outer, inner;
     GLIA_TRY(find_axis(a->axis, &c->in[0].shape, "slice", &axis, c->err));
-    int64_t dim = c->in[0].shape.dim[axis], count = slice_span(a, dim, &start);
+    const int64_t dim = c->in[0].shape.dim[axis];
+    const slice s = slice_of(a, dim);
     around_axis(&c->in[0].shape, axis, &outer, &inner);
     size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
     const char *x = c->in[0].data;
     char *to = c->out[0].data;
-    int64_t run = a->step == 1 ? GLIA_MAX(count, 1) : 1; /* elements in a row */
+    int64_t run = s.step == 1 ? GLIA_MAX(s.count, 1) : 1; /* elements in a row */
     for (int64_t o = 0; o < outer && size; o++)
-        for (int64_t i = 0; i < count; i += run, to += (size_t)run * size)
-            memcpy(to, x + (size_t)(o * dim + start + i * a->step) * size, (size_t)run * size);
+        for (int64_t i = 0; i < s.count; i += run, to += (size_t)run * size)
+            memcpy(to, x + (size_t)(o * dim + s.start + i * s.step) * size, (size_t)run * size);
     return GLIA_OK;
 }
 
@@ -369,9 +373,9 @@ static uint32_t slice_rows(const glia_type *in, int n_in, const void *attrs) {
                  .kind = GLIA_FIELD_INT,                                                          \
                  .offset = offsetof(glia_slice_attrs, step),                                      \
                  .initial = "1",                                                                  \
-                 .min = 1,                                                                        \
+                 .min = -(1 << 30),                                                               \
                  .max = 1 << 30,                                                                  \
-                 .doc = "take every step-th element"})
+                 .doc = "take every step-th element; negative: walk down from start"})
 
 GLIA_OP(slice) = {
     .name = "slice",
@@ -392,6 +396,10 @@ GLIA_OP(slice) = {
         GLIA_CASES({.inputs = "5x3", .attrs = "start=1 end=4"}, {.inputs = "2x7x2", .attrs = "axis=1 step=3"},
                    {.inputs = "2x7", .attrs = "axis=-1 start=-3"}, {.inputs = "6", .attrs = "start=5 end=2"},
                    {.inputs = "6", .attrs = "start=1 end=-1 step=2"}, {.inputs = "6:i32<9", .attrs = "end=3"},
+                   {.inputs = "5x3", .attrs = "start=-1 end=-9223372036854775808 step=-1"},
+                   {.inputs = "2x8", .attrs = "axis=1 start=6 end=-7 step=-2"},
+                   {.inputs = "6", .attrs = "start=2 end=4 step=-1"},
+                   {.inputs = "0x2", .attrs = "start=-1 end=-9 step=-1"},
                    {.inputs = "6", .attrs = "axis=1", .expect_error = "axis 1 is out of range"}),
 };
 
@@ -414,18 +422,19 @@ static glia_status slice_backward_infer(const glia_type *in, int n_in, const voi
 static glia_status slice_backward_ref(const glia_call *c) {
     const glia_slice_attrs *a = c->attrs;
     int axis;
-    int64_t outer, inner, start;
+    int64_t outer, inner;
     GLIA_TRY(find_axis(a->axis, &c->out[0].shape, "slice", &axis, c->err));
-    int64_t dim = c->out[0].shape.dim[axis], count = slice_span(a, dim, &start);
+    const int64_t dim = c->out[0].shape.dim[axis];
+    const slice s = slice_of(a, dim);
     around_axis(&c->out[0].shape, axis, &outer, &inner);
     size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
     const char *from = c->in[1].data;
     char *x = c->out[0].data;
-    int64_t run = a->step == 1 ? GLIA_MAX(count, 1) : 1;
+    int64_t run = s.step == 1 ? GLIA_MAX(s.count, 1) : 1;
     memset(x, 0, (size_t)(outer * dim) * size);
     for (int64_t o = 0; o < outer && size; o++)
-        for (int64_t i = 0; i < count; i += run, from += (size_t)run * size)
-            memcpy(x + (size_t)(o * dim + start + i * a->step) * size, from, (size_t)run * size);
+        for (int64_t i = 0; i < s.count; i += run, from += (size_t)run * size)
+            memcpy(x + (size_t)(o * dim + s.start + i * s.step) * size, from, (size_t)run * size);
     return GLIA_OK;
 }
 
@@ -450,81 +459,6 @@ GLIA_OP(slice_backward) = {
     .flops = no_flops,
     .cases = GLIA_CASES({.inputs = "5x3 3x3", .attrs = "start=1 end=4"},
                         {.inputs = "2x7x2 2x3x2", .attrs = "axis=1 step=3"},
+                        {.inputs = "2x8 2x3", .attrs = "axis=1 start=6 end=0 step=-2"},
                         {.inputs = "5x3 4x3", .attrs = "start=1 end=4", .expect_error = "cannot be f32 4×3"}),
 };
-
-static glia_status pad_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                             glia_error *err) {
-    (void)n_in;
-    const glia_pad_attrs *a = attrs;
-    int axis;
-    GLIA_TRY(find_axis(a->axis, &in[0].shape, "pad", &axis, err));
-    if (in[0].shape.dim[axis] < 0)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "pad: dimension %d is symbolic; pad another one", axis);
-    out[0] = in[0];
-    out[0].shape.dim[axis] += a->begin + a->end;
-    return GLIA_OK;
-}
-
-static glia_status pad_ref(const glia_call *c) {
-    const glia_pad_attrs *a = c->attrs;
-    int axis;
-    int64_t outer, inner;
-    GLIA_TRY(find_axis(a->axis, &c->in[0].shape, "pad", &axis, c->err));
-    around_axis(&c->in[0].shape, axis, &outer, &inner);
-    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
-    size_t row = (size_t)c->in[0].shape.dim[axis] * size, to_row = (size_t)c->out[0].shape.dim[axis] * size;
-    const char *x = c->in[0].data;
-    char *y = c->out[0].data;
-    memset(y, 0, (size_t)outer * to_row);
-    for (int64_t o = 0; o < outer && row; o++)
-        memcpy(y + (size_t)o * to_row + (size_t)a->begin * size, x + (size_t)o * row, row);
-    return GLIA_OK;
-}
-
-static void pad_grad(glia_gradient *g) {
-    const glia_pad_attrs *a = g->attrs;
-    int axis;
-    glia_shape x = glia_value_shape(g->x[0]);
-    if (!glia__axis_resolve(a->axis, x.rank, &axis)) return;
-    g->dx[0] = glia_op_slice(
-        g->dy[0],
-        (glia_slice_attrs){.axis = axis, .start = a->begin, .end = a->begin + x.dim[axis], .step = 1});
-}
-
-static uint32_t pad_rows(const glia_type *in, int n_in, const void *attrs) {
-    (void)n_in;
-    return rows_unless_first(((const glia_pad_attrs *)attrs)->axis, in[0].shape.rank, 1);
-}
-
-#define PAD_FIELD(field, text)                                                                             \
-    {                                                                                                      \
-        .name = #field, .kind = GLIA_FIELD_INT, .offset = offsetof(glia_pad_attrs, field), .initial = "0", \
-        .min = 0, .max = 1 << 30, .doc = text                                                              \
-    }
-
-GLIA_OP(pad) = {
-    .name = "pad",
-    .version = 1,
-    .doc = "y = x with zeros before and after along an axis",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .attrs = GLIA_FIELDS(AXIS_FIELD(glia_pad_attrs, "dimension that grows"), PAD_FIELD(begin, "zeros before"),
-                         PAD_FIELD(end, "zeros after")),
-    .attrs_size = sizeof(glia_pad_attrs),
-    .infer = pad_infer,
-    .grad = pad_grad,
-    .ref = pad_ref,
-    .rows = pad_rows,
-    .flops = no_flops,
-    .onnx = "Pad",
-    .onnx_since = 13,
-    .cases = GLIA_CASES({.inputs = "2x3", .attrs = "begin=1 end=2"},
-                        {.inputs = "2x3x2", .attrs = "axis=1 end=1"},
-                        {.inputs = "3:i64<9", .attrs = "begin=2"}, {.inputs = "0x2", .attrs = "begin=1"},
-                        {.inputs = "2x3", .attrs = "axis=4", .expect_error = "axis 4 is out of range"}),
-};
-
-glia_value *glia_op_pad(glia_value *x, glia_pad_attrs attrs) {
-    return glia_graph_apply(glia_value_graph(x), "pad", &x, 1, &attrs);
-}
