@@ -114,7 +114,7 @@ static glia_status run(fit_scatter *fit, const glia_call *c) {
     const char *u = c->in[2].data;
     char *y = c->out[0].data;
     GLIA_TRY(glia__places_find(&s.places, &x.shape, &c->in[1], offsets, c->err));
-    if (y != c->in[0].data && total) memcpy(y, c->in[0].data, total);
+    if (total) memcpy(y, c->in[0].data, total);
     for (int64_t k = 0; k < s.places.count && bytes; k++, u += bytes) {
         char *to = y + (size_t)offsets[k] * size;
         if (s.reduction == REPLACE)
@@ -266,7 +266,6 @@ static const glia_field scatter_nd_fields[] = {REDUCTION_FIELD(glia_scatter_nd_a
                    .version = 1,                            \
                    .min_inputs = 3,                         \
                    .max_inputs = 3,                         \
-                   .traits = GLIA_TRAIT_INPLACE,            \
                    .attrs = op##_fields,                    \
                    .attrs_size = sizeof(glia_##op##_attrs), \
                    .infer = op##_infer,                     \

@@ -38,12 +38,11 @@ static void expand_grad(glia_gradient *g) {
     g->dx[0] = glia__sum_to(g->dy[0], g->x[0]);
 }
 
+/* Where the shape leaves dimension 0 as it is. */
 static uint32_t expand_rows(const glia_type *in, int n_in, const void *attrs) {
     (void)n_in;
     const glia_shape *x = &in[0].shape, *shape = &((const glia_reshape_attrs *)attrs)->shape;
-    const bool kept = x->rank > 0 && (shape->rank < x->rank ||
-                                      (shape->rank == x->rank && (shape->dim[0] == 1 || x->dim[0] != 1)));
-    return kept ? 1 : 0;
+    return x->rank > 0 && (shape->rank < x->rank || (shape->rank == x->rank && shape->dim[0] == 1)) ? 1 : 0;
 }
 
 GLIA_OP(expand) = {
@@ -70,7 +69,7 @@ GLIA_OP(expand) = {
     .onnx_since = 8,
     .cases = GLIA_CASES({.inputs = "3x1", .attrs = "shape=3,4"}, {.inputs = "3x1", .attrs = "shape=2,1,6"},
                         {.inputs = "3x4", .attrs = "shape=1"}, {.inputs = "scalar", .attrs = "shape=2,2"},
-                        {.inputs = "1x3", .attrs = "shape=4,1"},
+                        {.inputs = "1x3", .attrs = "shape=4,1"}, {.inputs = "5x1", .attrs = "shape=1,4"},
                         {.inputs = "2x1:i64<9", .attrs = "shape=2,3"},
                         {.inputs = "1:bool", .attrs = "shape=5"}, {.inputs = "3x1", .attrs = "shape=3,0"},
                         {.inputs = "3x2", .attrs = "shape=4,2,2", .expect_error = "do not broadcast"},

@@ -1,0 +1,434 @@
+/* resize.c: other numbers of elements along one dimension: interpolation between neighbours, or means of them. Images are
+ * resized by one such step for the height and one for the width: every mode works direction by direction. */
+
+#include <math.h>
+
+#include "glia/ops.h"
+#include "graph/op.h"
+
+#ifdef GLIA_OPS_HEADER
+typedef struct glia_resize_attrs {
+    int64_t axis, size; /* the dimension, and how many elements it shall have */
+    double scale;       /* what coordinates are multiplied by; 0: new size / old size */
+    int mode; /* 0 nearest, 1 linear, 2 cubic, 3 average: the mean of the share of each new element */
+    /* Where element i of the result lies in x: 0 half_pixel, 1 asymmetric, 2 align_corners, 3 pytorch_half_pixel,
+     * 4 half_pixel_symmetric, 5 tf_half_pixel_for_nn, 6 tf_crop_and_resize: between `from` and `to`. */
+    int coordinates;
+    int rounding;              /* nearest: 0 round_prefer_floor, 1 round_prefer_ceil, 2 floor, 3 ceil */
+    double cubic_a;            /* the cubic's parameter; 0: −0.75 */
+    glia_bool exclude_outside; /* what would lie outside of x gets no weight; default: the border goes on */
+    glia_bool antialias;       /* linear and cubic see all elements that a smaller result skips */
+    double from, to;           /* of tf_crop_and_resize: 0 is the first element, 1 the last */
+    double outside;            /* of tf_crop_and_resize: the value outside of x */
+} glia_resize_attrs;
+GLIA_API glia_value *glia_op_resize(glia_value *x, glia_resize_attrs attrs);
+/* Images [N, C, H, W] with sides of `height` and `width`; attrs.axis and attrs.size are not used. */
+GLIA_API glia_value *glia_op_resize2d(glia_value *x, int64_t height, int64_t width, glia_resize_attrs attrs);
+/* [N, C, H, W] → [N, C, height, width]: means of parts as equal as can be. */
+GLIA_API glia_value *glia_op_adaptive_average_pool2d(glia_value *x, int64_t height, int64_t width);
+#endif /* GLIA_OPS_HEADER */
+
+enum { NEAREST, LINEAR, CUBIC, AVERAGE };
+enum { HALF_PIXEL, ASYMMETRIC, ALIGN_CORNERS, PYTORCH, SYMMETRIC, TF_NEAREST, TF_CROP };
+enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
+
+/* The dimension in its place, and how new elements are made of old ones. */
+typedef struct resizing {
+    const glia_resize_attrs *a;
+    int axis;
+    int64_t outer, inner, in, out;
+    double scale;
+    int most; /* elements of x that one of the result is made of, at most */
+} resizing;
+
+/* One new element: the sum of x[index]·weight; none when it lies outside. */
+typedef struct taps {
+    int64_t *index;
+    double *weight;
+    int count;
+} taps;
+
+/* How far linear and cubic reach to the left when they see all that a smaller result skips. */
+static int64_t reach_of(const resizing *r) {
+    const int64_t reach = r->a->mode == CUBIC ? 2 : 1;
+    if (r->a->antialias != GLIA_YES) return reach;
+    return -(int64_t)floor(-(double)reach / fmin(r->scale, 1));
+}
+
+static glia_status resize_fit(resizing *r, const glia_resize_attrs *a, const glia_shape *x, glia_error *err) {
+    char text[128];
+    enum { MOST_TAPS = 1 << 20 };
+    *r = (resizing){.a = a, .outer = 1, .inner = 1, .out = a->size};
+    glia_shape_text(x, text, sizeof text);
+    if (!glia__axis_resolve(a->axis, x->rank, &r->axis))
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "resize: axis %lld is out of range for %s",
+                              (long long)a->axis, text);
+    r->in = x->dim[r->axis];
+    if (r->in < 0)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "resize: dimension %d is symbolic; resize another one",
+                              r->axis);
+    if (r->in == 0 && r->out > 0)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "resize: dimension %d of %s is empty", r->axis, text);
+    r->scale = a->scale > 0 ? a->scale : (double)r->out / (double)GLIA_MAX(r->in, 1);
+    if ((double)r->in * (double)r->out > 1e15)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "resize: dimension %d of %s is too large", r->axis, text);
+    const double most = a->mode == AVERAGE   ? (double)r->in / (double)GLIA_MAX(r->out, 1) + 2
+                        : a->mode == NEAREST ? 1
+                        : r->out == 0        ? 1
+                                             : 2.0 * (double)reach_of(r);
+    if (!(most <= MOST_TAPS))
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "resize: more than %d elements of dimension %d would make one; resize in steps",
+                              MOST_TAPS, r->axis);
+    r->most = (int)most;
+    for (int d = 0; d < r->axis; d++) r->outer *= x->dim[d];
+    for (int d = r->axis + 1; d < x->rank; d++) r->inner *= x->dim[d];
+    return GLIA_OK;
+}
+
+/* Where the middle of new element i lies in x. */
+static double place_of(const resizing *r, int64_t i) {
+    const double in = (double)r->in, out = r->scale * in, x = (double)i;
+    switch (r->a->coordinates) {
+    case ASYMMETRIC:
+        return x / r->scale;
+    case ALIGN_CORNERS:
+        return out == 1 ? 0 : x * (in - 1) / (out - 1);
+    case PYTORCH:
+        return out == 1 ? -0.5 : (x + 0.5) / r->scale - 0.5;
+    case SYMMETRIC:
+        return in / 2 * (1 - (double)r->out / out) + (x + 0.5) / r->scale - 0.5;
+    case TF_NEAREST:
+        return (x + 0.5) / r->scale;
+    case TF_CROP: {
+        const double width = (r->a->to - r->a->from) * (in - 1);
+        return r->a->from * (in - 1) + (out == 1 ? width / 2 : x * width / (out - 1));
+    }
+    default:
+        return (x + 0.5) / r->scale - 0.5;
+    }
+}
+
+/* Weight of what lies `x` away: a triangle, or Keys' cubic. */
+static double weight_at(const resizing *r, double x) {
+    const double a = r->a->cubic_a;
+    x = fabs(x);
+    if (r->a->mode == LINEAR) return x < 1 ? 1 - x : 0;
+    if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+}
+
+static double rounded(int rounding, double x) {
+    switch (rounding) {
+    case PREFER_CEIL:
+        return floor(x + 0.5);
+    case FLOOR:
+        return floor(x);
+    case CEIL:
+        return ceil(x);
+    default:
+        return ceil(x - 0.5);
+    }
+}
+
+/* The place as an index of x. Compared as numbers: a hostile scale may put it anywhere. */
+static int64_t clamped(const resizing *r, double place) {
+    return place > 0 ? (int64_t)fmin(place, (double)(r->in - 1)) : 0;
+}
+
+static void find_taps(const resizing *r, int64_t i, taps *t) {
+    t->count = 0;
+    if (r->a->mode == AVERAGE) {
+        const int64_t begin = i * r->in / r->out, end = ((i + 1) * r->in + r->out - 1) / r->out;
+        for (int64_t k = begin; k < end; k++) {
+            t->index[t->count] = k;
+            t->weight[t->count++] = 1 / (double)(end - begin);
+        }
+        return;
+    }
+    const double place = place_of(r, i);
+    if (r->a->coordinates == TF_CROP && !(place >= 0 && place <= (double)(r->in - 1))) return;
+    if (r->a->mode == NEAREST) {
+        t->index[0] = clamped(r, rounded(r->a->rounding, place));
+        t->weight[t->count++] = 1;
+        return;
+    }
+    const double narrow = r->a->antialias == GLIA_YES ? fmin(r->scale, 1) : 1, left = ceil(place) - 1;
+    const int64_t reach = reach_of(r);
+    double sum = 0;
+    for (int64_t k = 1 - reach; k <= reach; k++) {
+        const double at = left + (double)k;
+        const bool out = r->a->exclude_outside == GLIA_YES && !(at >= 0 && at <= (double)(r->in - 1));
+        t->index[t->count] = clamped(r, at);
+        t->weight[t->count] = out ? 0 : weight_at(r, narrow * (at - place));
+        sum += t->weight[t->count++];
+    }
+    for (int k = 0; k < t->count && sum != 0; k++) t->weight[k] /= sum;
+}
+
+static taps in_workspace(const resizing *r, void *workspace) {
+    return (taps){.weight = workspace, .index = (int64_t *)workspace + r->most};
+}
+
+static glia_status resize_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                glia_error *err) {
+    (void)n_in;
+    resizing r;
+    const glia_resize_attrs *a = attrs;
+    if (a->mode != NEAREST) GLIA_TRY(glia__check_float(&in[0], err));
+    GLIA_TRY(resize_fit(&r, a, &in[0].shape, err));
+    out[0] = in[0];
+    out[0].shape.dim[r.axis] = r.out;
+    return GLIA_OK;
+}
+
+/* Nearest moves elements of any dtype. */
+static void copy_nearest(const glia_call *c, const resizing *r, taps *t) {
+    const size_t bytes = (size_t)r->inner * glia_dtype_bytes(c->out[0].dtype);
+    const glia_resize_attrs *a = r->a;
+    for (int64_t i = 0; i < r->out && bytes; i++) {
+        find_taps(r, i, t);
+        for (int64_t o = 0; o < r->outer; o++) {
+            char *y = (char *)c->out[0].data + (size_t)(o * r->out + i) * bytes;
+            if (t->count) {
+                memcpy(y, (const char *)c->in[0].data + (size_t)(o * r->in + t->index[0]) * bytes, bytes);
+                continue;
+            }
+            glia_tensor row = glia_tensor_wrap(y, c->out[0].dtype, GLIA_SHAPE(r->inner));
+            for (int64_t k = 0; k < r->inner; k++) glia_tensor_set(&row, k, a->outside);
+        }
+    }
+}
+
+static glia_status resize_ref(const glia_call *c) {
+    resizing r;
+    GLIA_TRY(resize_fit(&r, c->attrs, &c->in[0].shape, c->err));
+    taps t = in_workspace(&r, c->workspace);
+    if (r.a->mode == NEAREST) {
+        copy_nearest(c, &r, &t);
+        return GLIA_OK;
+    }
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        for (int64_t i = 0; i < r.out; i++) {
+            find_taps(&r, i, &t);
+            for (int64_t o = 0; o < r.outer; o++) {
+                const T *x = (const T *)c->in[0].data + o * r.in * r.inner;
+                T *y = (T *)c->out[0].data + (o * r.out + i) * r.inner;
+                for (int64_t j = 0; j < r.inner; j++) y[j] = t.count ? 0 : (T)r.a->outside;
+                for (int k = 0; k < t.count; k++) {
+                    const T *from = x + t.index[k] * r.inner;
+                    const T weight = (T)t.weight[k];
+                    for (int64_t j = 0; j < r.inner; j++) y[j] += weight * from[j];
+                }
+            }
+        }
+    });
+    return GLIA_OK;
+}
+
+static size_t resize_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out;
+    resizing r;
+    return resize_fit(&r, attrs, &in[0].shape, NULL) == GLIA_OK ? (size_t)r.most * 2 * sizeof(double) : 0;
+}
+
+static void resize_grad(glia_gradient *g) {
+    g->dx[0] =
+        glia_graph_apply(g->graph, "resize_backward", (glia_value *[]){g->x[0], g->dy[0]}, 2, g->attrs);
+}
+
+/* Rows are cut along dimension 0 unless that one is resized. */
+static uint32_t resize_rows(const glia_type *in, int n_in, const void *attrs) {
+    int axis;
+    const bool found = glia__axis_resolve(((const glia_resize_attrs *)attrs)->axis, in[0].shape.rank, &axis);
+    return found && axis > 0 ? (1u << n_in) - 1 : 0;
+}
+
+static double resize_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    resizing r;
+    if (resize_fit(&r, attrs, &in[0].shape, NULL) != GLIA_OK) return 0;
+    return 2.0 * r.most * (double)glia_shape_elems(&out[0].shape);
+}
+
+#define CHOICE(field, default_, words, text)                                                     \
+    {                                                                                            \
+        .name = #field, .kind = GLIA_FIELD_CHOICE, .offset = offsetof(glia_resize_attrs, field), \
+        .initial = default_, .choices = words, .doc = text                                       \
+    }
+#define NUMBER(field, default_, text)                                                           \
+    {                                                                                           \
+        .name = #field, .kind = GLIA_FIELD_FLOAT, .offset = offsetof(glia_resize_attrs, field), \
+        .initial = default_, .doc = text                                                        \
+    }
+#define FLAG(field, text)                                                                      \
+    {                                                                                          \
+        .name = #field, .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_resize_attrs, field), \
+        .initial = "no", .doc = text                                                           \
+    }
+static const glia_field resize_fields[] = {
+    {.name = "axis",
+     .kind = GLIA_FIELD_INT,
+     .offset = offsetof(glia_resize_attrs, axis),
+     .initial = "0",
+     .doc = "dimension that gets another size"},
+    {.name = "size",
+     .kind = GLIA_FIELD_INT,
+     .offset = offsetof(glia_resize_attrs, size),
+     .min = 0,
+     .max = 1 << 30,
+     .doc = "its new size"},
+    NUMBER(scale, "0", "what coordinates are multiplied by; 0: new size / old size"),
+    CHOICE(mode, "nearest", "nearest|linear|cubic|average", "how new elements are made of old ones"),
+    CHOICE(coordinates, "half_pixel",
+           "half_pixel|asymmetric|align_corners|pytorch_half_pixel|half_pixel_symmetric|tf_half_pixel_for_nn|"
+           "tf_crop_and_resize",
+           "where new elements lie among the old ones"),
+    CHOICE(rounding, "round_prefer_floor", "round_prefer_floor|round_prefer_ceil|floor|ceil",
+           "which one is the nearest"),
+    {.name = "cubic_a",
+     .kind = GLIA_FIELD_FLOAT,
+     .offset = offsetof(glia_resize_attrs, cubic_a),
+     .initial = "-0.75",
+     .min = -8,
+     .max = -1e-9,
+     .doc = "parameter of the cubic"},
+    FLAG(exclude_outside, "what would lie outside gets no weight"),
+    FLAG(antialias, "linear and cubic see all elements that a smaller result skips"),
+    NUMBER(from, "0", "of tf_crop_and_resize: where the result begins, 0 … 1"),
+    NUMBER(to, "1", "and where it ends"),
+    NUMBER(outside, "0", "of tf_crop_and_resize: the value outside"),
+    {.name = NULL}};
+
+GLIA_OP(resize) = {
+    .name = "resize",
+    .version = 1,
+    .doc = "y[…, i, …] = Σ w(i, k)·x[…, k, …] along an axis, with weights by distance",
+    .source = "ONNX Resize; Keys, Cubic convolution interpolation for digital image processing (1981)",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .attrs = resize_fields,
+    .attrs_size = sizeof(glia_resize_attrs),
+    .infer = resize_infer,
+    .grad = resize_grad,
+    .ref = resize_ref,
+    .workspace = resize_workspace,
+    .rows = resize_rows,
+    .flops = resize_flops,
+    .onnx = "Resize",
+    .onnx_since = 19,
+    .cases = GLIA_CASES(
+        {.inputs = "2x3x5", .attrs = "axis=2 size=8"},
+        {.inputs = "4x3", .attrs = "size=2 coordinates=asymmetric"},
+        {.inputs = "2x6", .attrs = "axis=1 size=9 rounding=ceil coordinates=asymmetric"},
+        {.inputs = "5:i64<9", .attrs = "size=7 rounding=floor"}, {.inputs = "5:bool", .attrs = "size=3"},
+        {.inputs = "2x5",
+         .attrs = "axis=1 size=4 rounding=round_prefer_ceil coordinates=tf_half_pixel_for_nn"},
+        {.inputs = "2x5x3", .attrs = "axis=1 size=9 mode=linear"},
+        {.inputs = "2x9", .attrs = "axis=1 size=4 mode=linear antialias=yes"},
+        {.inputs = "2x5", .attrs = "axis=1 size=8 mode=linear coordinates=align_corners"},
+        {.inputs = "2x5", .attrs = "axis=1 size=1 mode=linear coordinates=pytorch_half_pixel"},
+        {.inputs = "2x5", .attrs = "axis=1 size=7 scale=1.5 mode=linear coordinates=half_pixel_symmetric"},
+        {.inputs = "2x5", .attrs = "axis=-1 size=9 mode=cubic"},
+        {.inputs = "6x2", .attrs = "size=4 mode=cubic cubic_a=-0.5 exclude_outside=yes"},
+        {.inputs = "9x2", .attrs = "size=4 mode=cubic antialias=yes"},
+        {.inputs = "2x5",
+         .attrs = "axis=1 size=6 mode=linear coordinates=tf_crop_and_resize from=0.4 to=1.2 outside=10"},
+        {.inputs = "7x2", .attrs = "size=3 mode=average"}, {.inputs = "3x2", .attrs = "size=5 mode=average"},
+        {.inputs = "0x4", .attrs = "axis=1 size=2"}, {.inputs = "3x4", .attrs = "size=0 mode=linear"},
+        {.inputs = "0x4", .attrs = "size=2", .expect_error = "dimension 0 of 0×4 is empty"},
+        {.inputs = "3:i64<5", .attrs = "size=2 mode=linear", .expect_error = "expected f32 or f64"},
+        {.inputs = "3x4", .attrs = "axis=2 size=2", .expect_error = "axis 2 is out of range"},
+        {.inputs = "3x4",
+         .attrs = "size=2 scale=1e-9 mode=linear antialias=yes",
+         .expect_error = "would make one"}),
+};
+
+glia_value *glia_op_resize(glia_value *x, glia_resize_attrs attrs) {
+    return glia_graph_apply(glia_value_graph(x), "resize", &x, 1, &attrs);
+}
+
+glia_value *glia_op_resize2d(glia_value *x, int64_t height, int64_t width, glia_resize_attrs attrs) {
+    const glia_shape shape = glia_value_shape(x);
+    char text[128];
+    if (x && shape.rank != 4)
+        return glia_graph_fail(glia_value_graph(x), GLIA_BAD_SHAPE, NULL,
+                               "resize: expected images [N, C, H, W], found %s",
+                               glia_shape_text(&shape, text, sizeof text));
+    attrs.axis = 2;
+    attrs.size = height;
+    x = glia_op_resize(x, attrs);
+    attrs.axis = 3;
+    attrs.size = width;
+    return glia_op_resize(x, attrs);
+}
+
+glia_value *glia_op_adaptive_average_pool2d(glia_value *x, int64_t height, int64_t width) {
+    return glia_op_resize2d(x, height, width, (glia_resize_attrs){.mode = AVERAGE});
+}
+
+/* --- the gradient -------------------------------------------------------------------------------------------- */
+
+static glia_status resize_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                         glia_error *err) {
+    glia_type y;
+    char a[160], b[160];
+    GLIA_TRY(glia__check_float(&in[0], err));
+    GLIA_TRY(resize_infer(in, n_in, attrs, &y, err));
+    if (!glia_shape_equal(&y.shape, &in[1].shape) || y.dtype != in[1].dtype)
+        return glia_error_set(err, GLIA_BAD_SHAPE, "resize: the gradient of %s cannot be %s",
+                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+static glia_status resize_backward_ref(const glia_call *c) {
+    resizing r;
+    GLIA_TRY(resize_fit(&r, c->attrs, &c->out[0].shape, c->err));
+    taps t = in_workspace(&r, c->workspace);
+    GLIA_FOR_FLOAT(c->out[0].dtype, {
+        memset(c->out[0].data, 0, (size_t)glia_shape_elems(&c->out[0].shape) * sizeof(T));
+        for (int64_t i = 0; i < r.out; i++) {
+            find_taps(&r, i, &t);
+            for (int64_t o = 0; o < r.outer; o++) {
+                const T *dy = (const T *)c->in[1].data + (o * r.out + i) * r.inner;
+                T *dx = (T *)c->out[0].data + o * r.in * r.inner;
+                for (int k = 0; k < t.count; k++) {
+                    T *to = dx + t.index[k] * r.inner;
+                    const T weight = (T)t.weight[k];
+                    for (int64_t j = 0; j < r.inner; j++) to[j] += weight * dy[j];
+                }
+            }
+        }
+    });
+    return GLIA_OK;
+}
+
+/* Linear: its gradient by dy is a resize, with nothing outside. */
+static void resize_backward_grad(glia_gradient *g) {
+    glia_resize_attrs attrs = *(const glia_resize_attrs *)g->attrs;
+    attrs.outside = 0;
+    if (g->needed[1]) g->dx[1] = glia_op_resize(g->dy[0], attrs);
+}
+
+GLIA_OP(resize_backward) = {
+    .name = "resize_backward",
+    .version = 1,
+    .doc = "d(resize)/dx of x, of which only the shape matters, and dy",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,
+    .shape_only = 1,
+    .attrs = resize_fields,
+    .attrs_size = sizeof(glia_resize_attrs),
+    .infer = resize_backward_infer,
+    .grad = resize_backward_grad,
+    .ref = resize_backward_ref,
+    .workspace = resize_workspace,
+    .rows = resize_rows,
+    .flops = resize_flops,
+    .cases = GLIA_CASES({.inputs = "2x3x5 2x3x8", .attrs = "axis=2 size=8"},
+                        {.inputs = "2x5x3 2x9x3", .attrs = "axis=1 size=9 mode=linear"},
+                        {.inputs = "2x9 2x4", .attrs = "axis=1 size=4 mode=cubic antialias=yes"},
+                        {.inputs = "7x2 3x2", .attrs = "size=3 mode=average"},
+                        {.inputs = "2x3 2x3", .attrs = "size=4", .expect_error = "cannot be f32 2×3"}),
+};
