@@ -16,7 +16,7 @@ typedef struct bench_job {
     const char *save;            /* a file for what the peer needs, or NULL */
     int64_t batch, examples;     /* of a run */
     uint64_t seed;               /* */
-    double losses[BENCH_LOSSES]; /* of the first steps; or loss and accuracy */
+    double losses[BENCH_LOSSES]; /* of the first steps; or loss and accuracy, or loss and size of the logits */
     double seconds[BENCH_RUNS];  /* of each run */
     int n_losses, n_seconds;     /* */
     double flops, bytes;         /* of a run, by the book: see count_work */

@@ -6,7 +6,7 @@
  *   step      forward, backward and update by a trainer, on one batch of made-up inputs
  *
  * Everything follows from the seed. With `save`, what a peer needs to do the same work is written to a file: initial
- * weights, and the order of the examples or the made-up batch. */
+ * weights, and the examples with their order or the made-up batch. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,25 +91,47 @@ static void save(const task *t, const glia_named_tensor *more, size_t n_more) {
     free(tensors);
 }
 
-/* The order in which the first epoch of glia_fit sees the examples. */
-static void save_order(const task *t, const glia_dataset *train) {
+/* A tensor of all examples; `shape` is that of one. */
+static glia_named_tensor all_examples(const task *t, const char *name, glia_dtype dtype, glia_shape shape) {
+    glia_error err = {0};
+    glia_named_tensor all = {.name = name};
+    for (int i = shape.rank++; i > 0; i--) shape.dim[i] = shape.dim[i - 1];
+    shape.dim[0] = t->job->examples;
+    must(glia_tensor_new(&all.tensor, dtype, shape, NULL, &err), &err);
+    return all;
+}
+
+/* The examples as the network gets them, each at its place, and the order in which the first epoch of glia_fit sees them. */
+static void save_examples(const task *t, const glia_dataset *data, bool shuffled) {
     glia_error err = {0};
     glia_loader *loader;
-    glia_tensor order;
     glia_batch batch;
-    glia_loader_options options = {
-        .batch_size = t->job->batch, .shuffle = GLIA_YES, .seed = t->fit.seed, .prefetch = GLIA_NO};
-    must(glia_tensor_new(&order, GLIA_I64, GLIA_SHAPE(t->job->examples), NULL, &err), &err);
-    must(glia_loader_new(&loader, train, options, &err), &err);
+    const glia_shape shape = glia_dataset_get_info(data)->input_shape, one = {0};
+    if (glia_dataset_get_info(data)->target != GLIA_TARGET_CLASS)
+        must(glia_error_set(&err, GLIA_UNSUPPORTED, "%s: only classes are measured", t->job->model), &err);
+    glia_loader_options options = {.batch_size = t->job->batch,
+                                   .shuffle = shuffled ? GLIA_YES : GLIA_NO,
+                                   .seed = t->fit.seed,
+                                   .prefetch = GLIA_NO};
+    glia_named_tensor all[] = {all_examples(t, "examples", GLIA_F32, shape),
+                               all_examples(t, "labels", GLIA_I64, one),
+                               all_examples(t, "order", GLIA_I64, one)};
+    const int64_t elems = glia_shape_elems(&shape);
+    must(glia_loader_new(&loader, data, options, &err), &err);
     must(glia_loader_start(loader, 0, &err), &err);
-    for (int64_t *to = order.data;; to += batch.count) {
+    for (int64_t *order = all[2].tensor.data;; order += batch.count) {
         must(glia_loader_next(loader, &batch, &err), &err);
         if (!batch.count) break;
-        for (int64_t i = 0; i < batch.count; i++) to[i] = batch.order[i];
+        for (int64_t i = 0; i < batch.count; i++) {
+            const int64_t at = order[i] = batch.order[i];
+            memcpy((float *)all[0].tensor.data + at * elems, batch.inputs + i * elems,
+                   sizeof(float) * (size_t)elems);
+            ((int64_t *)all[1].tensor.data)[at] = ((const int64_t *)batch.targets)[i];
+        }
     }
-    save(t, &(glia_named_tensor){"order", order}, 1);
+    save(t, all, 3);
     glia_loader_free(loader);
-    glia_tensor_free(&order);
+    for (int i = 0; i < 3; i++) glia_tensor_free(&all[i].tensor);
 }
 
 /* --- epoch, evaluate -------------------------------------------------------------------------------------- */
@@ -143,7 +165,7 @@ static glia_dataset *open_data(task *t, bool test) {
 static void run_epoch(task *t) {
     glia_error err = {0};
     glia_dataset *train = open_data(t, false);
-    if (t->job->save) save_order(t, train);
+    if (t->job->save) save_examples(t, train, true);
     t->fit.epochs = 1 + t->job->repeats;
     t->fit.on_batch = take_loss;
     t->fit.on_epoch = take_epoch;
@@ -159,7 +181,7 @@ static void run_epoch(task *t) {
 static void run_evaluate(task *t) {
     glia_error err = {0};
     glia_dataset *test = open_data(t, true);
-    if (t->job->save) save(t, NULL, 0);
+    if (t->job->save) save_examples(t, test, false);
     for (int64_t i = 0; i <= t->job->repeats; i++) {
         glia_report report =
             glia_evaluate(t->model, test, .loss = t->fit.loss, .batch_size = t->job->batch,
@@ -217,6 +239,14 @@ static double cross_entropy(glia_tensor logits, const int64_t *targets) {
     return loss / (double)rows;
 }
 
+/* Root of the mean square: of logits it tells more than a loss to which each adds little. */
+static double magnitude(glia_tensor x) {
+    const int64_t n = glia_shape_elems(&x.shape);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += glia_tensor_get(&x, i) * glia_tensor_get(&x, i);
+    return sqrt(sum / (double)n);
+}
+
 static void run_forward(task *t) {
     glia_error err = {0};
     glia_program *program;
@@ -236,7 +266,9 @@ static void run_forward(task *t) {
         double start = bench_now();
         must(glia_program_run(program, 0, &err), &err);
         if (i > 1) add_seconds(t->job, bench_now() - start);
-        if (i == 0) add_loss(t->job, cross_entropy(glia_program_output(program, output), m.targets.data));
+        if (i) continue;
+        add_loss(t->job, cross_entropy(glia_program_output(program, output), m.targets.data));
+        add_loss(t->job, magnitude(glia_program_output(program, output)));
     }
     count_work(t, false);
     glia_program_free(program);

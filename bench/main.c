@@ -12,7 +12,7 @@ static const char usage[] =
     "  --examples N    use only the first so many examples\n"
     "  --input SHAPE   of one example, for forward and step: 3x224x224\n"
     "  --repeats N     how many runs are timed (default 3); 0: only the first losses\n"
-    "  --save FILE     write initial weights, and the order of the examples or the made-up batch "
+    "  --save FILE     write initial weights, and the examples with their order or the made-up batch "
     "(safetensors)\n"
     "  --profile       kernels and their times to stderr (the same as GLIA_TRACE=1)\n";
 

@@ -1,13 +1,13 @@
 #!/bin/sh
-# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J5 sweep start; none named: all of them,
-# and then docs/performance.md and docs/roofline.svg are written again. Takes a quarter of an hour or more: leave the machine
-# alone meanwhile.
+# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J2b J5 sweep start; none named: all of
+# them, and then docs/performance.md and docs/roofline.svg are written again. Takes half an hour or more: leave the machine alone
+# meanwhile.
 #
 # For every job: the same initial weights and the same batches must give the same first losses; PyTorch's fastest settings are
 # looked for (kept in BUILD/bench/; `make clean` forgets them); then both run in turn, and medians count.
 #
 #   BUILD         default build/release
-#   GLIA_DATA     folder that holds mnist/ (four IDX files), for all but J2
+#   GLIA_DATA     folder that holds mnist/ (four IDX files), for all but J2, and cifar10-jpeg/ for J2b
 #   GLIA_PYTHON   a python with torch, default python3; without one only Glia is measured
 #   PAIRS         turns of each, default 5
 #   EXAMPLES      only so many in an epoch or an evaluation: a rehearsal
@@ -149,6 +149,16 @@ J2() {
     measure J2 "training step, batch 8, bf16" vgg16 step 3 --input 3x224x224 --batch 8 --precision bf16
 }
 
+# A part of the pictures, none of them changed at random, so that both sides see the same.
+J2b() {
+    plain="data.source=cifar10-jpeg data.augment.flip=none data.augment.crop=0"
+    for precision in f32 bf16; do
+        # shellcheck disable=SC2086
+        measure J2b "VGG16-BN on CIFAR-10, epoch of 6,400 of its pictures, batch 128, $precision" vgg16_bn_cifar10 epoch 1 \
+            --batch 128 --examples 6400 --precision "$precision" $plain
+    done
+}
+
 J5() { measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }
 
 # Seconds an example of short epochs, over batch and threads: adds lines to $scratch/sweep. PyTorch's allocator and options
@@ -197,7 +207,8 @@ timed() {
 
 # --- all of it ---------------------------------------------------------------------------------------------------------------
 
-mnist_is_there() { [ -e "${GLIA_DATA:-}/mnist" ] || { say "$1 is skipped: no \$GLIA_DATA/mnist" && false; }; }
+# there JOB FOLDER: whether the job has its data.
+there() { [ -e "${GLIA_DATA:-}/$2" ] || { say "$1 is skipped: no \$GLIA_DATA/$2" && false; }; }
 
 # The tables as Markdown.
 tell() {
@@ -216,14 +227,15 @@ tell() {
 : >"$scratch/sweep"
 "$glia" machine >"$scratch/machine"
 jobs=$(echo "$*" | tr ',' ' ')
-for job in ${jobs:-J1 J2 J5 sweep start}; do
+for job in ${jobs:-J1 J2 J2b J5 sweep start}; do
     case $job in
-    J1) ! mnist_is_there J1 || J1 ;;
+    J1) ! there J1 mnist || J1 ;;
     J2) J2 ;;
-    J5) ! mnist_is_there J5 || J5 ;;
-    sweep) ! mnist_is_there sweep || sweep ;;
-    start) ! mnist_is_there start || start ;;
-    *) say "unknown job '$job' (J1, J2, J5, sweep, start)" && exit 2 ;;
+    J2b) ! there J2b cifar10-jpeg || J2b ;;
+    J5) ! there J5 mnist || J5 ;;
+    sweep) ! there sweep mnist || sweep ;;
+    start) ! there start mnist || start ;;
+    *) say "unknown job '$job' (J1, J2, J2b, J5, sweep, start)" && exit 2 ;;
     esac
 done
 tell >"$kept/tables.md"

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """PyTorch's twin of glia_bench (bench/jobs.c): the same jobs, the same options, the same line of JSON.
 
-Weights, order of the examples and made-up batches come from the file that `glia_bench --save` wrote, so that both do the
+Weights, examples with their order and made-up batches come from the file that `glia_bench --save` wrote, so that both do the
 same work and the first losses must agree. Everything lies in memory as float32 and a batch is one indexing: the fast way
 to feed PyTorch. Adam and SGD are the fused ones, gradients are set to None, denormal numbers are zeros. What may or may
 not be faster is an option: --channels-last, --compile (torch.compile, with frozen weights where nothing is trained),
 --threads; bench/run.sh tries each, and several allocators.
 
-Usage: torch_jobs.py MODEL.yaml epoch|evaluate|forward|step --load FILE [option ...]; epoch and evaluate read
-$GLIA_DATA/mnist.
+Usage: torch_jobs.py MODEL.yaml epoch|evaluate|forward|step --load FILE [option ...]
 """
 import argparse
 import json
@@ -19,8 +18,6 @@ from contextlib import nullcontext
 import numpy
 import torch
 from torch import nn
-
-from mnist_torch import read_part
 
 LOSSES = 10
 
@@ -100,12 +97,15 @@ class Job:
         self.a, self.losses, self.seconds = a, [], []
         make, optimizer = MODELS[os.path.basename(a.model).removesuffix(".yaml")]
         file = Safetensors(a.load)
-        self.file = {name: file.read(name) for name in ("order", "inputs", "targets") if name in file.header}
+        self.file = {name: file.read(name) for name in ("examples", "labels", "order", "inputs", "targets")
+                     if name in file.header}
         with torch.device("meta"):
             self.net = make()
         self.net = self.net.to_empty(device="cpu")
-        for parameter, name in zip(self.net.parameters(), list(file.header), strict=True):
-            file.read_to(name, parameter)
+        arrays = [array for layer in self.net for array in (*layer.parameters(), *layer.buffers())
+                  if array.dim()]  # not the number of batches that a BatchNorm has seen
+        for array, name in zip(arrays, list(file.header), strict=True):
+            file.read_to(name, array)
         for layer in self.net:
             if isinstance(layer, nn.Dropout) and a.no_dropout:
                 layer.p = 0.0
@@ -145,9 +145,7 @@ class Job:
         return result
 
     def epoch(self):
-        x, y = read_part(os.path.join(os.environ["GLIA_DATA"], "mnist"), "train")
-        order = self.file["order"]
-        x, y = self.place(x[:len(order)]), y[:len(order)]
+        x, y, order = self.place(self.file["examples"]), self.file["labels"], self.file["order"]
         batches = order.split(self.a.batch)
         for rows in batches[:2 * LOSSES] + batches[-1:]:  # not timed: these warm up, the smaller last one too
             self.add_loss(self.step(x[rows], y[rows]))
@@ -157,8 +155,7 @@ class Job:
 
     @torch.inference_mode()
     def evaluate(self):
-        x, y = read_part(os.path.join(os.environ["GLIA_DATA"], "mnist"), "t10k")
-        x, y = self.place(x[:self.a.examples]), y[:self.a.examples]
+        x, y = self.place(self.file["examples"][:self.a.examples]), self.file["labels"]
         right = loss = 0
 
         def run():
@@ -176,7 +173,9 @@ class Job:
     @torch.inference_mode()
     def forward(self):
         x = self.place(self.file["inputs"])
-        self.add_loss(nn.functional.cross_entropy(self.net(x).float(), self.file["targets"]).item())
+        logits = self.net(x).float()
+        self.add_loss(nn.functional.cross_entropy(logits, self.file["targets"]).item())
+        self.add_loss(logits.square().mean().sqrt().item())
         self.net(x)
         for _ in range(self.a.repeats):
             self.timed(lambda: self.net(x))
