@@ -8,18 +8,19 @@ enum { BENCH_LOSSES = 10, BENCH_RUNS = 1000 };
 
 /* One thing to measure, and what was found. */
 typedef struct bench_job {
-    const char *model, *what;    /* a model file; epoch, evaluate, forward or step */
-    const char *overrides[32];   /* of the model file: "train.batch_size=128" */
-    size_t n_overrides;          /* */
-    glia_shape input;            /* of one made-up example */
-    int64_t repeats;             /* 0: only the first losses, nothing is timed */
-    const char *save;            /* a file for what the peer needs, or NULL */
-    int64_t batch, examples;     /* of a run */
-    uint64_t seed;               /* */
-    double losses[BENCH_LOSSES]; /* of the first steps; or loss and accuracy, or loss and size of the logits */
-    double seconds[BENCH_RUNS];  /* of each run */
-    int n_losses, n_seconds;     /* */
-    double flops, bytes;         /* of a run, by the book: see count_work */
+    const char *model, *what;  /* a model file; epoch, evaluate, forward or step */
+    const char *overrides[32]; /* of the model file: "train.batch_size=128" */
+    size_t n_overrides;        /* */
+    glia_shape input;          /* of one made-up example */
+    int64_t repeats;           /* 0: only the first losses, nothing is timed */
+    const char *save;          /* a file for what the peer needs, or NULL */
+    int64_t batch, examples;   /* of a run */
+    uint64_t seed;             /* */
+    double
+        losses[BENCH_LOSSES];   /* of the first steps; or loss and accuracy, or loss and size of the logits */
+    double seconds[BENCH_RUNS]; /* of each run */
+    int n_losses, n_seconds;    /* */
+    double flops, bytes;        /* of a run, by the book: see count_work */
 } bench_job;
 
 /* Runs the job and fills in what was found. Ends the program with a message when something fails. */

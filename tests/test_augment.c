@@ -122,6 +122,38 @@ TEST(seed_epoch_example) {
     glia_dataset_free(d);
 }
 
+/* Zeros in one rectangle, 3×3 where the picture's edge does not cut it, everywhere alike often; nothing else changes. */
+TEST(cut_out) {
+    static float plain[COUNT][ELEMS], found[COUNT][ELEMS];
+    int covered[PIXELS] = {0};
+    glia_error err = {0};
+    glia_dataset *d = open_pictures();
+    CHECK_OK(glia_dataset_set_transform(d, 1, (float[]){0.5F, 0.5F}, (float[]){1, 1}, &err), &err);
+    glia_loader_options options = {.shuffle = GLIA_YES};
+    read_epoch(d, options, 0, plain);
+    options.augment.cutout = 3;
+    for (int64_t epoch = 0; epoch < 5; epoch++) {
+        read_epoch(d, options, epoch, found);
+        for (int i = 0; i < COUNT; i++) {
+            int top = HEIGHT, left = WIDTH, bottom = -1, right = -1, blank = 0;
+            for (int k = 0; k < ELEMS; k++) {
+                const int y = k % PIXELS / WIDTH, x = k % WIDTH;
+                if (found[i][k] == plain[i][k]) continue;
+                CHECK(found[i][k] == 0);
+                if (k < PIXELS) blank++, covered[k]++;
+                top = GLIA_MIN(top, y), bottom = GLIA_MAX(bottom, y);
+                left = GLIA_MIN(left, x), right = GLIA_MAX(right, x);
+            }
+            CHECK(bottom - top < 3 && right - left < 3);
+            CHECK_INT(blank, (bottom - top + 1) * (right - left + 1));
+            CHECK(blank >= 4);
+        }
+    }
+    for (int k = 0; k < PIXELS; k++)
+        CHECK(covered[k] > 5 * COUNT / PIXELS * 2); /* by 4 to 9 of the centres */
+    glia_dataset_free(d);
+}
+
 TEST(refused) {
     glia_error err = {0};
     glia_loader *l;
@@ -133,6 +165,7 @@ TEST(refused) {
             .flip = "vertical");
     REFUSED(d, GLIA_INVALID_ARGUMENT, "fewer than a picture of 4×5 has, found 4", .crop = 4);
     REFUSED(d, GLIA_INVALID_ARGUMENT, "found -1", .crop = -1);
+    REFUSED(d, GLIA_INVALID_ARGUMENT, "cutout: expected 0 or a number of pixels, found -2", .cutout = -2);
     glia_tensor x = glia_tensor_wrap(pictures, GLIA_U8, GLIA_SHAPE(COUNT, ELEMS));
     CHECK_OK(glia_dataset_wrap(&rows, &x, NULL, 0, &err), &err);
     REFUSED(rows, GLIA_BAD_SHAPE, "expected pictures (channels×height×width), the data has examples of 40",
@@ -192,5 +225,5 @@ TEST(fit) {
     scratch_remove();
 }
 
-TEST_MAIN(TEST_ENTRY(shifts_and_mirrors), TEST_ENTRY(seed_epoch_example), TEST_ENTRY(refused),
-          TEST_ENTRY(memory), TEST_ENTRY(fit))
+TEST_MAIN(TEST_ENTRY(shifts_and_mirrors), TEST_ENTRY(seed_epoch_example), TEST_ENTRY(cut_out),
+          TEST_ENTRY(refused), TEST_ENTRY(memory), TEST_ENTRY(fit))

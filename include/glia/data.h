@@ -126,6 +126,7 @@ typedef struct glia_augment_options {
     int reserved_;
     const char *flip; /* "horizontal": half of the pictures, drawn at random, are mirrored; default "none" */
     int64_t crop;     /* pixels of black put around, from which a picture of the old size is cut; default 0 */
+    int64_t cutout;   /* side of a square that is blanked around a pixel drawn at random; default 0: none */
 } glia_augment_options;
 
 typedef struct glia_loader_options {

@@ -13,7 +13,7 @@ glia_status glia__augment_check(const glia_augment_options *o, const glia_datase
                                 glia_error *err) {
     char shape[96];
     const int64_t *dim = info->input_shape.dim;
-    *any = flips(o) || o->crop != 0;
+    *any = flips(o) || o->crop != 0 || o->cutout != 0;
     if (!*any) return GLIA_OK;
     if (flips(o) && strcmp(o->flip, "horizontal") != 0)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
@@ -23,6 +23,10 @@ glia_status glia__augment_check(const glia_augment_options *o, const glia_datase
             err, GLIA_BAD_SHAPE,
             "augment: expected pictures (channels×height×width), the data has examples of %s",
             glia_shape_text(&info->input_shape, shape, sizeof shape));
+    if (o->cutout < 0)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "augment: cutout: expected 0 or a number of pixels, found %lld",
+                              (long long)o->cutout);
     if (o->crop >= 0 && o->crop < dim[1] && o->crop < dim[2]) return GLIA_OK;
     return glia_error_set(
         err, GLIA_INVALID_ARGUMENT,
@@ -38,12 +42,11 @@ static void copy_row(float *to, const float *from, int64_t width, int64_t dx, bo
     }
 }
 
-void glia__augment(const glia_augment_options *o, const glia_dataset_info *info, glia_random random,
-                   uint64_t index, float *example, float *scratch) {
+/* The picture shifted and mirrored as was drawn. */
+static void move(const glia_augment_options *o, const glia_dataset_info *info, const uint32_t drawn[4],
+                 float *example, float *scratch) {
     const int64_t channels = info->input_shape.dim[0], height = info->input_shape.dim[1],
                   width = info->input_shape.dim[2];
-    uint32_t drawn[4];
-    glia_random_block(random, index, drawn);
     const uint64_t places = 2 * (uint64_t)o->crop + 1; /* 0 … 2·crop, by the upper half of a product */
     const int64_t dy = (int64_t)(drawn[0] * places >> 32) - o->crop,
                   dx = (int64_t)(drawn[1] * places >> 32) - o->crop;
@@ -58,4 +61,24 @@ void glia__augment(const glia_augment_options *o, const glia_dataset_info *info,
             copy_row(example + (c * height + y) * width, from, width, dx, mirror, black);
         }
     }
+}
+
+/* A square around any pixel, cut off where it leaves the picture. Zero is the mean of normalised data, black of others.
+ * DeVries, Taylor, "Improved regularization of convolutional neural networks with cutout", 2017. */
+static void cut_out(int64_t side, const glia_dataset_info *info, uint32_t drawn, float *example) {
+    const int64_t *dim = info->input_shape.dim;
+    const int64_t top = (int64_t)((drawn & 0xffff) * (uint64_t)dim[1] >> 16) - side / 2,
+                  left = (int64_t)((drawn >> 16) * (uint64_t)dim[2] >> 16) - side / 2;
+    const int64_t begin = GLIA_MAX(left, 0), end = GLIA_MIN(left + side, dim[2]);
+    for (int64_t c = 0; c < dim[0]; c++)
+        for (int64_t y = GLIA_MAX(top, 0); y < GLIA_MIN(top + side, dim[1]); y++)
+            for (int64_t x = begin; x < end; x++) example[(c * dim[1] + y) * dim[2] + x] = 0;
+}
+
+void glia__augment(const glia_augment_options *o, const glia_dataset_info *info, glia_random random,
+                   uint64_t index, float *example, float *scratch) {
+    uint32_t drawn[4];
+    glia_random_block(random, index, drawn);
+    move(o, info, drawn, example, scratch);
+    if (o->cutout) cut_out(o->cutout, info, drawn[3], example);
 }

@@ -198,6 +198,10 @@ static const glia_recipe_key augment_keys[] = {
     {.field = {"crop", GLIA_FIELD_INT, AT(augment.crop), "0",
                "pixels of black put around a picture, from which one of the old size is cut at random",
                .min = 0, .max = 1 << 20}},
+    {.field = {"cutout", GLIA_FIELD_INT, AT(augment.cutout), "0",
+               "side of a square of zeros (the mean, where data are normalised) put around a pixel drawn at "
+               "random",
+               .min = 0, .max = 1 << 20}},
     {.field = {.name = NULL}},
 };
 

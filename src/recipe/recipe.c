@@ -225,6 +225,7 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
                           .validate_every = recipe->train.validate_every};
     o.augment.flip = recipe->data.augment.flip ? "horizontal" : "none";
     o.augment.crop = recipe->data.augment.crop;
+    o.augment.cutout = recipe->data.augment.cutout;
     o.schedule = recipe->train.schedule;
     o.schedule.kind = schedules[recipe->train.schedule_kind];
     o.early_stopping.patience = recipe->train.early_stopping.patience;

@@ -69,7 +69,7 @@ struct glia_recipe {
         } split;
         struct {
             int flip; /* none|horizontal */
-            int64_t crop;
+            int64_t crop, cutout;
         } augment;
     } data;
     glia_recipe_layer *layers;

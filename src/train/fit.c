@@ -165,6 +165,7 @@ static void list_settings(fit *f) {
         const char *name;
         double value;
     } numbers[] = {{"crop", (double)f->o.augment.crop},
+                   {"cutout", (double)f->o.augment.cutout},
                    {"warmup", f->o.schedule.warmup},
                    {"step_epochs", f->o.schedule.step_epochs},
                    {"gamma", f->o.schedule.gamma},
