@@ -40,8 +40,8 @@ asan tsan ref: setup ## the tests under address+undefined or thread sanitizers, 
 
 onednn3: setup ## the tests with oneDNN 3.x, which it fetches from the Python package index
 	@tools/fetch_onednn3.sh build/onednn3-package
-	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
-	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS) -LE install
+	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(WORKERS)
+	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(WORKERS) -LE install
 
 nodeps: setup ## build without any optional library
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(WORKERS)

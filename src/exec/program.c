@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/threads.h"
 #include "exec/program.h"
 #include "passes/pass.h"

@@ -146,6 +146,5 @@ glia_status glia__program_pack(const glia_program *program, const glia_step *ste
 glia_status glia__program_run_segment(glia_program *program, const glia_segment *segment,
                                       const glia_step *step, glia_error *err);
 void *glia__buffer_address(const glia_program *program, int buffer);
-double glia__now_seconds(void);
 
 #endif

@@ -2,8 +2,8 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/isa.h"
 #include "core/threads.h"
 #include "exec/program.h"
@@ -25,12 +25,6 @@ typedef struct place {
     int64_t chunk, begin, end; /* rows */
     bool first;                /* chunk of the lane */
 } place;
-
-double glia__now_seconds(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 void *glia__buffer_address(const glia_program *program, int buffer) {
     if (buffer < 0) return NULL;

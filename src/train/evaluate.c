@@ -3,8 +3,8 @@
 #include "train/evaluate.h"
 
 #include <math.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/threads.h"
 #include "train/trainer.h"
 
@@ -65,12 +65,6 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
     }
 }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static glia_status evaluate(glia_model *model, const glia_dataset *data, const glia_evaluate_options *o,
                             glia_metrics **metrics, glia_error *err) {
     glia_loss_head *head;
@@ -102,13 +96,13 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
 }
 
 glia_report glia_evaluate_with(glia_model *model, const glia_dataset *data, glia_evaluate_options options) {
-    double start = now();
+    double start = glia__now_seconds();
     glia_metrics *metrics = NULL;
     glia_report report = glia__report_empty();
     if (options.metrics) *options.metrics = NULL;
     if (evaluate(model, data, &options, &metrics, options.error) == GLIA_OK) {
         report = glia_metrics_report(metrics);
-        report.seconds = now() - start;
+        report.seconds = glia__now_seconds() - start;
         if (options.metrics) {
             *options.metrics = metrics;
             metrics = NULL;

@@ -5,9 +5,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "train/checkpoint.h"
@@ -55,12 +55,6 @@ typedef struct fit {
     int64_t batches, first_examples; /* of the epoch; and how many of it a resumed one brought along */
     bool finished;
 } fit;
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* --- before the first step -------------------------------------------------------------------------------- */
 
@@ -280,7 +274,7 @@ static double running_loss(const fit *f) {
 }
 
 static double rate(const fit *f) {
-    double seconds = now() - f->epoch_start;
+    double seconds = glia__now_seconds() - f->epoch_start;
     return seconds > 0 ? (double)(glia__metrics_count(f->running) - f->first_examples) / seconds : 0;
 }
 
@@ -344,7 +338,7 @@ static glia_status interrupt(fit *f, glia_error *err) {
 
 static glia_status train_epoch(fit *f, glia_error *err) {
     int64_t done = f->state.batch;
-    f->epoch_start = now();
+    f->epoch_start = glia__now_seconds();
     f->first_examples = f->state.examples;
     glia_metrics_reset(f->running);
     glia__metrics_restore(f->running, f->state.examples, f->state.right, f->state.loss_sum);
@@ -357,7 +351,7 @@ static glia_status train_epoch(fit *f, glia_error *err) {
         if (batch.count == 0) break;
         if (i >= done) GLIA_TRY(train_batch(f, &batch, err));
     }
-    f->train_seconds = now() - f->epoch_start;
+    f->train_seconds = glia__now_seconds() - f->epoch_start;
     return GLIA_OK;
 }
 
@@ -415,7 +409,7 @@ static glia_status run_epoch(fit *f, glia_error *err) {
     f->state.batch = f->state.examples = f->state.right = 0;
     f->state.loss_sum = 0;
     judge(f, &e);
-    e.seconds = now() - f->epoch_start;
+    e.seconds = glia__now_seconds() - f->epoch_start;
     GLIA_TRY(save_epoch(f, &e, err));
     if (f->o.progress) glia__progress_epoch(&f->bar, &e);
     if (f->o.on_epoch && f->o.on_epoch(f->o.ctx, &e) != 0) f->finished = true;

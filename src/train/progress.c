@@ -7,18 +7,12 @@
 #include <math.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 
 enum { BAR_WIDTH = 20, LINE = 400 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 const char *glia__short_number(double value, char *out, size_t capacity) {
     static const char *const units[] = {"", "k", "M", "G"};
@@ -99,7 +93,7 @@ static void draw(glia_progress_bar *bar, int64_t epoch, int64_t epochs, double s
 
 void glia__progress_batch(void *ctx, const glia_progress *p) {
     glia_progress_bar *bar = ctx;
-    double time = now();
+    double time = glia__now_seconds();
     line rest = {.length = 0};
     if (!bar->terminal) return;
     bar->batches = p->batches;

@@ -2,8 +2,7 @@
 
 #include "train/rehearsal.h"
 
-#include <time.h>
-
+#include "core/clock.h"
 #include "train/optimizer.h"
 
 glia_status glia__rehearsal_plan(glia_rehearsal *r, glia_model *model, const glia_target *target,
@@ -81,18 +80,12 @@ static glia_status make_data(glia_rehearsal *r, glia_error *err) {
     return glia__runner_bind(&r->runner, r->mode, r->program, r->inputs, r->targets, r->count, err);
 }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 glia_status glia__rehearsal_run(glia_rehearsal *r, int64_t runs, glia_error *err) {
     enum { LEAST = 3 };
     const double enough = 2; /* seconds */
     GLIA_TRY(make_data(r, err));
-    const double start = now();
-    for (int64_t i = 0; runs ? i < runs : i < LEAST || now() - start < enough; i++)
+    const double start = glia__now_seconds();
+    for (int64_t i = 0; runs ? i < runs : i < LEAST || glia__now_seconds() - start < enough; i++)
         GLIA_TRY(glia_program_run(r->program, (uint64_t)i + 1, err));
     return GLIA_OK;
 }
