@@ -34,6 +34,8 @@ static const struct {
      {"64x32x3x3:f32<5 2x14x14x64:bf16 2x14x14x32:bf16", "padding=same channels_last=yes", 1e-2, NULL}},
     {"conv2d_backward_data",
      {"160x128x3x3:f32<5 41x4x4x160:bf16 41x4x4x128:bf16", "padding=same channels_last=yes", 1e-2, NULL}},
+    {"conv_transpose2d", {"2x64x14x14 64x32x3x3", "strides=2", 1e-4, NULL}},
+    {"conv_transpose2d", {"2x14x14x64 64x32x2x2", "strides=2 channels_last=yes", 1e-4, NULL}},
     {"conv2d_backward_weights", {"3x3x19x21 3x40x19x21 40x3x3x3", "padding=same", 1e-4, NULL}},
     {"conv2d_backward_weights", {"4x32x14x14 4x100x14x14 100x32x3x3", "padding=same", 1e-4, NULL}},
     {"conv2d_backward_weights",

@@ -60,6 +60,8 @@ glia_status glia__conv_fit(glia_conv *v, const glia_type *x, const glia_type *w,
 /* The type of the result. */
 glia_type glia__conv_result(const glia_conv *v, glia_dtype dtype, const glia_conv2d_attrs *a);
 double glia__conv_flops(const glia_type *y, const glia_type *w);
+/* The loops of conv2d_backward_data in f32 or f64: inputs w and dy, output dx. */
+glia_status glia__conv_backward_data_loops(const glia_call *c);
 
 /* For every image, output channel, input channel and tap: the rows of x and y that meet. `count` elements from xi and
  * from yi, x_step and y_step apart, go with the weight at `tap`. */

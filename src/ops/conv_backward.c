@@ -23,7 +23,7 @@ static glia_status backward_data_infer(const glia_type *in, int n_in, const void
     return GLIA_OK;
 }
 
-static glia_status backward_data_loops(const glia_call *c_) {
+glia_status glia__conv_backward_data_loops(const glia_call *c_) {
     glia_conv v;
     glia_type tx = glia__view_type(&c_->out[0]), tw = glia__view_type(&c_->in[0]);
     GLIA_TRY(glia__conv_fit(&v, &tx, &tw, c_->attrs, c_->err));
@@ -44,7 +44,7 @@ static glia_status backward_data_loops(const glia_call *c_) {
 }
 
 static glia_status backward_data_ref(const glia_call *c) {
-    return glia__run_widened(c, 4, backward_data_loops);
+    return glia__run_widened(c, 4, glia__conv_backward_data_loops);
 }
 
 static size_t backward_data_workspace(const glia_type *in, const glia_type *out, const void *attrs) {

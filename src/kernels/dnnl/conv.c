@@ -131,6 +131,32 @@ GLIA_KERNEL(dnnl_conv2d_backward_data) = {
     .fini = glia__dnnl_free,
 };
 
+/* --- transposed: x, w → y, the same computation with other names ------------------------------------------ */
+
+static bool transpose_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, const char **why_not) {
+    if (!glia__dnnl_takes_types(q, why_not)) return false;
+    *spec = (glia_dnnl_spec){.kind = GLIA_DNNL_CONVOLUTION_BACKWARD_DATA,
+                             .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_output(q, 0),
+                                        [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1),
+                                        [GLIA_DNNL_DST] = glia__dnnl_input(q, 0)}};
+    spec->arrays[GLIA_DNNL_WEIGHTS].inside = spec->arrays[GLIA_DNNL_SRC].dtype;
+    return fit(q, spec, why_not); /* the attributes begin with those of the convolution */
+}
+
+GLIA_DNNL_PLANNING(transpose)
+
+GLIA_KERNEL(dnnl_conv_transpose2d) = {
+    .name = "dnnl_conv_transpose2d",
+    .op = "conv_transpose2d",
+    .priority = 50,
+    .own_threads = true,
+    .supports = transpose_supports,
+    .init = transpose_init,
+    .pack = glia__dnnl_pack,
+    .run = glia__dnnl_run,
+    .fini = glia__dnnl_free,
+};
+
 /* --- backward by weights: x, dy, (w) → dw, db ------------------------------------------------------------ */
 
 static int64_t elems(const glia_dnnl_array *array) {
