@@ -12,9 +12,9 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 typedef struct cli_options {
     glia_bool help, json, quiet;
     int64_t seed, threads; /* -1: not given */
-    const char *out, *data, *input;
+    const char *out, *data, *input, *weights, *map;
     int part, task, mode, precision; /* choices */
-    glia_bool resume, force, invert, profile, trace;
+    glia_bool resume, force, invert, profile, trace, partial;
     int64_t top, index, batch, runs;
     const char *format;
     struct {
@@ -38,8 +38,10 @@ typedef struct cli_command {
 } cli_command;
 
 /* Every command, in the order of the help: `cli_NAME` is defined in cli/NAME.c. This is the one list of them. */
-#define CLI_COMMANDS(X) \
-    X(train) X(evaluate) X(predict) X(export) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
+#define CLI_COMMANDS(X)                                                                                \
+    X(train)                                                                                           \
+    X(evaluate) X(predict) X(export) X(import) X(convert) X(summary) X(plan) X(data) X(init) X(doctor) \
+        X(help)
 
 #define CLI_DECLARE(name) extern const cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE)
@@ -75,6 +77,8 @@ typedef struct cli_model {
  * CLI_FAILED having said why. */
 int cli_open_model(const cli_options *options, char **arguments, int count, cli_model *model);
 void cli_close_model(cli_model *model);
+/* "1x28x28" or "1,28,28" */
+bool cli_parse_shape(const char *text, glia_shape *out);
 
 /* print.c */
 /* Prints "file:line:column: error: message"; returns CLI_FAILED. */

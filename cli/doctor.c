@@ -37,6 +37,7 @@ static int run_doctor(const cli_options *options, char **arguments, int count) {
         {"libpng", b.png, "without it PNG pictures cannot be read"},
         {"libjpeg", b.jpeg, "without it JPEG pictures cannot be read"},
         {"zlib", b.zlib, "without it .gz files cannot be read"},
+        {"hdf5", b.hdf5, "without it Keras's .h5 and .keras files cannot be read"},
         {"libcurl", b.curl, "without it data sets cannot be downloaded"},
         {"data", data && data[0] ? data : "", "GLIA_DATA is not set: the user's cache is used"},
     };

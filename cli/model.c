@@ -6,8 +6,7 @@
 #include "recipe/recipe.h"
 #include "recipe/run.h"
 
-/* "1x28x28" or "1,28,28" */
-static bool parse_shape(const char *text, glia_shape *out) {
+bool cli_parse_shape(const char *text, glia_shape *out) {
     static const glia_field field = {.name = "input", .kind = GLIA_FIELD_DIMS, .min = 1, .max = 1 << 30};
     char list[128];
     snprintf(list, sizeof list, "%s", text);
@@ -16,20 +15,12 @@ static bool parse_shape(const char *text, glia_shape *out) {
     return glia__field_parse(&field, out, list, NULL, NULL) == GLIA_OK && out->rank > 0;
 }
 
-/* The kind of target that the loss wants, when there is no data to ask. */
-static glia_target_kind target_by_loss(const glia_recipe *recipe) {
-    const char *name = glia_recipe_fit_options(recipe).loss;
-    const glia_loss *loss = glia__loss_find(name && *name ? name : "softmax_cross_entropy");
-    return loss && (loss->classes || strstr(loss->name, "cross_entropy")) ? GLIA_TARGET_CLASS
-                                                                          : GLIA_TARGET_VALUES;
-}
-
 /* What goes in and what should come out: from --input, from the run, or from the data. */
 static glia_status find_types(const cli_options *options, cli_model *m, glia_shape *shape, glia_error *err) {
     const glia_recipe *recipe = m->recipe;
     if (options->input[0]) {
-        m->target.kind = target_by_loss(recipe);
-        if (parse_shape(options->input, shape)) return GLIA_OK;
+        m->target.kind = glia__recipe_target(recipe);
+        if (cli_parse_shape(options->input, shape)) return GLIA_OK;
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "--input: expected a shape like 1x28x28, found '%.60s'", options->input);
     }

@@ -156,7 +156,8 @@ const cli_command cli_predict = {
     .arguments = "RUN FILE...",
     .summary = "Predict examples from pictures, arrays or tables with a trained run",
     .details =
-        "FILE is a picture (.png, .jpg), arrays (.npy, or IDX with or without .gz) or a table (.csv, with or "
+        "FILE is a picture (.png, .jpg), arrays (.npy, .npz, or IDX with or without .gz) or a table (.csv, "
+        "with or "
         "without the\ntarget column). Pictures become grey or colour as the model wants and are resampled "
         "to its size. One line an\nexample: file, class, probability, and the next classes.",
     .examples = "glia predict runs/mnist_cnn-7 digit.png\n"

@@ -26,6 +26,7 @@ glia_optional(PNG libpng "PNG pictures")
 glia_optional(JPEG libjpeg "JPEG pictures")
 glia_optional(YAML yaml-0.1 "model files")
 glia_optional(JSON jansson "safetensors")
+glia_optional(HDF5 hdf5 "weights in HDF5 files, as Keras writes them")
 glia_optional(CURL libcurl "downloads of data sets")
 
 set(GLIA_WITH_ONEDNN AUTO CACHE STRING "oneDNN convolutions and matmuls: AUTO, ON or OFF")

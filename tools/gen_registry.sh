@@ -27,16 +27,20 @@ sources="$*"
     echo '#include "data/reader.h"'
     echo '#include "graph/op.h"'
     echo '#include "io/export.h"'
+    echo '#include "io/weights.h"'
     echo '#include "kernels/kernel.h"'
     echo '#include "passes/pass.h"'
     echo '#include "train/layer.h"'
     echo '#include "train/loss.h"'
+    echo '#include "train/names.h"'
     echo '#include "train/optimizer.h"'
     table '[A-Z_]*_?OP' glia_op glia__op glia__ops
     table GLIA_KERNEL glia_kernel glia__kernel glia__kernels
     table GLIA_PASS glia_pass glia__pass glia__passes
     table GLIA_READER glia_reader glia__reader glia__readers
     table GLIA_EXPORTER glia_exporter glia__exporter glia__exporters
+    table GLIA_WEIGHTS glia_weights_format glia__weights_format glia__weights_formats
+    table GLIA_NAMES glia_names glia__names glia__all_names
     table GLIA_LAYER glia_layer_def glia__layer_def glia__layers
     table GLIA_LOSS glia_loss glia__loss glia__losses
     table GLIA_OPTIMIZER glia_optimizer glia__optimizer glia__optimizers

@@ -2,7 +2,7 @@
 # setup.sh [lint|tidy|fuzz]: installs the Debian packages that are missing. This is the one list of them.
 set -eu
 build="gcc g++ libc6-dev cmake ninja-build pkg-config git libdnnl-dev libyaml-dev libjansson-dev libpng-dev libjpeg62-turbo-dev
-       zlib1g-dev libcurl4-openssl-dev ca-certificates dataset-fashion-mnist"
+       zlib1g-dev libhdf5-dev libcurl4-openssl-dev ca-certificates dataset-fashion-mnist"
 lint="clang-format"
 tidy="clang-tidy"
 fuzz="clang libclang-rt-14-dev"

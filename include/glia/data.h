@@ -62,6 +62,7 @@ typedef struct glia_dataset_options {
  *   "idx:images.gz,labels.gz"                          IDX files, gzip or not
  *   "csv:table.csv"                                    a table with or without a header
  *   "npy:inputs.npy,targets.npy"                       NumPy arrays; targets may be left out
+ *   "npz:mnist.npz,x_test,y_test"                      NumPy's archive of arrays; names may be left out
  *   "folder:pictures/train"                            PNG and JPEG files in a folder a class, or an archive of such
  *   "cifar:data_batch_1.bin"                           the binary format of CIFAR-10, gzip or not
  * Free with glia_dataset_free. */

@@ -24,5 +24,6 @@
 #include "glia/tensor.h"
 #include "glia/train.h"
 #include "glia/version.h"
+#include "glia/weights.h"
 
 #endif

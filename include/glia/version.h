@@ -22,7 +22,7 @@ typedef struct glia_build_info {
     const char *onednn;  /* version of the linked oneDNN, "" without */
     const char *threads; /* "openmp" or "pthreads" */
     int cores;
-    const char *png, *jpeg, *zlib, *yaml, *json, *curl; /* version, "" without */
+    const char *png, *jpeg, *zlib, *yaml, *json, *hdf5, *curl; /* version, "" without */
 } glia_build_info;
 GLIA_API glia_build_info glia_get_build_info(void);
 

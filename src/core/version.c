@@ -24,6 +24,9 @@
 #ifdef GLIA_HAVE_JSON
 #include <jansson.h>
 #endif
+#ifdef GLIA_HAVE_HDF5
+#include <H5public.h>
+#endif
 #ifdef GLIA_HAVE_CURL
 #include <curl/curl.h>
 #endif
@@ -63,6 +66,7 @@ glia_build_info glia_get_build_info(void) {
         .zlib = "",
         .yaml = "",
         .json = "",
+        .hdf5 = "",
         .curl = "",
     };
 #ifdef GLIA_HAVE_OPENMP
@@ -89,6 +93,9 @@ glia_build_info glia_get_build_info(void) {
 #endif
 #ifdef GLIA_HAVE_JSON
     info.json = JANSSON_VERSION;
+#endif
+#ifdef GLIA_HAVE_HDF5
+    info.hdf5 = TEXT(H5_VERS_MAJOR) "." TEXT(H5_VERS_MINOR) "." TEXT(H5_VERS_RELEASE);
 #endif
 #ifdef GLIA_HAVE_CURL
     info.curl = curl_version_info(CURLVERSION_NOW)->version;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "data/reader.h"
-#include "glia/io.h"
+#include "io/weights.h"
 
 /* Cuts "a,b" in two; b is "" when there is no comma. */
 static glia_status two_paths(const char *source, const char *word, char *a, char *b, size_t capacity,
@@ -135,3 +135,78 @@ GLIA_READER(npy) = {.name = "npy",
                     .example = "npy:inputs.npy,targets.npy",
                     .files = {"inputs", "targets"},
                     .read = read_npy};
+
+/* --- NPZ ------------------------------------------------------------------------------------------------ */
+
+/* How inputs and targets are called when nobody says: first those of Keras's own data sets. */
+static const char *const usual_names[][2] = {{"x_train", "y_train"}, {"x", "y"},           {"X", "y"},
+                                             {"inputs", "targets"},  {"images", "labels"}, {"data", "labels"},
+                                             {"arr_0", "arr_1"}};
+
+/* The place of the array called `name`, or -1. */
+static int64_t find_array(const glia_weights *file, const char *name) {
+    for (size_t i = 0; i < glia_weights_count(file); i++)
+        if (strcmp(glia_weights_name(file, i), name) == 0) return (int64_t)i;
+    return -1;
+}
+
+static glia_status no_array(const glia_weights *file, const char *path, const char *name, glia_error *err) {
+    char list[200] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < glia_weights_count(file) && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                 glia_weights_name(file, i));
+    return glia_error_set(err, GLIA_NOT_FOUND, "%.200s holds no array '%.60s'; it holds %s", path, name,
+                          *list ? list : "none");
+}
+
+/* A copy of the first `limit` rows (0: all) of an array of the file. */
+static glia_status copy_rows(glia_tensor *out, const glia_weights *file, size_t index,
+                             const glia_dataset_options *options, glia_error *err) {
+    glia_tensor all = glia_weights_tensor(file, index);
+    glia_shape shape = all.shape;
+    if (shape.rank > 0 && options->limit > 0) shape.dim[0] = GLIA_MIN(shape.dim[0], options->limit);
+    GLIA_TRY(glia_tensor_new(out, all.dtype, shape, options->allocator, err));
+    if (glia_tensor_bytes(out)) memcpy(out->data, all.data, glia_tensor_bytes(out));
+    return GLIA_OK;
+}
+
+static glia_status read_arrays(glia_table *out, glia_tensor *labels, const glia_weights *file,
+                               const char *path, const char *inputs, const char *targets,
+                               const glia_dataset_options *options, glia_error *err) {
+    for (size_t i = 0; i < GLIA_COUNT(usual_names) && !*inputs; i++)
+        if (find_array(file, usual_names[i][0]) >= 0) {
+            inputs = usual_names[i][0];
+            targets = find_array(file, usual_names[i][1]) >= 0 ? usual_names[i][1] : "";
+        }
+    int64_t x = find_array(file, inputs), y = *targets ? find_array(file, targets) : 0;
+    if (x < 0 || y < 0) return no_array(file, path, x < 0 ? (*inputs ? inputs : "x") : targets, err);
+    GLIA_TRY(copy_rows(&out->inputs, file, (size_t)x, options, err));
+    if (out->inputs.shape.rank < 1)
+        return glia_error_set(err, GLIA_BAD_DATA, "%.200s: '%.60s' is a scalar; expected [examples, …]", path,
+                              inputs);
+    if (*targets) GLIA_TRY(copy_rows(labels, file, (size_t)y, options, err));
+    return finish(out, labels, path, path, options, err);
+}
+
+static glia_status read_npz(glia_table *out, const char *source, const glia_dataset_options *options,
+                            glia_error *err) {
+    char path[1024], arrays[1024], inputs[1024] = "", targets[1024] = "";
+    glia_tensor labels = {0};
+    glia_weights *file;
+    GLIA_TRY(two_paths(source, "npz", path, arrays, sizeof path, err));
+    if (*arrays) GLIA_TRY(two_paths(arrays, "npz", inputs, targets, sizeof inputs, err));
+    GLIA_TRY(glia_weights_open(&file, path, options->allocator, err));
+    glia_status status = read_arrays(out, &labels, file, path, inputs, targets, options, err);
+    glia_tensor_free(&labels);
+    glia_weights_close(file);
+    return status;
+}
+
+GLIA_READER(npz) = {
+    .name = "npz",
+    .doc = "NumPy's archive of arrays: the file, the names of the arrays of inputs and targets "
+           "(default: x_train and y_train, x and y, …)",
+    .example = "npz:mnist.npz,x_test,y_test",
+    .files = {"file", "inputs", "targets"},
+    .read = read_npz};

@@ -1,14 +1,22 @@
 /* npy.c: NumPy's NPY format, versions 1 to 3: magic, a header that is a Python dictionary, the data.
  * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/file.h"
-#include "glia/io.h"
+#include "io/npy.h"
 #include "io/stream.h"
 
 enum { MOST_HEADER = 1 << 16 };
+
+typedef struct npy_array {
+    glia_dtype dtype;
+    glia_shape shape;
+    uint64_t bytes;
+    bool column_major;
+} npy_array;
 
 #define NPY_DESCR(code, name, bytes, safetensors, npy) npy,
 static const char *const descrs[] = {GLIA_DTYPE_LIST(NPY_DESCR)};
@@ -65,32 +73,77 @@ static glia_status parse_shape(const char *header, const char *path, glia_shape 
                       : glia__file_error(err, GLIA_BAD_FORMAT, path, "the NPY header's shape does not end");
 }
 
-static glia_status read_header(glia_stream *stream, const char *path, char *header, size_t *bytes,
+enum { SHORT_PREFIX = 10, LONG_PREFIX = 12 }; /* magic, version, length of the header in 2 or 4 bytes */
+
+/* Checks magic and version; gives how many bytes lie before the header. */
+static glia_status check_start(const unsigned char *start, size_t got, const char *path, size_t *prefix,
                                glia_error *err) {
-    unsigned char start[12];
-    size_t got, prefix = 10;
-    GLIA_TRY(glia__stream_read(stream, start, prefix, &got, err));
-    if (got < prefix || memcmp(start, "\x93NUMPY", 6) != 0)
+    if (got < SHORT_PREFIX || memcmp(start, "\x93NUMPY", 6) != 0)
         return glia__file_error(err, GLIA_BAD_FORMAT, path,
                                 "not an NPY file: it does not begin with \\x93NUMPY");
     if (start[6] < 1 || start[6] > 3)
         return glia__file_error(err, GLIA_UNSUPPORTED, path, "NPY version %d is not known (1 to 3 are)",
                                 start[6]);
-    size_t length = (size_t)start[8] | (size_t)start[9] << 8;
-    if (start[6] > 1) {
-        GLIA_TRY(glia__stream_read(stream, start + 10, 2, &got, err));
-        if (got == 2) length |= (size_t)start[10] << 16 | (size_t)start[11] << 24;
-        prefix = 12;
-    }
-    if (length >= MOST_HEADER)
-        return glia__file_error(err, GLIA_BAD_FORMAT, path, "an NPY header of %zu bytes; %d at most", length,
+    *prefix = start[6] > 1 ? LONG_PREFIX : SHORT_PREFIX;
+    return GLIA_OK;
+}
+
+/* The length of the header, from the bytes before it, of which `got` are there. */
+static glia_status header_length(const unsigned char *start, size_t prefix, size_t got, const char *path,
+                                 size_t *length, glia_error *err) {
+    *length = (size_t)start[8] | (size_t)start[9] << 8;
+    if (prefix == LONG_PREFIX && got >= prefix) *length |= (size_t)start[10] << 16 | (size_t)start[11] << 24;
+    if (*length >= MOST_HEADER)
+        return glia__file_error(err, GLIA_BAD_FORMAT, path, "an NPY header of %zu bytes; %d at most", *length,
                                 MOST_HEADER - 1);
+    return GLIA_OK;
+}
+
+static glia_status header_cut(const char *path, size_t length, size_t got, glia_error *err) {
+    return glia__file_error(err, GLIA_BAD_FORMAT, path,
+                            "truncated: the NPY header promises %zu bytes, found %zu", length, got);
+}
+
+static glia_status read_header(glia_stream *stream, const char *path, char *header, size_t *bytes,
+                               glia_error *err) {
+    unsigned char start[LONG_PREFIX] = {0};
+    size_t got, prefix = 0, length = 0, more = 0;
+    GLIA_TRY(glia__stream_read(stream, start, SHORT_PREFIX, &got, err));
+    GLIA_TRY(check_start(start, got, path, &prefix, err));
+    if (prefix > got) GLIA_TRY(glia__stream_read(stream, start + got, prefix - got, &more, err));
+    GLIA_TRY(header_length(start, prefix, got + more, path, &length, err));
     GLIA_TRY(glia__stream_read(stream, header, length, &got, err));
-    if (got < length)
-        return glia__file_error(err, GLIA_BAD_FORMAT, path,
-                                "truncated: the NPY header promises %zu bytes, found %zu", length, got);
+    if (got < length) return header_cut(path, length, got, err);
     header[length] = 0;
     *bytes = prefix + length;
+    return GLIA_OK;
+}
+
+/* The same of an array in memory. */
+static glia_status copy_header(const unsigned char *data, size_t bytes, const char *path, char *header,
+                               size_t *used, glia_error *err) {
+    size_t prefix = 0, length = 0;
+    GLIA_TRY(check_start(data, bytes, path, &prefix, err));
+    if (bytes < prefix) return header_cut(path, prefix, bytes, err);
+    GLIA_TRY(header_length(data, prefix, bytes, path, &length, err));
+    if (length > bytes - prefix) return header_cut(path, length, bytes - prefix, err);
+    memcpy(header, data + prefix, length);
+    header[length] = 0;
+    *used = prefix + length;
+    return GLIA_OK;
+}
+
+/* What the header says of the array. */
+static glia_status parse_header(const char *header, const char *path, npy_array *array, glia_error *err) {
+    GLIA_TRY(parse_dtype(header, path, &array->dtype, err));
+    GLIA_TRY(parse_shape(header, path, &array->shape, err));
+    int64_t elems = glia_shape_elems(&array->shape);
+    if (elems < 0 || elems > PTRDIFF_MAX / 16)
+        return glia__file_error(err, GLIA_BAD_FORMAT, path,
+                                "the NPY header promises more bytes than fit in memory");
+    array->bytes = (uint64_t)elems * glia_dtype_bytes(array->dtype);
+    const char *order = value_of(header, "'fortran_order'");
+    array->column_major = order && *order == 'T' && array->shape.rank > 1;
     return GLIA_OK;
 }
 
@@ -117,22 +170,14 @@ static glia_status to_c_order(glia_tensor *t, const glia_allocator *allocator, g
 static glia_status read_stream(glia_tensor *out, glia_stream *stream, const char *path, char *header,
                                const glia_allocator *allocator, glia_error *err) {
     size_t header_bytes = 0;
-    glia_dtype dtype = GLIA_F32;
-    glia_shape shape;
+    npy_array array = {.dtype = GLIA_F32};
     void *data;
     GLIA_TRY(read_header(stream, path, header, &header_bytes, err));
-    GLIA_TRY(parse_dtype(header, path, &dtype, err));
-    GLIA_TRY(parse_shape(header, path, &shape, err));
-    int64_t elems = glia_shape_elems(&shape);
-    if (elems < 0 || elems > PTRDIFF_MAX / 16)
-        return glia__file_error(err, GLIA_BAD_FORMAT, path,
-                                "the NPY header promises more bytes than fit in memory");
-    GLIA_TRY(glia__stream_array(stream, header_bytes, (uint64_t)elems * glia_dtype_bytes(dtype), true, &data,
-                                err));
-    *out = glia_tensor_wrap(data, dtype, shape);
+    GLIA_TRY(parse_header(header, path, &array, err));
+    GLIA_TRY(glia__stream_array(stream, header_bytes, array.bytes, true, &data, err));
+    *out = glia_tensor_wrap(data, array.dtype, array.shape);
     out->owner = allocator ? allocator : glia_allocator_default();
-    const char *order = value_of(header, "'fortran_order'");
-    return order && *order == 'T' && shape.rank > 1 ? to_c_order(out, allocator, err) : GLIA_OK;
+    return array.column_major ? to_c_order(out, allocator, err) : GLIA_OK;
 }
 
 glia_status glia_npy_read(glia_tensor *out, const char *path, const glia_allocator *allocator,
@@ -151,8 +196,33 @@ glia_status glia_npy_read(glia_tensor *out, const char *path, const glia_allocat
     return status;
 }
 
-glia_status glia_npy_write(const char *path, const glia_tensor *tensor, glia_error *err) {
-    char header[384], shape[22 * GLIA_MAX_RANK] = "";
+static glia_status decode(glia_tensor *out, unsigned char *data, size_t bytes, const char *name, char *header,
+                          const glia_allocator *allocator, glia_error *err) {
+    size_t used = 0;
+    npy_array array = {.dtype = GLIA_F32};
+    GLIA_TRY(copy_header(data, bytes, name, header, &used, err));
+    GLIA_TRY(parse_header(header, name, &array, err));
+    if (array.bytes != bytes - used)
+        return glia__file_error(err, GLIA_BAD_FORMAT, name,
+                                "the NPY header promises %" PRIu64 " bytes of data, found %zu", array.bytes,
+                                bytes - used);
+    *out = glia_tensor_wrap(data + used, array.dtype, array.shape);
+    return array.column_major ? to_c_order(out, allocator, err) : GLIA_OK;
+}
+
+glia_status glia__npy_decode(glia_tensor *out, void *data, size_t bytes, const char *name,
+                             const glia_allocator *allocator, glia_error *err) {
+    *out = (glia_tensor){0};
+    char *header = glia__alloc(allocator, MOST_HEADER);
+    if (!header) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while reading an NPY array");
+    glia_status status = decode(out, data, bytes, name, header, allocator, err);
+    glia__free(allocator, header, MOST_HEADER);
+    return status;
+}
+
+glia_status glia__npy_header(const glia_tensor *tensor, const char *path, char header[GLIA_NPY_HEADER],
+                             size_t *bytes, glia_error *err) {
+    char shape[22 * GLIA_MAX_RANK] = "";
     size_t used = 0;
     if (!*descrs[tensor->dtype])
         return glia_error_set(err, GLIA_UNSUPPORTED, "%s: NPY has no dtype %s; cast to f32 first", path,
@@ -162,7 +232,7 @@ glia_status glia_npy_write(const char *path, const glia_tensor *tensor, glia_err
                                  tensor->shape.rank == 1      ? ","
                                  : i + 1 < tensor->shape.rank ? ", "
                                                               : "");
-    int length = snprintf(header, sizeof header,
+    int length = snprintf(header, GLIA_NPY_HEADER,
                           "\x93NUMPY%c%c%c%c{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", 1, 1,
                           1, 1, descrs[tensor->dtype], shape);
     size_t total = ((size_t)length + 1 + 63) / 64 * 64;
@@ -171,9 +241,17 @@ glia_status glia_npy_write(const char *path, const glia_tensor *tensor, glia_err
     header[7] = 0;
     header[8] = (char)((total - 10) & 0xff);
     header[9] = (char)((total - 10) >> 8);
+    *bytes = total;
+    return GLIA_OK;
+}
+
+glia_status glia_npy_write(const char *path, const glia_tensor *tensor, glia_error *err) {
+    char header[GLIA_NPY_HEADER];
+    size_t bytes = 0;
+    GLIA_TRY(glia__npy_header(tensor, path, header, &bytes, err));
     glia_writer writer = {0};
     GLIA_TRY(glia__writer_open(&writer, path, err));
-    glia_status status = glia__writer_put(&writer, header, total, err);
+    glia_status status = glia__writer_put(&writer, header, bytes, err);
     if (status == GLIA_OK) status = glia__writer_put(&writer, tensor->data, glia_tensor_bytes(tensor), err);
     if (status == GLIA_OK) status = glia__writer_commit(&writer, err);
     glia__writer_abandon(&writer);

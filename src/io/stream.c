@@ -19,8 +19,10 @@ struct glia_stream {
     const glia_allocator *allocator;
     const char *path;
     int fd;
-    int64_t file_bytes; /* of the file on disk; -1 when unknown (a pipe) */
-    bool gzip, ended;
+    int64_t file_bytes; /* of the file on disk, or of the part; -1 when unknown (a pipe) */
+    bool part;          /* no more than `left` bytes may be read of the file */
+    uint64_t left;
+    bool packed, ended; /* packed: gzip, or a part that is deflated */
 #ifdef GLIA_HAVE_ZLIB
     z_stream inflate;
     bool member_ended;
@@ -64,9 +66,11 @@ void glia__free_sized(const glia_allocator *allocator, void *ptr) {
 
 static glia_status read_file(glia_stream *s, void *data, size_t bytes, size_t *got, glia_error *err) {
     ssize_t n;
+    if (s->part) bytes = (size_t)GLIA_MIN((uint64_t)bytes, s->left);
     do n = read(s->fd, data, bytes);
     while (n < 0 && errno == EINTR);
     if (n < 0) return glia_error_set(err, GLIA_IO, "cannot read %s: %s", s->path, strerror(errno));
+    if (s->part) s->left -= (uint64_t)n;
     *got = (size_t)n;
     return GLIA_OK;
 }
@@ -101,7 +105,7 @@ static glia_status read_plain(glia_stream *s, unsigned char *data, size_t bytes,
     return GLIA_OK;
 }
 
-/* --- gzip ---------------------------------------------------------------------------------------------- */
+/* --- gzip and deflate ---------------------------------------------------------------------------------- */
 
 #ifdef GLIA_HAVE_ZLIB
 
@@ -113,11 +117,11 @@ static void zlib_free(voidpf ctx, voidpf ptr) {
     glia__free_sized(ctx, ptr);
 }
 
-static glia_status gzip_begin(glia_stream *s, glia_error *err) {
-    enum { GZIP_ONLY = 16 + MAX_WBITS };
+static glia_status unpack_begin(glia_stream *s, glia_error *err) {
+    enum { GZIP_ONLY = 16 + MAX_WBITS, NO_HEADER = -MAX_WBITS };
     s->inflate = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = (voidpf)s->allocator};
-    int code = inflateInit2(&s->inflate, GZIP_ONLY);
-    s->gzip = code == Z_OK;
+    int code = inflateInit2(&s->inflate, s->part ? NO_HEADER : GZIP_ONLY);
+    s->packed = code == Z_OK;
     if (code == Z_OK) return GLIA_OK;
     if (code == Z_MEM_ERROR) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for zlib");
     return glia__file_error(err, GLIA_UNSUPPORTED, s->path, "zlib does not start: %s", zError(code));
@@ -128,21 +132,22 @@ static glia_status next_member(glia_stream *s, bool *more, glia_error *err) {
     GLIA_TRY(fill(s, err));
     *more = s->begin < s->end;
     if (!*more) return GLIA_OK;
-    if (s->buffer[s->begin] != 0x1F)
-        return glia__file_error(err, GLIA_BAD_FORMAT, s->path, "bytes after the end of the gzip data");
+    if (s->part || s->buffer[s->begin] != 0x1F)
+        return glia__file_error(err, GLIA_BAD_FORMAT, s->path, "bytes after the end of the %s data",
+                                s->part ? "deflated" : "gzip");
     inflateReset(&s->inflate);
     s->member_ended = false;
     return GLIA_OK;
 }
 
-static glia_status gzip_failed(glia_stream *s, int code, glia_error *err) {
+static glia_status unpack_failed(glia_stream *s, int code, glia_error *err) {
     if (code == Z_MEM_ERROR) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for zlib");
-    return glia__file_error(err, GLIA_BAD_FORMAT, s->path, "damaged gzip data: %s",
-                            s->inflate.msg ? s->inflate.msg : zError(code));
+    return glia__file_error(err, GLIA_BAD_FORMAT, s->path, "damaged %s data: %s",
+                            s->part ? "deflate" : "gzip", s->inflate.msg ? s->inflate.msg : zError(code));
 }
 
-static glia_status read_gzip(glia_stream *s, unsigned char *data, size_t bytes, size_t *got,
-                             glia_error *err) {
+static glia_status read_packed(glia_stream *s, unsigned char *data, size_t bytes, size_t *got,
+                               glia_error *err) {
     enum { ONE_CALL = 1 << 30 }; /* zlib counts in unsigned int */
     while (*got < bytes) {
         if (s->member_ended) {
@@ -153,7 +158,8 @@ static glia_status read_gzip(glia_stream *s, unsigned char *data, size_t bytes, 
         GLIA_TRY(fill(s, err));
         if (s->begin == s->end)
             return glia__file_error(err, GLIA_BAD_FORMAT, s->path,
-                                    "truncated gzip file: it ends in the middle of its data");
+                                    "truncated %s: it ends in the middle of its data",
+                                    s->part ? "part" : "gzip file");
         size_t room = GLIA_MIN(bytes - *got, (size_t)ONE_CALL);
         s->inflate.next_in = s->buffer + s->begin;
         s->inflate.avail_in = (uInt)(s->end - s->begin);
@@ -165,22 +171,24 @@ static glia_status read_gzip(glia_stream *s, unsigned char *data, size_t bytes, 
         if (code == Z_STREAM_END)
             s->member_ended = true;
         else if (code != Z_OK && code != Z_BUF_ERROR)
-            return gzip_failed(s, code, err);
+            return unpack_failed(s, code, err);
     }
     return GLIA_OK;
 }
 
 #else
 
-static glia_status gzip_begin(glia_stream *s, glia_error *err) {
+static glia_status unpack_begin(glia_stream *s, glia_error *err) {
     return glia__file_error(err, GLIA_UNSUPPORTED, s->path,
-                            "this build has no zlib: cannot read gzip files (run gunzip on it first)");
+                            s->part
+                                ? "this build has no zlib: cannot read what is compressed"
+                                : "this build has no zlib: cannot read gzip files (run gunzip on it first)");
 }
 
-static glia_status read_gzip(glia_stream *s, unsigned char *data, size_t bytes, size_t *got,
-                             glia_error *err) {
+static glia_status read_packed(glia_stream *s, unsigned char *data, size_t bytes, size_t *got,
+                               glia_error *err) {
     (void)data, (void)bytes, (void)got;
-    return gzip_begin(s, err);
+    return unpack_begin(s, err);
 }
 
 #endif
@@ -197,15 +205,31 @@ static glia_status check_kind(glia_stream *s, glia_error *err) {
     return GLIA_OK;
 }
 
-static glia_status stream_begin(glia_stream *s, glia_error *err) {
-    GLIA_TRY(check_kind(s, err));
+static glia_status whole_begin(glia_stream *s, glia_error *err) {
     GLIA_TRY(fill(s, err));
     bool gzip = s->end >= 2 && s->buffer[0] == 0x1F && s->buffer[1] == 0x8B;
-    return gzip ? gzip_begin(s, err) : GLIA_OK;
+    return gzip ? unpack_begin(s, err) : GLIA_OK;
 }
 
-glia_status glia__stream_open(glia_stream **out, const char *path, const glia_allocator *allocator,
+static glia_status part_begin(glia_stream *s, uint64_t offset, uint64_t bytes, bool deflated,
                               glia_error *err) {
+    uint64_t all = s->file_bytes > 0 ? (uint64_t)s->file_bytes : 0;
+    if (offset > all || bytes > all - offset)
+        return glia__file_error(err, GLIA_BAD_FORMAT, s->path,
+                                "expected %" PRIu64 " bytes from byte %" PRIu64
+                                " on, but the file has %" PRIu64,
+                                bytes, offset, all);
+    if (lseek(s->fd, (off_t)offset, SEEK_SET) < 0)
+        return glia_error_set(err, GLIA_IO, "cannot read %s: %s", s->path, strerror(errno));
+    s->part = true;
+    s->left = bytes;
+    s->file_bytes = (int64_t)bytes;
+    return deflated ? unpack_begin(s, err) : GLIA_OK;
+}
+
+/* A stream whose file is open and known to be no folder. */
+static glia_status open_file(glia_stream **out, const char *path, const glia_allocator *allocator,
+                             glia_error *err) {
     *out = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -220,18 +244,36 @@ glia_status glia__stream_open(glia_stream **out, const char *path, const glia_al
     s->allocator = allocator;
     s->path = path;
     s->fd = fd;
-    glia_status status = stream_begin(s, err);
-    if (status == GLIA_OK)
-        *out = s;
-    else
-        glia__stream_close(s);
+    *out = s;
+    return check_kind(s, err);
+}
+
+/* Hands out a stream that began well, or closes it. */
+static glia_status opened(glia_stream **out, glia_status status) {
+    if (status == GLIA_OK) return GLIA_OK;
+    glia__stream_close(*out);
+    *out = NULL;
     return status;
+}
+
+glia_status glia__stream_open(glia_stream **out, const char *path, const glia_allocator *allocator,
+                              glia_error *err) {
+    glia_status status = open_file(out, path, allocator, err);
+    if (status == GLIA_OK) status = whole_begin(*out, err);
+    return opened(out, status);
+}
+
+glia_status glia__stream_open_part(glia_stream **out, const char *path, uint64_t offset, uint64_t bytes,
+                                   bool deflated, const glia_allocator *allocator, glia_error *err) {
+    glia_status status = open_file(out, path, allocator, err);
+    if (status == GLIA_OK) status = part_begin(*out, offset, bytes, deflated, err);
+    return opened(out, status);
 }
 
 void glia__stream_close(glia_stream *s) {
     if (!s) return;
 #ifdef GLIA_HAVE_ZLIB
-    if (s->gzip) inflateEnd(&s->inflate);
+    if (s->packed) inflateEnd(&s->inflate);
 #endif
     close(s->fd);
     glia__free(s->allocator, s, sizeof *s);
@@ -239,11 +281,11 @@ void glia__stream_close(glia_stream *s) {
 
 glia_status glia__stream_read(glia_stream *s, void *data, size_t bytes, size_t *got, glia_error *err) {
     *got = 0;
-    return s->gzip ? read_gzip(s, data, bytes, got, err) : read_plain(s, data, bytes, got, err);
+    return s->packed ? read_packed(s, data, bytes, got, err) : read_plain(s, data, bytes, got, err);
 }
 
 int64_t glia__stream_size(const glia_stream *s) {
-    return s->gzip ? -1 : s->file_bytes;
+    return s->packed ? -1 : s->file_bytes;
 }
 
 /* --- arrays -------------------------------------------------------------------------------------------- */

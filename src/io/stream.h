@@ -16,11 +16,16 @@ typedef struct glia_stream glia_stream;
 /* GLIA_NOT_FOUND when absent, GLIA_UNSUPPORTED for gzip in a build without zlib. `path` is borrowed. */
 GLIA_MUST_CHECK glia_status glia__stream_open(glia_stream **out, const char *path,
                                               const glia_allocator *allocator, glia_error *err);
+/* A part of a file, as archives have them: `bytes` bytes from `offset` on, which must be there; `deflated`: raw deflate
+ * data (RFC 1951), else as they are. */
+GLIA_MUST_CHECK glia_status glia__stream_open_part(glia_stream **out, const char *path, uint64_t offset,
+                                                   uint64_t bytes, bool deflated,
+                                                   const glia_allocator *allocator, glia_error *err);
 void glia__stream_close(glia_stream *stream); /* NULL allowed */
 /* Fills `data`; *got is less than `bytes` only at the end of the file. */
 GLIA_MUST_CHECK glia_status glia__stream_read(glia_stream *stream, void *data, size_t bytes, size_t *got,
                                               glia_error *err);
-/* Bytes in the file when that is known before reading (plain files), else -1. */
+/* Bytes in the file or part when that is known before reading (plain ones), else -1. */
 int64_t glia__stream_size(const glia_stream *stream);
 
 /* Reads an array's `bytes` bytes of data, which begin after a header of `header` bytes that has been read, to

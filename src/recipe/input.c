@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "core/log.h"
-#include "glia/io.h"
+#include "glia/weights.h"
 #include "recipe/recipe.h"
 
 static bool ends_with(const char *path, const char *ending) {
@@ -94,12 +94,31 @@ static int64_t examples_in(const glia_run *run, const glia_tensor *array) {
     return elems == one ? 1 : -1;
 }
 
+/* The first array of an archive that holds examples of the model, else its first. */
+static glia_status read_npz(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
+    glia_weights *file;
+    GLIA_TRY(glia_weights_open(&file, path, run->recipe->arena.allocator, err));
+    size_t count = glia_weights_count(file), fits = 0;
+    for (size_t i = count; i-- > 0;) {
+        glia_tensor array = glia_weights_tensor(file, i);
+        if (examples_in(run, &array) > 0) fits = i;
+    }
+    glia_tensor array = glia_weights_tensor(file, fits);
+    glia_status status =
+        count ? glia_tensor_new(out, array.dtype, array.shape, run->recipe->arena.allocator, err)
+              : glia_error_set(err, GLIA_BAD_DATA, "%.200s holds no array", path);
+    if (status == GLIA_OK && glia_tensor_bytes(out)) memcpy(out->data, array.data, glia_tensor_bytes(out));
+    glia_weights_close(file);
+    return status;
+}
+
 static glia_status read_array(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
     const glia_allocator *allocator = run->recipe->arena.allocator;
     glia_tensor array;
     char found[96], wanted[96];
-    GLIA_TRY(ends_with(path, ".npy") ? glia_npy_read(&array, path, allocator, err)
-                                     : glia_idx_read(&array, path, 0, allocator, err));
+    GLIA_TRY(ends_with(path, ".npy")   ? glia_npy_read(&array, path, allocator, err)
+             : ends_with(path, ".npz") ? read_npz(run, path, &array, err)
+                                       : glia_idx_read(&array, path, 0, allocator, err));
     int64_t count = examples_in(run, &array);
     glia_status status = GLIA_OK;
     if (count < 0) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/file.h"
+#include "train/loss.h"
 
 /* --- reading values ------------------------------------------------------------------------------------ */
 
@@ -145,7 +146,7 @@ static glia_status check_required(const glia_recipe *recipe, glia_error *err) {
         glia_error_at(err, recipe->path, 0, 0);
         return GLIA_INVALID_ARGUMENT;
     }
-    if (!recipe->data.source[0]) {
+    if (!recipe->data.source[0] && !recipe->trained.input_shape.rank) { /* imported models do without */
         glia_error_set(err, GLIA_INVALID_ARGUMENT, "no data; expected 'data:' with a 'source:', e.g. mnist");
         glia_error_at(err, recipe->path, 0, 0);
         return GLIA_INVALID_ARGUMENT;
@@ -173,26 +174,30 @@ static glia_status read_all(glia_recipe *recipe, const char *path, const char *t
     return glia__recipe_resolve(recipe, err);
 }
 
+glia_status glia__recipe_parse(glia_recipe **out, const char *path, const char *text, size_t bytes,
+                               const char *const *overrides, size_t count, const glia_allocator *allocator,
+                               glia_error *err) {
+    *out = NULL;
+    glia_recipe *recipe = glia__calloc(allocator, 1, sizeof *recipe);
+    if (!recipe) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia__arena_init(&recipe->arena, allocator);
+    glia_status status = read_all(recipe, path, text, bytes, overrides, count, err);
+    if (status == GLIA_OK)
+        *out = recipe;
+    else
+        glia_recipe_free(recipe);
+    return status;
+}
+
 glia_status glia_recipe_load(glia_recipe **out, const char *path, const char *const *overrides, size_t count,
                              const glia_allocator *allocator, glia_error *err) {
     char *text = NULL;
     size_t bytes = 0;
     *out = NULL;
     GLIA_TRY(glia__file_read(path, GLIA_YAML_BYTES, allocator, &text, &bytes, err));
-    glia_recipe *recipe = glia__calloc(allocator, 1, sizeof *recipe);
-    if (!recipe) {
-        glia__free(allocator, text, bytes + 1);
-        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    }
-    glia__arena_init(&recipe->arena, allocator);
-    glia_status status = read_all(recipe, path, text, bytes, overrides, count, err);
+    glia_status status = glia__recipe_parse(out, path, text, bytes, overrides, count, allocator, err);
     glia__free(allocator, text, bytes + 1);
-    if (status != GLIA_OK) {
-        glia_recipe_free(recipe);
-        return status;
-    }
-    *out = recipe;
-    return GLIA_OK;
+    return status;
 }
 
 void glia_recipe_free(glia_recipe *recipe) {
@@ -232,4 +237,11 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
     o.early_stopping.min_delta = recipe->train.early_stopping.min_delta;
     o.early_stopping.monitor = monitors[recipe->train.early_stopping.monitor];
     return o;
+}
+
+glia_target_kind glia__recipe_target(const glia_recipe *recipe) {
+    const char *name = glia_recipe_fit_options(recipe).loss;
+    const glia_loss *loss = glia__loss_find(name && *name ? name : "softmax_cross_entropy");
+    return loss && (loss->classes || strstr(loss->name, "cross_entropy")) ? GLIA_TARGET_CLASS
+                                                                          : GLIA_TARGET_VALUES;
 }

@@ -113,6 +113,11 @@ extern const glia_recipe_key glia__recipe_data_keys[];
 
 /* --- reading values (recipe.c) --- */
 
+/* glia_recipe_load of a text; `path` is what messages call it and where relative names begin. */
+GLIA_MUST_CHECK glia_status glia__recipe_parse(glia_recipe **out, const char *path, const char *text,
+                                               size_t bytes, const char *const *overrides, size_t count,
+                                               const glia_allocator *allocator, glia_error *err);
+
 /* Reads a plain field of any struct from a node. */
 glia_status glia__recipe_field(const glia_yaml *node, const glia_field *field, void *object,
                                glia_arena *arena, glia_error *err);
@@ -126,6 +131,9 @@ glia_status glia__recipe_unknown(const glia_yaml *node, const char *what, const 
 
 /* An error unless the node is a mapping or empty. */
 glia_status glia__recipe_expect_map(const glia_yaml *node, const char *name, glia_error *err);
+
+/* The kind of target that the loss wants, when there is no data to ask. */
+glia_target_kind glia__recipe_target(const glia_recipe *recipe);
 
 /* --- the sections with functions of their own --- */
 

@@ -1,0 +1,28 @@
+/* import.h: weights that others trained, to a run directory. */
+#ifndef GLIA_RECIPE_IMPORT_H
+#define GLIA_RECIPE_IMPORT_H
+
+#include "glia/weights.h"
+#include "recipe/recipe.h"
+
+typedef struct glia_recipe_import {
+    const char *model; /* a model file, or a run; NULL: what the file of weights says of its model */
+    const char *const *overrides; /* "data.source=mnist" */
+    size_t n_overrides;
+    const char *weights; /* a file of weights */
+    glia_import_options options;
+    glia_shape input;     /* of one example; rank 0: the run's, or the data's */
+    glia_run_options run; /* dir NULL: runs/NAME-imported */
+} glia_recipe_import;
+
+/* Builds the model, loads the weights and writes a run that predicts, evaluates and exports. *report is to be freed; it
+ * is there as soon as file and model could be compared. `dir` (1024 bytes) becomes the run's folder. */
+GLIA_MUST_CHECK glia_status glia__recipe_import(const glia_recipe_import *request,
+                                                glia_import_report **report, char *dir, glia_error *err);
+
+/* The model file that stands for a Keras model, from its `model_config`. `counted`: layers are called by class and number, as
+ * the arrays of .keras files are, not by their names. `data`: data will say what goes in; else the config does. GLIA_UNSUPPORTED, naming the layer, for what is no plain sequence of known layers. */
+GLIA_MUST_CHECK glia_status glia__keras_recipe(const char *config, const char *name, bool counted, bool data,
+                                               glia_text *out, glia_error *err);
+
+#endif

@@ -1,0 +1,75 @@
+/* names_tables.c: the conventions. Ours are PyTorch's but for the names of layers. */
+#include "train/names.h"
+
+#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define ROW(kind, here, there, ...) \
+    { .layer = kind, .ours = here, .theirs = there, __VA_ARGS__ }
+#define ROWS(...)                          \
+    (const glia_names_row[]) {             \
+        __VA_ARGS__, ROW(NULL, NULL, NULL) \
+    }
+
+GLIA_NAMES(glia) = {
+    .name = "glia",
+    .doc = "Glia's own: conv2d_1.weight",
+    .separator = '.',
+    .ignored = TEXTS("optimizer.*"),
+};
+
+/* torch.save of a module that was compiled or run on several devices has a prefix. */
+GLIA_NAMES(pytorch) = {
+    .name = "pytorch",
+    .order = 1,
+    .doc = "PyTorch's modules: features.0.weight; layers here are called as there, with _ for every dot",
+    .separator = '.',
+    .prefixes = TEXTS("module.", "_orig_mod.", "model."),
+    .ignored = TEXTS("*.num_batches_tracked"),
+};
+
+/* Names and layouts of the transformers library. GPT-2 keeps its dense layers as convolutions of width 1, with the axes the
+ * other way round; its masks are no weights. */
+GLIA_NAMES(huggingface) = {
+    .name = "huggingface",
+    .order = 2,
+    .doc = "Hugging Face's transformers: transformer.h.0.attn.c_attn.weight; those of GPT-2 are turned",
+    .separator = '.',
+    .prefixes = TEXTS("transformer.", "bert.", "model."),
+    .ignored = TEXTS("*.attn.bias", "*.attn.masked_bias", "*.num_batches_tracked", "*.position_ids"),
+    .rows = ROWS(ROW("dense", "weight", "weight", .axes = "oi:io", .where = "*c_attn"),
+                 ROW("dense", "weight", "weight", .axes = "oi:io", .where = "*c_proj"),
+                 ROW("dense", "weight", "weight", .axes = "oi:io", .where = "*c_fc"),
+                 ROW("dense", "weight", "weight"), ROW("layer_norm", "weight", "weight"),
+                 ROW("layer_norm", "weight", "gamma"), ROW("layer_norm", "bias", "bias"),
+                 ROW("layer_norm", "bias", "beta")),
+};
+
+/* Keras 2 calls arrays by name, Keras 3 by number in a layer's list of variables. Pictures have their channels last there. */
+GLIA_NAMES(keras) = {
+    .name = "keras",
+    .order = 3,
+    .doc = "Keras 2 and 3: conv2d_1/kernel:0, layers/conv2d_1/vars/0",
+    .separator = '/',
+    .suffix = ":0",
+    .prefixes = TEXTS("model_weights/", "layers/", "_layer_checkpoint_dependencies/"),
+    .ignored = TEXTS("optimizer*", "*seed_generator*", "metrics/*", "vars/*"),
+    .kinds = TEXTS("batch_norm", "batch_normalization", "layer_norm", "layer_normalization"),
+    .any_part = true,
+    .channels_last = true,
+    .rows = ROWS(ROW("dense", "weight", "kernel", .axes = "oi:io"),
+                 ROW("dense", "weight", "vars/0", .axes = "oi:io"), ROW("dense", "bias", "bias"),
+                 ROW("dense", "bias", "vars/1"), ROW("conv2d", "weight", "kernel", .axes = "oihw:hwio"),
+                 ROW("conv2d", "weight", "vars/0", .axes = "oihw:hwio"), ROW("conv2d", "bias", "bias"),
+                 ROW("conv2d", "bias", "vars/1"), ROW("batch_norm", "weight", "gamma", .axes = "i:i"),
+                 ROW("batch_norm", "weight", "vars/0", .axes = "i:i"),
+                 ROW("batch_norm", "bias", "beta", .axes = "i:i"),
+                 ROW("batch_norm", "bias", "vars/1", .axes = "i:i"),
+                 ROW("batch_norm", "running_mean", "moving_mean", .axes = "i:i"),
+                 ROW("batch_norm", "running_mean", "vars/2", .axes = "i:i"),
+                 ROW("batch_norm", "running_var", "moving_variance", .axes = "i:i"),
+                 ROW("batch_norm", "running_var", "vars/3", .axes = "i:i"),
+                 ROW("layer_norm", "weight", "gamma", .axes = "i:i"),
+                 ROW("layer_norm", "weight", "vars/0", .axes = "i:i"),
+                 ROW("layer_norm", "bias", "beta", .axes = "i:i"),
+                 ROW("layer_norm", "bias", "vars/1", .axes = "i:i"), ROW("embedding", "weight", "embeddings"),
+                 ROW("embedding", "weight", "vars/0")),
+};

@@ -1,0 +1,50 @@
+#!/bin/sh
+# test_parity_weights.sh: files of weights against the libraries that made the formats: numpy, safetensors, h5py, PyTorch. $GLIA_PYTHON
+# is a Python that has them; without it the test is skipped. The real models are in $GLIA_DATA.
+data=${GLIA_DATA:-}
+: "${GLIA_SOURCE_DIR:?}"
+python=${GLIA_PYTHON:-}
+if [ -z "$python" ] || ! "$python" -c 'import numpy' 2>/dev/null; then
+    echo "skipped: set GLIA_PYTHON to a Python with numpy, safetensors, h5py and torch"
+    exit 77
+fi
+# shellcheck source=tests/cli.sh
+. "$GLIA_SOURCE_DIR/tests/cli.sh"
+parity=$GLIA_SOURCE_DIR/tools/parity/weights.py
+has() { "$python" -c "import $1" 2>/dev/null || { echo "note: no $1: its part is skipped"; return 1; }; }
+
+# --- NPZ: ours read by numpy, numpy's by us ---
+expect 0 "saved runs/net-3" "$GLIA" train net.yaml train.epochs=2
+expect 0 "4 arrays" "$GLIA" convert runs/net-3/best.safetensors ours.npz
+expect 0 "" "$python" "$parity" repack ours.npz packed.npz
+expect 0 "saved runs/packed" "$GLIA" import --weights packed.npz net.yaml --out runs/packed
+same runs/net-3/best.safetensors runs/packed/best.safetensors "weights change on their way through numpy"
+
+# --- PyTorch: a module's weights, and what it computes with them ---
+if has torch && has safetensors; then
+    expect 0 "" "$python" "$parity" torch theirs.safetensors torch.yaml inputs.npy outputs.npy
+    expect 0 "names of pytorch: 14 loaded, 0 missing, 0 of another shape, 0 unexpected, 2 ignored" \
+        "$GLIA" import --weights theirs.safetensors torch.yaml --input 2x8x8 --out runs/torch
+    "$GLIA" predict runs/torch inputs.npy --json >got.json
+    expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
+fi
+
+# --- Keras: layouts as numpy computes them; a real model ---
+if "$GLIA" doctor | grep -q '^hdf5 *none'; then
+    echo "note: this build has no HDF5: Keras's files are skipped"
+elif has h5py; then
+    expect 0 "" "$python" "$parity" keras made.keras inputs.npy outputs.npy
+    expect 0 "saved runs/made" "$GLIA" import made.keras --out runs/made
+    "$GLIA" predict runs/made inputs.npy --json --top 5 >got.json
+    expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
+    if [ -r "$data/models/keras_mnist/mnist.h5" ] && [ -d "$data/mnist" ]; then
+        export GLIA_DATA="$data"
+        expect 0 "names of keras: 8 loaded, 0 missing, 0 of another shape, 0 unexpected" \
+            "$GLIA" import "$data/models/keras_mnist/mnist.h5" data.source=mnist data.scale=1/255 --out runs/mnist
+        expect 0 "" "$python" "$parity" keras_mnist "$data/models/keras_mnist/mnist.h5" "$data/mnist" inputs.npy outputs.npy
+        "$GLIA" predict runs/mnist inputs.npy --json --top 10 >got.json
+        expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
+        expect 0 "accuracy" "$GLIA" evaluate runs/mnist
+    fi
+fi
+finish
