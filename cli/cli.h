@@ -38,10 +38,9 @@ typedef struct cli_command {
 } cli_command;
 
 /* Every command, in the order of the help: `cli_NAME` is defined in cli/NAME.c. This is the one list of them. */
-#define CLI_COMMANDS(X)                                                                                \
-    X(train)                                                                                           \
-    X(evaluate) X(predict) X(export) X(import) X(convert) X(summary) X(plan) X(data) X(init) X(doctor) \
-        X(help)
+#define CLI_COMMANDS(X) \
+    X(train)            \
+    X(evaluate) X(predict) X(export) X(import) X(convert) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
 
 #define CLI_DECLARE(name) extern const cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE)

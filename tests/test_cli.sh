@@ -26,7 +26,7 @@ expect 2 "which format?" "$GLIA" export runs/x
 expect 2 "unknown format 'safetensor' (did you mean safetensors?)" "$GLIA" export runs/x --format safetensor
 expect 2 "'x.zip' ends like none of them" "$GLIA" export runs/x -o x.zip
 expect 1 "no run directory runs/x" "$GLIA" export runs/x -o x.safetensors
-for command in train evaluate predict export summary plan data init doctor help; do
+for command in train evaluate predict export import convert summary plan data init doctor help; do
     expect 0 "examples:" "$GLIA" "$command" --help
 done
 

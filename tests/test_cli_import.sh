@@ -46,6 +46,14 @@ expect 1 "holds weights, but says nothing of their model" "$GLIA" import w.npz
 expect 2 "expected a shape like 1x28x28, found 'x'" "$GLIA" import --weights w.npz net.yaml --input x
 expect 1 "the ending does not say in which format to read weights" "$GLIA" import --weights net.yaml net.yaml
 
+# --- export under the names of others, and back ---
+for names in huggingface keras pytorch; do
+    expect 0 "wrote $names.npz" "$GLIA" export runs/net-3 -o $names.npz --names $names
+    expect 0 "saved runs/$names" "$GLIA" import --weights $names.npz net.yaml --out runs/$names --map $names
+    same $best runs/$names/best.safetensors "weights change on their way through the names of $names"
+done
+expect 1 "unknown names 'torch'" "$GLIA" export runs/net-3 -o t.npz --names torch
+
 # --- NPZ as data ---
 expect 0 "" "$GLIA" convert w.npz data/w.npz
 expect 1 "holds no array 'x'; it holds conv2d.weight, " "$GLIA" data show npz:w.npz

@@ -20,6 +20,13 @@ expect 0 "" "$python" "$parity" repack ours.npz packed.npz
 expect 0 "saved runs/packed" "$GLIA" import --weights packed.npz net.yaml --out runs/packed
 same runs/net-3/best.safetensors runs/packed/best.safetensors "weights change on their way through numpy"
 
+# --- safetensors: ours, under PyTorch's names, read by the library and by PyTorch ---
+if has safetensors; then
+    expect 0 "wrote t.safetensors" "$GLIA" export runs/net-3 -o t.safetensors --names pytorch
+    expect 0 "wrote k.npz" "$GLIA" export runs/net-3 -o k.npz --names keras
+    expect 0 "ok" "$python" "$parity" exported ours.npz t.safetensors k.npz
+fi
+
 # --- PyTorch: a module's weights, and what it computes with them ---
 if has torch && has safetensors; then
     expect 0 "" "$python" "$parity" torch theirs.safetensors torch.yaml inputs.npy outputs.npy

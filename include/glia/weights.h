@@ -75,10 +75,6 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_model_import_with(glia_model *model, c
     glia_model_import_with(model, weights, GLIA_OPTIONS(glia_import_options, __VA_ARGS__), report, err)
 GLIA_API void glia_import_report_free(glia_import_report *report); /* NULL allowed */
 
-/* Writes a model's parameters as `names` calls and lays them out (NULL: "glia"), in the format of the ending. */
-GLIA_API GLIA_MUST_CHECK glia_status glia_model_export_weights(const glia_model *model, const char *path,
-                                                               const char *names, glia_error *err);
-
 #ifdef __cplusplus
 }
 #endif

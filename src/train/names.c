@@ -47,12 +47,12 @@ static glia_shape before_flatten(const glia_graph *graph, const glia_value *para
     return (glia_shape){.rank = 0};
 }
 
-glia_names_param glia__names_param(const glia_model *model, size_t index) {
-    const glia_value *value = model->params[index].value;
+glia_names_param glia__names_param(const glia_graph *graph, const glia_value *value) {
+    const glia_model *model = graph->owner;
     glia_names_param p = {.full = value->name, .kind = "", .array = value->name, .shape = value->type.shape};
     const char *dot = strchr(p.full, '.');
-    p.before_flatten = before_flatten(model->graph, value);
-    if (!dot || (size_t)(dot - p.full) >= sizeof p.layer) return p;
+    p.before_flatten = before_flatten(graph, value);
+    if (!model || !dot || (size_t)(dot - p.full) >= sizeof p.layer) return p;
     snprintf(p.layer, sizeof p.layer, "%.*s", (int)(dot - p.full), p.full);
     for (size_t i = 0; i < model->n_layers && !*p.kind; i++)
         if (strcmp(model->layers[i].name, p.layer) == 0) p.kind = model->layers[i].kind;

@@ -51,8 +51,8 @@ typedef struct glia_names_param {
         before_flatten; /* the features that go in were pictures of this shape; rank 0: they were not */
 } glia_names_param;
 
-/* Parameter `index` of the model. */
-glia_names_param glia__names_param(const glia_model *model, size_t index);
+/* Of a parameter; the graph is a model's, or nobody's: then it belongs to no layer. */
+glia_names_param glia__names_param(const glia_graph *graph, const glia_value *param);
 /* Whether a file's `theirs` is the parameter; *row is how it lies there, NULL: as here. */
 bool glia__names_match(const glia_names *names, const glia_names_param *param, const char *theirs,
                        const glia_names_row **row);

@@ -364,7 +364,8 @@ static glia_status import_as(const import *m, glia_model *model, glia_import_opt
 /* The model's parameters taken apart; free as an array of glia_model_params(model). */
 static glia_names_param *all_params(const glia_model *model) {
     glia_names_param *params = glia__alloc(model->allocator, model->n_params * sizeof *params);
-    for (size_t i = 0; params && i < model->n_params; i++) params[i] = glia__names_param(model, i);
+    for (size_t i = 0; params && i < model->n_params; i++)
+        params[i] = glia__names_param(model->graph, model->params[i].value);
     return params;
 }
 
@@ -377,49 +378,5 @@ glia_status glia_model_import_with(glia_model *model, const glia_weights *weight
 import m = {model->allocator, weights, model->n_params, glia_weights_count(weights), params };
     glia_status status = import_as(&m, model, options, out, err);
     glia__free(model->allocator, params, model->n_params * sizeof *params);
-    return status;
-}
-
-/* --- exporting ----------------------------------------------------------------------------------------- */
-
-static glia_status export_param(const glia_model *model, size_t index, const glia_names *names,
-                                glia_arena *arena, glia_named_tensor *out, glia_error *err) {
-    glia_names_param p = glia__names_param(model, index);
-    const glia_names_row *row;
-    glia_layout layout;
-    glia_text name;
-    glia_tensor ours = glia_model_param_data(model, index);
-    glia__text_init(&name, model->allocator);
-    glia__names_write(names, &p, &name, &row);
-    out->name = name.failed ? NULL : glia__arena_strdup(arena, name.data);
-    glia__text_free(&name);
-    if (!out->name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    if (!glia__layout_make(names, &p, row, &layout))
-        return glia_error_set(err, GLIA_UNSUPPORTED, "%s cannot hold '%.100s'", names->name, p.full);
-    out->tensor = ours;
-    if (layout.copies) return GLIA_OK;
-    GLIA_TRY(glia_tensor_new(&out->tensor, GLIA_F32, layout.theirs, model->allocator, err));
-    glia__layout_write(&layout, ours.data, out->tensor.data);
-    return GLIA_OK;
-}
-
-glia_status glia_model_export_weights(const glia_model *model, const char *path, const char *names,
-                                      glia_error *err) {
-    GLIA_TRY(glia_model_status(model, err));
-    const glia_names *convention = glia__names_find(names ? names : "glia", err);
-    if (!convention) return GLIA_INVALID_ARGUMENT;
-    if (!glia__model_has_weights(model))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "model '%s' has no weights yet; initialise it first", model->name);
-    glia_arena arena;
-    glia__arena_init(&arena, model->allocator);
-    glia_named_tensor *tensors = glia__arena_alloc(&arena, model->n_params * sizeof *tensors);
-    glia_status status = tensors ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < model->n_params && status == GLIA_OK; i++)
-        status = export_param(model, i, convention, &arena, &tensors[i], err);
-    const glia_key_value metadata = {"model", model->name};
-    if (status == GLIA_OK) status = glia_weights_write(path, tensors, model->n_params, &metadata, 1, err);
-    for (size_t i = 0; tensors && i < model->n_params; i++) glia_tensor_free(&tensors[i].tensor);
-    glia__arena_free(&arena);
     return status;
 }

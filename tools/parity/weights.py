@@ -16,6 +16,22 @@ def repack(source, target):
     np.savez_compressed(target, **{k: np.asfortranarray(v) for k, v in arrays.items()})
 
 
+def exported(ours, pytorch, keras):
+    """The tutorial network's weights, as they are and under the names of others: the same numbers."""
+    from safetensors import safe_open
+
+    a, k = np.load(ours), np.load(keras)
+    with safe_open(pytorch, "np") as file:
+        t = {name: file.get_tensor(name) for name in file.keys()}
+        assert file.metadata()["format"] == "pt"
+    assert sorted(t) == sorted(a) and all((t[n] == a[n]).all() for n in a)
+    assert sorted(k) == ["conv2d/bias", "conv2d/kernel", "dense/bias", "dense/kernel"]
+    assert (k["conv2d/kernel"] == a["conv2d.weight"].transpose(2, 3, 1, 0)).all()
+    flat = a["dense.weight"].reshape(3, 4, 3, 3)  # units, then channels, height, width
+    assert (k["dense/kernel"] == flat.transpose(2, 3, 1, 0).reshape(36, 3)).all()
+    print("ok")
+
+
 def torch_module(weights, model, inputs, outputs):
     import torch
     from safetensors.torch import save_file
@@ -152,5 +168,5 @@ def compare(predictions, expected, tolerance):
 
 
 if __name__ == "__main__":
-    commands = {"repack": repack, "torch": torch_module, "keras": keras, "keras_mnist": keras_mnist, "compare": compare}
+    commands = {"repack": repack, "exported": exported, "torch": torch_module, "keras": keras, "keras_mnist": keras_mnist, "compare": compare}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))
