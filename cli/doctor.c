@@ -10,9 +10,10 @@ static const char *forced_isa(const glia_build_info *b, char *out, size_t capaci
     const char *wish = getenv("GLIA_ISA");
     out[0] = 0;
     if (!wish) return out;
-    bool known = strcmp(wish, "baseline") == 0 || strcmp(wish, "avx2") == 0 || strcmp(wish, "avx512") == 0;
+    bool known = strcmp(wish, "baseline") == 0 || strcmp(wish, "avx2") == 0 || strcmp(wish, "avx512") == 0 ||
+                 strcmp(wish, "amx") == 0;
     snprintf(out, capacity,
-             known ? "%s; this machine has %s" : "'%s' is none of baseline, avx2, avx512: ignored", wish,
+             known ? "%s; this machine has %s" : "'%s' is none of baseline, avx2, avx512, amx: ignored", wish,
              b->isa_widest);
     return out;
 }

@@ -15,7 +15,7 @@ static const struct {
     const char *name, *meaning;
 } environment[] = {
     {"GLIA_DATA", "folder of data sets; default: the user's cache (~/.cache/glia)"},
-    {"GLIA_ISA", "baseline, avx2 or avx512: use no wider vector instructions than these"},
+    {"GLIA_ISA", "baseline, avx2, avx512 or amx: use no wider instructions than these"},
     {"GLIA_TRACE", "1: say which kernels were chosen and why"},
     {"NO_COLOR", "set: no colours"},
 };

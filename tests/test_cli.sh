@@ -231,7 +231,7 @@ expect 0 "mnist" "$GLIA" data list
 expect 0 "cores" "$GLIA" doctor
 expect 0 '"cores":' "$GLIA" doctor --json
 expect 0 '"isa":"baseline","GLIA_ISA":"baseline; this machine has' env GLIA_ISA=baseline "$GLIA" doctor --json
-expect 0 "'sse' is none of baseline, avx2, avx512: ignored" env GLIA_ISA=sse "$GLIA" doctor
+expect 0 "'sse' is none of baseline, avx2, avx512, amx: ignored" env GLIA_ISA=sse "$GLIA" doctor
 
 # The resolved file trains the same network again.
 expect 0 "saved runs/again" "$GLIA" train runs/net-3/config.yaml --out runs/again

@@ -16,7 +16,7 @@ GLIA_API const char *glia_version(void); /* "0.1.0" of the linked library */
 
 typedef struct glia_build_info {
     const char *compiler, *build_type;
-    const char *isa; /* instruction set that Glia's own loops use: "avx512", "avx2", "baseline" */
+    const char *isa; /* instruction set that Glia's own loops use: "amx", "avx512", "avx2", "baseline" */
     const char
         *isa_widest; /* what they would use if the environment variable GLIA_ISA did not force a lower one */
     const char *onednn;  /* version of the linked oneDNN, "" without */

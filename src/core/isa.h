@@ -8,13 +8,14 @@
 
 #include <stdbool.h>
 
-typedef enum glia_isa { GLIA_ISA_BASELINE, GLIA_ISA_AVX2, GLIA_ISA_AVX512 } glia_isa;
+/* Each has what those before it have. AMX: tiles of bf16, with AVX-512 and its bf16 instructions around them. */
+typedef enum glia_isa { GLIA_ISA_BASELINE, GLIA_ISA_AVX2, GLIA_ISA_AVX512, GLIA_ISA_AMX } glia_isa;
 
-/* What this processor has, and what the environment variable GLIA_ISA lowers it to: baseline, avx2 or avx512. The
+/* What this processor has, and what the environment variable GLIA_ISA lowers it to: baseline, avx2, avx512 or amx. The
  * variable is read once, at the first call; another word in it changes nothing. */
 glia_isa glia__isa(void);
 glia_isa glia__isa_widest(void);
-bool glia__isa_forced(void); /* GLIA_ISA holds one of the three words: libraries shall obey too */
+bool glia__isa_forced(void); /* GLIA_ISA holds one of the words: libraries shall obey too */
 const char *glia__isa_name(glia_isa isa);
 
 /* In the place of a function's head: defines a static function whose body is compiled for each instruction set.
@@ -45,6 +46,7 @@ const char *glia__isa_name(glia_isa isa);
 #define GLIA_CPU_DISPATCH(type, name, params, args) \
     static type name params {                       \
         switch (glia__isa()) {                      \
+        case GLIA_ISA_AMX:                          \
         case GLIA_ISA_AVX512:                       \
             return name##_avx512 args;              \
         case GLIA_ISA_AVX2:                         \
@@ -59,6 +61,12 @@ const char *glia__isa_name(glia_isa isa);
         return name##_baseline args;                \
     }
 #define GLIA_CPU_CLONES GLIA_CPU_PLAIN
+#endif
+
+/* Defined where tiles can be used at all; see kernels/cpu/amx.h. */
+#if defined(__x86_64__) && defined(__linux__)
+#define GLIA_CPU_AMX \
+    __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")))
 #endif
 
 #endif

@@ -217,5 +217,6 @@ GLIA_OP(conv2d_backward_weights) = {
         {.inputs = "4x1x2x128:bf16 4x1x2x128:bf16 128x128x1x2:f32<5",
          .attrs = "channels_last=yes padding=same"},
         {.inputs = "2x3x7x6:bf16 2x4x5x4:bf16 4x3x3x3:f32<5"},
+        {.inputs = "2x5x3x9:bf16 2x5x3x12:bf16 12x9x3x3:f32<5", .attrs = "channels_last=yes padding=same"},
         {.inputs = "2x3x7x6 2x4x5x5 4x3x3x3", .expect_error = "cannot be f32 2×4×5×5"}),
 };

@@ -69,7 +69,7 @@ typedef struct code {
 
 static code best_code(void) {
 #ifdef GLIA_CPU_AVX2
-    if (glia__isa() == GLIA_ISA_AVX512)
+    if (glia__isa() >= GLIA_ISA_AVX512)
         return (code){.lanes = 16,
                       .tame = tame_16,
                       .take_second = take_second_16,

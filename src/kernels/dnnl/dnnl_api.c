@@ -78,7 +78,8 @@ static void leave_threads(int before) {
 
 /* An engine; GLIA_ISA holds for oneDNN too, which takes its word before the first use only and refuses it later. */
 static dnnl_status_t make_engine(dnnl_engine_t *engine) {
-    static const dnnl_cpu_isa_t limits[] = {dnnl_cpu_isa_sse41, dnnl_cpu_isa_avx2, dnnl_cpu_isa_avx512_core};
+    static const dnnl_cpu_isa_t limits[] = {dnnl_cpu_isa_sse41, dnnl_cpu_isa_avx2, dnnl_cpu_isa_avx512_core,
+                                            dnnl_cpu_isa_avx512_core_amx};
     if (glia__isa_forced()) dnnl_set_max_cpu_isa(limits[glia__isa()]);
     return dnnl_engine_create(engine, dnnl_cpu, 0);
 }

@@ -1,0 +1,66 @@
+/* amx.h: products of tiles. A tile is a register of 16 rows of 64 bytes; one instruction multiplies 16 rows of 16 pairs of
+ * bf16 by 16 pairs of rows, and adds the results to a tile of 16×16 f32. Only for functions with GLIA_CPU_AMX, where
+ * glia__isa() is at least GLIA_ISA_AMX. */
+#ifndef GLIA_KERNELS_AMX_H
+#define GLIA_KERNELS_AMX_H
+
+#include "core/isa.h"
+
+#ifdef GLIA_CPU_AMX
+#include <immintrin.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { TILE = 16, TILE_BYTES = 1024, TILE_PAIR = 2 * TILE };
+
+/* All eight tiles whole. Other libraries leave their own shapes behind: every stretch of work begins so. */
+GLIA_CPU_AMX static inline void amx_begin(void) {
+    static const struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } whole = {.palette = 1,
+               .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+               .rows = {TILE, TILE, TILE, TILE, TILE, TILE, TILE, TILE}};
+    _tile_loadconfig(&whole);
+}
+
+GLIA_CPU_AMX static inline void amx_end(void) {
+    _tile_release();
+}
+
+/* sums[2][2] (+)= a[steps][2] · b[steps]: 32 rows by 32 columns. A step of `a` is two tiles of 16 rows of 16 pairs; a step
+ * of `b` 16 rows, `b_row` bytes apart, of 32 pairs, one for each column. Sums are tiles. */
+GLIA_CPU_AMX static inline void amx_multiply(const char *a, const char *b, int64_t b_row, int64_t steps,
+                                             float *sums, bool add) {
+    enum { T = TILE_BYTES / sizeof(float) };
+    atomic_signal_fence(memory_order_seq_cst); /* gcc 12 does not know that tiles are loaded from memory */
+    if (add) {
+        _tile_loadd(0, sums, 64);
+        _tile_loadd(1, sums + T, 64);
+        _tile_loadd(2, sums + 2 * T, 64);
+        _tile_loadd(3, sums + 3 * T, 64);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t s = 0; s < steps; s++, a += 2 * TILE_BYTES, b += TILE * b_row) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, b_row);
+        _tile_loadd(7, b + 64, b_row);
+        _tile_loadd(5, a + TILE_BYTES, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + T, 64);
+    _tile_stored(2, sums + 2 * T, 64);
+    _tile_stored(3, sums + 3 * T, 64);
+}
+
+#endif
+#endif
