@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "io/weights.h"
 #include "recipe/recipe.h"
 #include "train/loss.h"
 
@@ -90,8 +91,58 @@ static int print_summary(const cli_options *options, const glia_recipe *recipe, 
     return cli_print(&out);
 }
 
+/* --- files of weights ----------------------------------------------------------------------------------- */
+
+static void add_arrays(const glia_weights *file, glia_text *out) {
+    char shape[96], count[40], size[40];
+    int64_t numbers = 0;
+    double bytes = 0;
+    for (size_t i = 0; i < glia_weights_count(file); i++) {
+        const char *name = glia_weights_name(file, i);
+        glia_tensor t = glia_weights_tensor(file, i);
+        int64_t elems = glia_shape_elems(&t.shape);
+        glia_shape_text(&t.shape, shape, sizeof shape);
+        glia__text_printf(out, "%s%*s %-5s %-*s %12s\n", name, cli_pad(name, 40), "",
+                          glia_dtype_name(t.dtype), width(shape, 20), shape,
+                          cli_count(elems, count, sizeof count));
+        numbers += elems;
+        bytes += (double)glia_tensor_bytes(&t);
+    }
+    glia__text_printf(out, "\n%zu arrays, %s numbers, %s\n", glia_weights_count(file),
+                      cli_count(numbers, count, sizeof count), cli_bytes(bytes, size, sizeof size));
+}
+
+static void add_arrays_json(const glia_weights *file, glia_text *out) {
+    glia__text_add(out, "{\"arrays\":[");
+    for (size_t i = 0; i < glia_weights_count(file); i++) {
+        glia_tensor t = glia_weights_tensor(file, i);
+        glia__text_add(out, i ? ",{\"name\":" : "{\"name\":");
+        glia__text_add_json(out, glia_weights_name(file, i));
+        glia__text_printf(out, ",\"dtype\":\"%s\",\"shape\":[", glia_dtype_name(t.dtype));
+        for (int d = 0; d < t.shape.rank; d++)
+            glia__text_printf(out, "%s%lld", d ? "," : "", (long long)t.shape.dim[d]);
+        glia__text_add(out, "]}");
+    }
+    glia__text_add(out, "]}\n");
+}
+
+static int summarize_file(const cli_options *options, const char *path) {
+    glia_error err = {0};
+    glia_weights *file;
+    glia_text out;
+    if (glia_weights_open(&file, path, NULL, &err) != GLIA_OK) return cli_fail(&err);
+    glia__text_init(&out, NULL);
+    if (options->json == GLIA_YES)
+        add_arrays_json(file, &out);
+    else
+        add_arrays(file, &out);
+    glia_weights_close(file);
+    return cli_print(&out);
+}
+
 static int run_summary(const cli_options *options, char **arguments, int count) {
     cli_model m;
+    if (count == 1 && glia__weights_format_of(arguments[0])) return summarize_file(options, arguments[0]);
     if (cli_open_model(options, arguments, count, &m) != CLI_OK) return CLI_FAILED;
     int code = print_summary(options, m.recipe, m.model);
     cli_close_model(&m);
@@ -100,9 +151,10 @@ static int run_summary(const cli_options *options, char **arguments, int count) 
 
 const cli_command cli_summary = {
     .name = "summary",
-    .arguments = "MODEL.yaml|RUN [key.sub=value ...]",
+    .arguments = "MODEL.yaml|RUN [key.sub=value ...] | FILE",
     .summary = "Show the layers of a network, their shapes, parameters, work and memory",
-    .details = "The shape of the input comes from the run, from the data, or from --input.",
+    .details = "The shape of the input comes from the run, from the data, or from --input. Of a FILE of "
+               "weights (.safetensors, .npz,\n.h5, …) its arrays are listed.",
     .examples = "glia summary runs/mnist_cnn-7\n"
                 "glia summary examples/mnist_cnn.yaml --input 1x28x28 model.conv2d.filters=64",
     .flags =

@@ -11,9 +11,22 @@ expect 0 "w.npz: 4 arrays, 604 bytes" "$GLIA" convert $best w.npz
 expect 0 "back.safetensors: 4 arrays, " "$GLIA" convert w.npz back.safetensors
 expect 0 "again.npz: 4 arrays, " "$GLIA" convert back.safetensors again.npz
 same w.npz again.npz "arrays change on the way from npz to safetensors and back"
-expect 1 "the ending does not say in which format to write weights; expected one of .npz, .safetensors" "$GLIA" convert w.npz w.bin
+expect 1 "the ending does not say in which format to write weights; expected one of " "$GLIA" convert w.npz w.bin
 expect 1 "none.npz" "$GLIA" convert none.npz w.safetensors
 expect 2 "too few arguments" "$GLIA" convert w.npz
+
+if ! "$GLIA" doctor | grep -q '^hdf5 *none'; then
+    expect 0 "w.h5: 4 arrays, 604 bytes" "$GLIA" convert w.npz w.h5
+    expect 0 "w2.h5: 4 arrays, 604 bytes" "$GLIA" convert w.npz w2.h5
+    same w.h5 w2.h5 "the same arrays give other bytes"
+    expect 0 "saved runs/h5" "$GLIA" import --weights w.h5 net.yaml --out runs/h5
+    same $best runs/h5/best.safetensors "arrays change on the way through HDF5"
+fi
+
+# --- summary: what is in a file ---
+expect 0 "4 arrays, 151 numbers, 604 bytes" "$GLIA" summary w.npz
+expect_lines 1 "^conv2d.weight  *f32  *4×1×3×3 " "a line an array"
+expect 0 '{"arrays":[{"name":"conv2d.weight","dtype":"f32","shape":[4,1,3,3]},' "$GLIA" summary w.npz --json
 
 # --- import: what a run predicts, its weights in a new run predict too ---
 expect 0 "w.npz, names of glia: 4 loaded, 0 missing, 0 of another shape, 0 unexpected, 0 ignored" \

@@ -106,7 +106,50 @@ TEST(cycles) {
               "groups within groups");
     scratch_remove();
 }
+/* Every dtype but those that HDF5 lacks; groups that Keras's loader finds its way in; names that cannot be. */
+TEST(written) {
+    glia_error err = {0};
+    glia_weights *file;
+    float numbers[6] = {1, 2, 3, 4, 5, 6};
+    int64_t step = 7;
+    const glia_named_tensor arrays[] = {
+        {"dense/kernel", glia_tensor_wrap(numbers, GLIA_F32, GLIA_SHAPE(2, 3))},
+        {"dense/bias", glia_tensor_wrap(numbers, GLIA_F32, GLIA_SHAPE(3))},
+        {"step", glia_tensor_wrap(&step, GLIA_I64, (glia_shape){.rank = 0})},
+        {"none", glia_tensor_wrap(numbers, GLIA_F32, GLIA_SHAPE(0, 4))}};
+    scratch_make();
+    const char *path = scratch_path("w.h5");
+    CHECK_OK(glia_weights_write(path, arrays, 4, NULL, 0, &err), &err);
+    CHECK_OK(glia_weights_open(&file, path, NULL, &err), &err);
+    CHECK_INT(glia_weights_count(file), 4); /* by name: bias, kernel, none, step */
+    glia_tensor kernel = glia_weights_tensor(file, 1), last = glia_weights_tensor(file, 3);
+    CHECK(kernel.shape.dim[0] == 2 && memcmp(kernel.data, numbers, sizeof numbers) == 0);
+    CHECK(last.shape.rank == 0 && glia_tensor_get(&last, 0) == 7);
+    glia_weights_close(file);
+    hid_t h = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    char layers[5], weights[12];
+    hid_t a = H5Aopen(h, "layer_names", H5P_DEFAULT),
+          b = H5Aopen_by_name(h, "dense", "weight_names", H5P_DEFAULT, H5P_DEFAULT);
+    hid_t ta = H5Aget_type(a), tb = H5Aget_type(b);
+    CHECK(H5Aread(a, ta, layers) >= 0 && memcmp(layers, "dense", 5) == 0);
+    CHECK(H5Aread(b, tb, weights) >= 0 && memcmp(weights, "kernelbias\0\0", 12) == 0);
+    H5Tclose(ta), H5Tclose(tb), H5Aclose(a), H5Aclose(b), H5Fclose(h);
+    const glia_named_tensor twice[] = {arrays[0], {"dense/kernel/0", arrays[1].tensor}};
+    CHECK_ERR(glia_weights_write(path, twice, 2, NULL, 0, &err), GLIA_INVALID_ARGUMENT, &err,
+              "HDF5 takes no array called 'dense/kernel/0' beside the others");
+    const glia_named_tensor bf16 = {"w", glia_tensor_wrap(numbers, GLIA_BF16, GLIA_SHAPE(2))};
+    CHECK_ERR(glia_weights_write(path, &bf16, 1, NULL, 0, &err), GLIA_UNSUPPORTED, &err,
+              "array 'w' is bf16, for which HDF5 has no type; cast to f32 first");
+    CHECK_OK(glia_weights_open(&file, path, NULL, &err), &err); /* the old file is whole */
+    glia_weights_close(file);
+    scratch_remove();
+}
 #else
+TEST(written) {
+    glia_error err = {0};
+    CHECK_ERR(glia_weights_write("a.h5", NULL, 0, NULL, 0, &err), GLIA_UNSUPPORTED, &err,
+              "this build has no HDF5");
+}
 TEST(read) {
     glia_error err = {0};
     glia_weights *file;
@@ -122,4 +165,4 @@ TEST(refused) {
 TEST(cycles) {}
 #endif
 
-TEST_MAIN(TEST_ENTRY(read), TEST_ENTRY(refused), TEST_ENTRY(cycles))
+TEST_MAIN(TEST_ENTRY(read), TEST_ENTRY(refused), TEST_ENTRY(cycles), TEST_ENTRY(written))

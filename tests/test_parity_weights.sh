@@ -36,10 +36,33 @@ if has torch && has safetensors; then
     expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
 fi
 
+# --- a real file of PyTorch's names, measured on what it learnt ---
+if [ -r "$data/models/burn_mnist/mnist.safetensors" ] && [ -d "$data/mnist" ]; then
+    cat >burn.yaml <<'END'
+data: {source: mnist, normalize: yes}
+model:
+  - conv2d: {name: conv1, filters: 8, kernel: 3, activation: relu}
+  - conv2d: {name: conv2, filters: 16, kernel: 3, activation: relu}
+  - conv2d: {name: conv3, filters: 24, kernel: 3, activation: relu}
+  - batch_norm: {name: norm1}
+  - flatten
+  - dense: {name: fc1, units: 32, activation: relu}
+  - dense: {name: fc2, units: 10}
+  - batch_norm: {name: norm2}
+loss: softmax_cross_entropy
+END
+    expect 0 "names of pytorch: 18 loaded, 0 missing, 0 of another shape, 0 unexpected, 2 ignored" env GLIA_DATA="$data" \
+        "$GLIA" import --weights "$data/models/burn_mnist/mnist.safetensors" burn.yaml --out runs/burn
+    expect 0 "accuracy                0.9917" env GLIA_DATA="$data" "$GLIA" evaluate runs/burn
+fi
+
 # --- Keras: layouts as numpy computes them; a real model ---
 if "$GLIA" doctor | grep -q '^hdf5 *none'; then
     echo "note: this build has no HDF5: Keras's files are skipped"
 elif has h5py; then
+    expect 0 "wrote w.npz" "$GLIA" export runs/net-3 -o w.npz --names keras
+    expect 0 "w.h5: 4 arrays" "$GLIA" convert w.npz w.h5
+    expect 0 "ok" "$python" "$parity" keras_loader w.npz w.h5
     expect 0 "" "$python" "$parity" keras made.keras inputs.npy outputs.npy
     expect 0 "saved runs/made" "$GLIA" import made.keras --out runs/made
     "$GLIA" predict runs/made inputs.npy --json --top 5 >got.json
@@ -51,7 +74,10 @@ elif has h5py; then
         expect 0 "" "$python" "$parity" keras_mnist "$data/models/keras_mnist/mnist.h5" "$data/mnist" inputs.npy outputs.npy
         "$GLIA" predict runs/mnist inputs.npy --json --top 10 >got.json
         expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
-        expect 0 "accuracy" "$GLIA" evaluate runs/mnist
+        expect 0 "accuracy                0.9843" "$GLIA" evaluate runs/mnist
+        expect 0 "saved runs/alone" "$GLIA" import "$data/models/keras_mnist/mnist.h5" data.scale=1/255 --out runs/alone
+        expect 0 "accuracy                0.9843" "$GLIA" evaluate runs/alone --data mnist:test
+        expect 1 "there are no data: the model was imported without; give --data SOURCE" "$GLIA" evaluate runs/alone
     fi
 fi
 finish

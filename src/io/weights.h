@@ -31,6 +31,11 @@ typedef struct glia_weights_format {
                          const glia_key_value *metadata, size_t metadata_count, glia_error *err);
 } glia_weights_format;
 
+/* The writer of HDF5 files; see weights_h5_write.c. */
+GLIA_MUST_CHECK glia_status glia__h5_write(const char *path, const glia_named_tensor *tensors, size_t count,
+                                           const glia_key_value *metadata, size_t metadata_count,
+                                           glia_error *err);
+
 #define GLIA_WEIGHTS(format_name) const glia_weights_format glia__weights_format_##format_name
 
 extern const glia_weights_format *const glia__weights_formats[];

@@ -248,6 +248,7 @@ GLIA_WEIGHTS(h5) = {
     .doc = "Keras 2's files: arrays by their paths; texts of the file itself",
     .endings = {".h5", ".hdf5"},
     .read = read_h5,
+    .write = glia__h5_write,
 };
 
 GLIA_WEIGHTS(keras) = {

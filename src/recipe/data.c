@@ -293,7 +293,7 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
     const char *source = recipe->data.source[0] ? recipe->data.source : recipe->data.test;
     if (!source[0])
         return glia_error_set(err, GLIA_NOT_FOUND,
-                              "there are no data: the model was imported without; give data.source=SOURCE");
+                              "there are no data: the model was imported without; give --data SOURCE");
     double validation = recipe->data.split.validation, test = recipe->data.split.test;
     GLIA_TRY(open_source(recipe, source, "train", logger, &p->train, err));
     int64_t count = glia_dataset_get_info(p->train)->count;

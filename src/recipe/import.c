@@ -42,6 +42,10 @@ static glia_status recipe_of_weights(const glia_recipe_import *request, const gl
         status = glia__recipe_parse(out, request->weights, text.data, text.length, request->overrides,
                                     request->n_overrides, NULL, err);
     glia__text_free(&text);
+    if (status == GLIA_OK && (*out)->trained.input_shape.rank && (*out)->data.scale != 0) {
+        (*out)->trained.scale = (*out)->data.scale; /* no data will tell another */
+        status = glia__recipe_resolve(*out, err);
+    }
     return status;
 }
 

@@ -32,6 +32,21 @@ def exported(ours, pytorch, keras):
     print("ok")
 
 
+def keras_loader(ours, written):
+    """Finds the arrays of an .h5 file as Keras's load_weights does: by lists of names in attributes."""
+    import h5py
+
+    want, got = np.load(ours), {}
+    text = lambda s: s.decode() if isinstance(s, bytes) else s
+    with h5py.File(written) as file:
+        for layer_name in map(text, file.attrs["layer_names"]):
+            group = file[layer_name]
+            for name in map(text, group.attrs["weight_names"]):
+                got[f"{layer_name}/{name}"] = group[name][...]
+    assert list(got) == list(want) and all((got[n] == want[n]).all() for n in want)
+    print("ok")
+
+
 def torch_module(weights, model, inputs, outputs):
     import torch
     from safetensors.torch import save_file
@@ -168,5 +183,5 @@ def compare(predictions, expected, tolerance):
 
 
 if __name__ == "__main__":
-    commands = {"repack": repack, "exported": exported, "torch": torch_module, "keras": keras, "keras_mnist": keras_mnist, "compare": compare}
+    commands = {"repack": repack, "exported": exported, "keras_loader": keras_loader, "torch": torch_module, "keras": keras, "keras_mnist": keras_mnist, "compare": compare}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))
