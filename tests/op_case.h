@@ -55,6 +55,7 @@ static inline double draw(const char *kind, int64_t bound, int64_t i, uint64_t s
     if (bound) return (double)glia_random_below(random, (uint64_t)i, (uint64_t)bound);
     if (strcmp(kind, "bool") == 0) return uniform < 0.5;
     if (strcmp(kind, "pos") == 0) return 0.5 + 1.5 * uniform;
+    if (strcmp(kind, "above") == 0) return 1.2 + 1.5 * uniform;
     if (strcmp(kind, "unit") == 0) return 0.05 + 0.9 * uniform;
     if (strcmp(kind, "away") == 0) return floor(normal) + 0.15 + 0.25 * uniform; /* halves are kinks too */
     if (strcmp(kind, "distinct") == 0) /* a permutation of a grid: 7919 is prime and larger than any case */

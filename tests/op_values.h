@@ -25,6 +25,8 @@ static inline glia_value *array(glia_graph *g, glia_dtype dtype, glia_shape shap
 #define ALL                ((glia_reduce_attrs){{0}, GLIA_NO})
 #define AXES(...)          ((glia_reduce_attrs){GLIA_SHAPE(__VA_ARGS__), GLIA_NO})
 #define KEPT(...)          ((glia_reduce_attrs){GLIA_SHAPE(__VA_ARGS__), GLIA_YES})
+#define ARG_ALL            ((glia_arg_attrs){.keep_dims = GLIA_NO})
+#define ARG_AXIS(axis)     ((glia_arg_attrs){.axes = GLIA_SHAPE(axis)})
 
 /* Runs the graph for `value` and compares every element; NaN equals NaN. */
 static inline void check_values(const char *what, int line, glia_value *value, const double *expected,

@@ -52,10 +52,10 @@ TEST(nan_passes_and_ties_share) {
     GIVES(glia_op_max(m, AXES(1)), 3, NAN);
     glia_value *tied = F64(g, D(3), 3, 1, 3);
     GIVES(gradient(glia_op_max(tied, ALL), tied), 0.5, 0, 0.5);
-    GIVES(glia_op_argmax(m, AXES(1)), 0, 1);
-    GIVES(glia_op_argmin(m, AXES(1)), 1, 1);
-    GIVES(glia_op_argmax(F64(g, D(4), 1, 3, 3, 2), ALL), 1);
-    GIVES(glia_op_argmax(F64(g, D(3), NAN, 3, NAN), ALL), 0);
+    GIVES(glia_op_argmax(m, ARG_AXIS(1)), 0, 1);
+    GIVES(glia_op_argmin(m, ARG_AXIS(1)), 1, 1);
+    GIVES(glia_op_argmax(F64(g, D(4), 1, 3, 3, 2), ARG_ALL), 1);
+    GIVES(glia_op_argmax(F64(g, D(3), NAN, 3, NAN), ARG_ALL), 0);
     glia_graph_free(g);
 }
 

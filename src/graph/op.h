@@ -84,6 +84,7 @@ typedef struct glia_gradient {
 /* A test case: the op-test engine does the rest. Inputs are made from `inputs`, one word an input:
  *   "4x5"       f32 (f64 for the gradient check) normal values
  *   "4x5:pos"   positive, 0.5 … 2        "4x5:unit"  in (0.05, 0.95)
+ *   "4x5:above" above 1, 1.2 … 2.7
  *   "4x5:away"  normal, but at least 0.1 away from every integer (kinks, ties)
  *   "4x5:distinct" distinct values at least 0.01 apart (max, argmax)
  *   "4:i64<10"  i64 in [0, 10)  (also i32<, u8<)      "4:bool"

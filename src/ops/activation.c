@@ -1,5 +1,5 @@
 /* activation.c: the functions between layers, and one backward op each, so that training passes over memory
- * once.
+ * once. Those that few networks have, without one, are in activation_more.c.
  *
  * Backward ops take dy and what the forward pass kept, the result y where that is enough: the input's memory
  * is then free. In their expressions x is dy, and y what was kept. */
@@ -13,7 +13,6 @@ GLIA_API glia_value *glia_op_sigmoid(glia_value *x);  /* 1/(1 + e⁻ˣ) */
 GLIA_API glia_value *glia_op_tanh(glia_value *x);     /* hyperbolic tangent */
 GLIA_API glia_value *glia_op_silu(glia_value *x);     /* x·sigmoid(x), also called swish */
 GLIA_API glia_value *glia_op_softplus(glia_value *x); /* ln(1 + eˣ) */
-GLIA_API glia_value *glia_op_softsign(glia_value *x); /* x/(1 + |x|) */
 
 typedef struct glia_leaky_relu_attrs {
     double slope; /* of negative inputs; default 0.01 */
@@ -64,10 +63,10 @@ GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
                    .version = 1,                             \
                    .min_inputs = 1,                          \
                    .max_inputs = 1,                          \
-                   .infer = infer_forward,                   \
+                   .infer = glia__tiled_infer,               \
                    .grad = op##_grad,                        \
                    .ref = op##_any,                          \
-                   .workspace = forward_workspace,           \
+                   .workspace = glia__tiled_workspace,       \
                    .c_expr = text,                           \
                    __VA_ARGS__}
 #define ACTIVATION_OP(op, kept, expr, locals, ...) \
@@ -130,21 +129,8 @@ static glia_value *backward(const char *op, const glia_gradient *g, glia_value *
     return glia_graph_apply(g->graph, op, inputs, 2, g->attrs);
 }
 
-static glia_status infer_forward(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                                 glia_error *err) {
-    (void)n_in, (void)attrs;
-    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
-    out[0] = in[0];
-    return GLIA_OK;
-}
-
-static size_t forward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)attrs;
-    return glia__tiled_bytes(&in[0]) + glia__tiled_bytes(&out[0]);
-}
-
 static size_t backward_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
-    return forward_workspace(in, out, attrs) + glia__tiled_bytes(&in[1]);
+    return glia__tiled_workspace(in, out, attrs) + glia__tiled_bytes(&in[1]);
 }
 
 static glia_status infer_backward(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -155,7 +141,7 @@ static glia_status infer_backward(const glia_type *in, int n_in, const void *att
                               glia__type_text(&in[0], dy, sizeof dy),
                               glia__type_text(&in[1], kept, sizeof kept));
     }
-    return infer_forward(in, n_in, attrs, out, err);
+    return glia__tiled_infer(in, n_in, attrs, out, err);
 }
 
 /* ddx·dy·slope, for second gradients. */
@@ -335,31 +321,6 @@ BACKWARD_OP(clip_backward, y >= min && y <= max ? x : 0, NONE,
                 {.inputs = "3 4", .attrs = "min=0 max=1", .expect_error = "dy f32 3 and f32 4 differ"}));
 /* clang-format on */
 
-/* softsign is rare enough to have its gradient composed: dy/(1 + |x|)². */
-GLIA_EXPR_REF1(softsign, x / (1 + fabs(x)), )
-WITH_BF16(softsign)
-
-static void softsign_grad(glia_gradient *g) {
-    glia_value *x = g->x[0];
-    glia_value *bottom = glia__apply2("add", glia__apply1("abs", x), glia__number(x, 1));
-    g->dx[0] = glia__apply2("div", g->dy[0], glia__apply1("square", bottom));
-}
-
-GLIA_OP(softsign) = {.name = "softsign",
-                     .version = 1,
-                     .doc = "y = x/(1 + |x|)",
-                     .min_inputs = 1,
-                     .max_inputs = 1,
-                     PLAIN,
-                     .infer = infer_forward,
-                     .grad = softsign_grad,
-                     .ref = softsign_any,
-                     .workspace = forward_workspace,
-                     .onnx = "Softsign",
-                     .onnx_since = 1,
-                     .c_expr = "x / (1 + fabs(x))",
-                     CASES};
-
 #define BUILDER(op)                           \
     glia_value *glia_op_##op(glia_value *x) { \
         return glia__apply1(#op, x);          \
@@ -373,7 +334,6 @@ BUILDER(sigmoid)
 BUILDER(tanh)
 BUILDER(silu)
 BUILDER(softplus)
-BUILDER(softsign)
 BUILDER(selu)
 BUILDER_ATTRS(leaky_relu)
 BUILDER_ATTRS(elu)

@@ -106,3 +106,9 @@ void glia__broadcast_copy(const glia_call *call) {
         break;
     }
 }
+
+glia_status glia__infer_broadcast_float(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                        glia_error *err) {
+    GLIA_TRY(glia__check_float(&in[0], err));
+    return glia__infer_broadcast(in, n_in, attrs, out, err);
+}

@@ -56,6 +56,10 @@ void glia__broadcast_init(glia_broadcast *walk, const glia_shape *out, const gli
         }                                                                                     \
     }
 
+/* glia__infer_broadcast of f32 or f64 only. */
+glia_status glia__infer_broadcast_float(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                        glia_error *err);
+
 /* Runs `row` over output 0 of a call with up to three inputs. */
 void glia__broadcast_run(const glia_call *call, glia__broadcast_row *row);
 /* Copies input 0, of any dtype, to wherever it broadcasts. */

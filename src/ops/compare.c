@@ -14,6 +14,7 @@ GLIA_API glia_value *glia_op_greater(glia_value *a, glia_value *b);       /* a >
 GLIA_API glia_value *glia_op_greater_equal(glia_value *a, glia_value *b); /* a ≥ b */
 GLIA_API glia_value *glia_op_logical_and(glia_value *a, glia_value *b);   /* a and b; bool */
 GLIA_API glia_value *glia_op_logical_or(glia_value *a, glia_value *b);    /* a or b; bool */
+GLIA_API glia_value *glia_op_logical_xor(glia_value *a, glia_value *b);   /* either a or b; bool */
 GLIA_API glia_value *glia_op_logical_not(glia_value *a);                  /* not a; bool */
 /* a where the bool `condition` holds, b elsewhere; all three broadcast, a and b have one dtype. */
 GLIA_API glia_value *glia_op_where(glia_value *condition, glia_value *a, glia_value *b);
@@ -125,6 +126,7 @@ COMPARE_OP(greater_equal, x >= y, .doc = "y = (a ≥ b)", .onnx = "GreaterOrEqua
 
 LOGICAL_OP(logical_and, x != 0 && y != 0, .doc = "y = a and b", .onnx = "And", .onnx_since = 7);
 LOGICAL_OP(logical_or, x != 0 || y != 0, .doc = "y = a or b", .onnx = "Or", .onnx_since = 7);
+LOGICAL_OP(logical_xor, (x != 0) != (y != 0), .doc = "y = either a or b", .onnx = "Xor", .onnx_since = 7);
 
 static glia_status logical_not_ref(const glia_call *c) {
     const uint8_t *x = c->in[0].data;
@@ -250,12 +252,6 @@ static glia_status maximum_backward_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
-static glia_status maximum_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                                          glia_error *err) {
-    GLIA_TRY(glia__check_float(&in[0], err));
-    return glia__infer_broadcast(in, n_in, attrs, out, err);
-}
-
 static void maximum_backward_grad(glia_gradient *g) {
     if (g->needed[0])
         g->dx[0] = glia__sum_to(glia__apply3("maximum_backward", g->dy[0], g->x[1], g->x[2]), g->x[0]);
@@ -268,7 +264,7 @@ GLIA_OP(maximum_backward) = {
     .min_inputs = 3,
     .max_inputs = 3,
     .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX,
-    .infer = maximum_backward_infer,
+    .infer = glia__infer_broadcast_float,
     .grad = maximum_backward_grad,
     .ref = maximum_backward_ref,
     .c_expr = "y > z ? x : y < z ? 0 : x / 2",

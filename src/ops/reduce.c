@@ -1,4 +1,5 @@
-/* reduce.c: sum, mean, max, min, prod over any axes. argmax and argmin are in reduce_arg.c.
+/* reduce.c: sum, mean, max, min, prod over any axes. argmax and argmin are in reduce_arg.c, norms in
+ * reduce_norm.c.
  *
  * Floats are added and multiplied in double, in several lanes, and rounded once: an f32 sum is exact to its
  * last bit but for the rarest cases, and the same in every run. NaN in gives NaN out. Nothing to reduce gives
@@ -7,9 +8,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "core/isa.h"
-#include "glia/ops.h"
-#include "ops/reduction.h"
+#include "ops/reducer.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_reduce_attrs {
@@ -25,69 +24,14 @@ GLIA_API glia_value *glia_op_min(glia_value *x,
 GLIA_API glia_value *glia_op_prod(glia_value *x, glia_reduce_attrs attrs); /* Π x */
 #endif                                                                     /* GLIA_OPS_HEADER */
 
-enum { LANES = 32 };
-
-/* Two expressions of accumulator `a` and element `x` describe a reduction: the first value and the next
- * value. LANES running values let the compiler use vector registers without reordering anything at will. `function`:
- * GLIA_CPU_CLONES or GLIA_CPU_PLAIN. */
-#define LOOP_PARAMS (void *acc_, const void *x_, int64_t n, int64_t index)
-#define REDUCER(function, name, type, acc_type, first, next, last)                                 \
-    GLIA_CPU_INLINE void name##_start(void *acc_, int64_t n) {                                     \
-        acc_type *acc = acc_;                                                                      \
-        for (int64_t i = 0; i < n; i++) acc[i] = (acc_type)(first);                                \
-    }                                                                                              \
-    function(void, name##_across, LOOP_PARAMS, (acc_, x_, n, index)) {                             \
-        acc_type *acc = acc_;                                                                      \
-        const type *xs = x_;                                                                       \
-        (void)index;                                                                               \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            const acc_type a = acc[i], x = (acc_type)xs[i];                                        \
-            acc[i] = (acc_type)(next);                                                             \
-        }                                                                                          \
-    }                                                                                              \
-    function(void, name##_along, LOOP_PARAMS, (acc_, x_, n, index)) {                              \
-        acc_type lanes[LANES], total = *(acc_type *)acc_;                                          \
-        const type *xs = x_;                                                                       \
-        int64_t i = 0;                                                                             \
-        (void)index;                                                                               \
-        if (n >= LANES) {                                                                          \
-            name##_start(lanes, LANES);                                                            \
-            for (; i + LANES <= n; i += LANES)                                                     \
-                for (int k = 0; k < LANES; k++) {                                                  \
-                    const acc_type a = lanes[k], x = (acc_type)xs[i + k];                          \
-                    lanes[k] = (acc_type)(next);                                                   \
-                }                                                                                  \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                const acc_type a = total, x = lanes[k];                                            \
-                total = (acc_type)(next);                                                          \
-            }                                                                                      \
-        }                                                                                          \
-        for (; i < n; i++) {                                                                       \
-            const acc_type a = total, x = (acc_type)xs[i];                                         \
-            total = (acc_type)(next);                                                              \
-        }                                                                                          \
-        *(acc_type *)acc_ = total;                                                                 \
-    }                                                                                              \
-    static void name##_finish(void *out_, const void *acc_, int64_t n, int64_t count) {            \
-        type *out = out_;                                                                          \
-        const acc_type *acc = acc_;                                                                \
-        (void)count;                                                                               \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            const acc_type a = acc[i];                                                             \
-            out[i] = (type)(last);                                                                 \
-        }                                                                                          \
-    }                                                                                              \
-    static const glia_reducer name = {sizeof(acc_type), name##_start, name##_across, name##_along, \
-                                      name##_finish};
-
 /* Five dtypes and the choice among them. */
 #define REDUCERS(op, acc_of_float, acc_of_i32, acc_of_i64, acc_of_u8, first_float, first_i32, first_i64, \
                  first_u8, next, next_whole)                                                             \
-    REDUCER(GLIA_CPU_CLONES, op##_f32, float, acc_of_float(float), first_float, next, a)                 \
-    REDUCER(GLIA_CPU_PLAIN, op##_f64, double, acc_of_float(double), first_float, next, a)                \
-    REDUCER(GLIA_CPU_PLAIN, op##_i32, int32_t, acc_of_i32, first_i32, next_whole, a)                     \
-    REDUCER(GLIA_CPU_PLAIN, op##_i64, int64_t, acc_of_i64, first_i64, next_whole, a)                     \
-    REDUCER(GLIA_CPU_PLAIN, op##_u8, uint8_t, acc_of_u8, first_u8, next_whole, a)                        \
+    GLIA_REDUCER(GLIA_CPU_CLONES, op##_f32, float, acc_of_float(float), first_float, next, next, a)      \
+    GLIA_REDUCER(GLIA_CPU_PLAIN, op##_f64, double, acc_of_float(double), first_float, next, next, a)     \
+    GLIA_REDUCER(GLIA_CPU_PLAIN, op##_i32, int32_t, acc_of_i32, first_i32, next_whole, next_whole, a)    \
+    GLIA_REDUCER(GLIA_CPU_PLAIN, op##_i64, int64_t, acc_of_i64, first_i64, next_whole, next_whole, a)    \
+    GLIA_REDUCER(GLIA_CPU_PLAIN, op##_u8, uint8_t, acc_of_u8, first_u8, next_whole, next_whole, a)       \
     static const glia_reducer *op##_reducer(glia_dtype dtype) {                                          \
         switch (dtype) {                                                                                 \
         case GLIA_F64:                                                                                   \
@@ -112,8 +56,8 @@ REDUCERS(max, AS_IS, int32_t, int64_t, uint8_t, -INFINITY, INT32_MIN, INT64_MIN,
          ((x > a) | (x != x)) ? x : a, x > a ? x : a)
 REDUCERS(min, AS_IS, int32_t, int64_t, uint8_t, INFINITY, INT32_MAX, INT64_MAX, UINT8_MAX,
          ((x < a) | (x != x)) ? x : a, x < a ? x : a)
-REDUCER(GLIA_CPU_CLONES, mean_f32, float, double, 0, a + x, a / (double)count)
-REDUCER(GLIA_CPU_PLAIN, mean_f64, double, double, 0, a + x, a / (double)count)
+GLIA_REDUCER(GLIA_CPU_CLONES, mean_f32, float, double, 0, a + x, a + x, a / (double)count)
+GLIA_REDUCER(GLIA_CPU_PLAIN, mean_f64, double, double, 0, a + x, a + x, a / (double)count)
 
 const glia_reducer *glia__reducer_sum(glia_dtype dtype) {
     return sum_reducer(dtype);

@@ -6,11 +6,16 @@
 #include "ops/reduction.h"
 
 #ifdef GLIA_OPS_HEADER
+typedef struct glia_arg_attrs {
+    glia_shape axes;       /* as in glia_reduce_attrs */
+    glia_bool keep_dims;   /* default no */
+    glia_bool select_last; /* the last of equals; default no: the first */
+} glia_arg_attrs;
 /* Where the extreme is: an i64 index along the axis, or, over several axes, the flat index among them in C order.
- * The first of equals; the first NaN counts as the extreme, as in NumPy. f32, f64, i32, i64 or u8. */
-GLIA_API glia_value *glia_op_argmax(glia_value *x, glia_reduce_attrs attrs); /* of the largest */
-GLIA_API glia_value *glia_op_argmin(glia_value *x, glia_reduce_attrs attrs); /* of the smallest */
-#endif                                                                       /* GLIA_OPS_HEADER */
+ * A NaN counts as the extreme, as in NumPy. f32, f64, i32, i64 or u8. */
+GLIA_API glia_value *glia_op_argmax(glia_value *x, glia_arg_attrs attrs); /* of the largest */
+GLIA_API glia_value *glia_op_argmin(glia_value *x, glia_arg_attrs attrs); /* of the smallest */
+#endif                                                                    /* GLIA_OPS_HEADER */
 
 /* The best so far; index −1 before the first. `better` compares x with best. One that met nothing (an empty batch)
  * gives 0. */
@@ -67,21 +72,33 @@ GLIA_API glia_value *glia_op_argmin(glia_value *x, glia_reduce_attrs attrs); /* 
     }
 ARG_REDUCERS(argmax, x > best || (x != x && best == best), x > best)
 ARG_REDUCERS(argmin, x < best || (x != x && best == best), x < best)
+ARG_REDUCERS(argmax_last, x >= best || x != x, x >= best)
+ARG_REDUCERS(argmin_last, x <= best || x != x, x <= best)
 
 static glia_status find(const glia_call *c, const glia_reducer *reducer) {
-    const glia_reduce_attrs *a = c->attrs;
+    const glia_arg_attrs *a = c->attrs;
     bool reduced[GLIA_MAX_RANK];
     GLIA_TRY(glia__reduce_axes(&a->axes, c->in[0].shape.rank, reduced, c->err));
     glia__reduce_run(reducer, &c->in[0], reduced, &c->out[0]);
     return GLIA_OK;
 }
 
+static bool selects_last(const glia_call *c) {
+    return ((const glia_arg_attrs *)c->attrs)->select_last == GLIA_YES;
+}
+
+/* What is common with other reductions. */
+static glia_reduce_attrs as_reduction(const void *attrs) {
+    const glia_arg_attrs *a = attrs;
+    return (glia_reduce_attrs){.axes = a->axes, .keep_dims = a->keep_dims};
+}
+
 static glia_status find_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                               glia_error *err) {
-    const glia_reduce_attrs *a = attrs;
-    GLIA_TRY(glia__reduce_infer(in, n_in, attrs, out, err));
+    const glia_reduce_attrs a = as_reduction(attrs);
+    GLIA_TRY(glia__reduce_infer(in, n_in, &a, out, err));
     bool reduced[GLIA_MAX_RANK];
-    GLIA_TRY(glia__reduce_axes(&a->axes, in[0].shape.rank, reduced, err));
+    GLIA_TRY(glia__reduce_axes(&a.axes, in[0].shape.rank, reduced, err));
     for (int d = 0; d < in[0].shape.rank; d++) {
         char text[128];
         if (reduced[d] && in[0].shape.dim[d] == 0)
@@ -92,37 +109,63 @@ static glia_status find_infer(const glia_type *in, int n_in, const void *attrs, 
     return GLIA_OK;
 }
 
-#define FIND_OP(op, ...)                                                  \
-    static glia_status op##_ref(const glia_call *c) {                     \
-        return find(c, op##_reducer(c->in[0].dtype));                     \
-    }                                                                     \
-    glia_value *glia_op_##op(glia_value *x, glia_reduce_attrs attrs) {    \
-        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
-    }                                                                     \
-    GLIA_OP(op) = {.name = #op,                                           \
-                   .version = 1,                                          \
-                   .min_inputs = 1,                                       \
-                   .max_inputs = 1,                                       \
-                   .traits = GLIA_TRAIT_NO_GRADIENT,                      \
-                   .attrs = glia__reduce_fields,                          \
-                   .attrs_size = sizeof(glia_reduce_attrs),               \
-                   .infer = find_infer,                                   \
-                   .ref = op##_ref,                                       \
-                   .rows = glia__reduce_rows,                             \
-                   .flops = glia__reduce_flops,                           \
-                   .onnx_since = 13,                                      \
-                   .cases = CASES,                                        \
+static uint32_t find_rows(const glia_type *in, int n_in, const void *attrs) {
+    const glia_reduce_attrs a = as_reduction(attrs);
+    return glia__reduce_rows(in, n_in, &a);
+}
+
+static const glia_field fields[] = {{.name = "axes",
+                                     .kind = GLIA_FIELD_DIMS,
+                                     .offset = offsetof(glia_arg_attrs, axes),
+                                     .initial = "",
+                                     .doc = "dimensions to look along; none named: all"},
+                                    {.name = "keep_dims",
+                                     .kind = GLIA_FIELD_BOOL,
+                                     .offset = offsetof(glia_arg_attrs, keep_dims),
+                                     .initial = "no",
+                                     .doc = "keep those dimensions as 1",
+                                     .onnx = "keepdims"},
+                                    {.name = "select_last",
+                                     .kind = GLIA_FIELD_BOOL,
+                                     .offset = offsetof(glia_arg_attrs, select_last),
+                                     .initial = "no",
+                                     .doc = "the last of equals instead of the first",
+                                     .onnx = "select_last_index"},
+                                    {.name = NULL}};
+
+#define FIND_OP(op, ...)                                                                  \
+    static glia_status op##_ref(const glia_call *c) {                                     \
+        const glia_dtype dtype = c->in[0].dtype;                                          \
+        return find(c, selects_last(c) ? op##_last_reducer(dtype) : op##_reducer(dtype)); \
+    }                                                                                     \
+    glia_value *glia_op_##op(glia_value *x, glia_arg_attrs attrs) {                       \
+        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs);                 \
+    }                                                                                     \
+    GLIA_OP(op) = {.name = #op,                                                           \
+                   .version = 1,                                                          \
+                   .min_inputs = 1,                                                       \
+                   .max_inputs = 1,                                                       \
+                   .traits = GLIA_TRAIT_NO_GRADIENT,                                      \
+                   .attrs = fields,                                                       \
+                   .attrs_size = sizeof(glia_arg_attrs),                                  \
+                   .infer = find_infer,                                                   \
+                   .ref = op##_ref,                                                       \
+                   .rows = find_rows,                                                     \
+                   .flops = glia__reduce_flops,                                           \
+                   .onnx_since = 13,                                                      \
+                   .cases = CASES,                                                        \
                    __VA_ARGS__}
-#define CASES                                                                                            \
-    GLIA_CASES(                                                                                          \
-        {.inputs = "4x5:distinct", .attrs = "axes=1"}, {.inputs = "4x5:distinct", .attrs = "axes=0"},    \
-        {.inputs = "4x5:distinct"}, {.inputs = "2x3x4:distinct", .attrs = "axes=1 keep_dims=yes"},       \
-        {.inputs = "2x3x4:distinct", .attrs = "axes=0,-1"}, {.inputs = "scalar"}, {.inputs = "1"},       \
-        {.inputs = "3x7:i64<3", .attrs = "axes=1"}, {.inputs = "3x7:i32<3", .attrs = "axes=0"},          \
-        {.inputs = "9:u8<3"}, {.inputs = "0x3", .attrs = "axes=1"},                                      \
-        {.inputs = "0x3", .attrs = "axes=0", .expect_error = "axis 0 of 0×3 is empty"},                  \
-        {.inputs = "4x5", .attrs = "axes=2", .expect_error = "axis 2 is out of range for 2 dimensions"}, \
+#define CASES                                                                                             \
+    GLIA_CASES(                                                                                           \
+        {.inputs = "4x5:distinct", .attrs = "axes=1"}, {.inputs = "4x5:distinct", .attrs = "axes=0"},     \
+        {.inputs = "4x5:distinct"}, {.inputs = "2x3x4:distinct", .attrs = "axes=1 keep_dims=yes"},        \
+        {.inputs = "2x3x4:distinct", .attrs = "axes=0,-1"}, {.inputs = "scalar"}, {.inputs = "1"},        \
+        {.inputs = "3x7:i64<3", .attrs = "axes=1"}, {.inputs = "3x7:i32<3", .attrs = "axes=0"},           \
+        {.inputs = "9:u8<3"}, {.inputs = "3x7:i64<3", .attrs = "axes=1 select_last=yes"},                 \
+        {.inputs = "3x7:f32<3", .attrs = "axes=0 select_last=yes"}, {.inputs = "0x3", .attrs = "axes=1"}, \
+        {.inputs = "0x3", .attrs = "axes=0", .expect_error = "axis 0 of 0×3 is empty"},                   \
+        {.inputs = "4x5", .attrs = "axes=2", .expect_error = "axis 2 is out of range for 2 dimensions"},  \
         {.inputs = "3:bool", .expect_error = "found bool 3; cast it first"})
 
-FIND_OP(argmax, .doc = "y = index of the largest x, the first of equals", .onnx = "ArgMax");
-FIND_OP(argmin, .doc = "y = index of the smallest x, the first of equals", .onnx = "ArgMin");
+FIND_OP(argmax, .doc = "y = index of the largest x, the first (or last) of equals", .onnx = "ArgMax");
+FIND_OP(argmin, .doc = "y = index of the smallest x, the first (or last) of equals", .onnx = "ArgMin");

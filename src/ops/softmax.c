@@ -1,5 +1,6 @@
 /* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
 
+#include "ops/lines.h"
 #include "ops/rows.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -13,20 +14,8 @@ typedef struct softmax_attrs {
     int64_t axis;
 } softmax_attrs;
 
-/* The array as outer × n × inner, n along the axis. */
-typedef struct lines {
-    int64_t outer, n, inner;
-} lines;
-
-static lines split_at_axis(const glia_shape *shape, const void *attrs) {
-    lines l = {1, 1, 1};
-    int axis = 0;
-    if (shape->rank == 0 || !glia__axis_resolve(((const softmax_attrs *)attrs)->axis, shape->rank, &axis))
-        return l;
-    for (int d = 0; d < axis; d++) l.outer *= shape->dim[d];
-    l.n = shape->dim[axis];
-    for (int d = axis + 1; d < shape->rank; d++) l.inner *= shape->dim[d];
-    return l;
+static glia_lines split_at_axis(const glia_shape *shape, const void *attrs) {
+    return glia__lines_of(shape, ((const softmax_attrs *)attrs)->axis);
 }
 
 /* A row of n elements next to each other: y from a, and from b in backward ops. y may be a. */
@@ -35,7 +24,7 @@ typedef void row_function(void *y, const void *a, const void *b, int64_t n);
 /* Lines that do not lie in a row pass through the workspace. */
 static size_t softmax_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)in;
-    const lines l = split_at_axis(&out[0].shape, attrs);
+    const glia_lines l = split_at_axis(&out[0].shape, attrs);
     return l.inner > 1 ? 3 * (size_t)l.n * glia_dtype_bytes(out[0].dtype) : 0;
 }
 
@@ -43,7 +32,7 @@ static size_t softmax_workspace(const glia_type *in, const glia_type *out, const
     for (int64_t k = 0; k < l.n; k++) (to)[k * (to_step)] = (from)[k * (from_step)]
 
 static void run_lines(const glia_call *c, row_function *f32, row_function *f64) {
-    const lines l = split_at_axis(&c->out[0].shape, c->attrs);
+    const glia_lines l = split_at_axis(&c->out[0].shape, c->attrs);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         row_function *row = sizeof(T) == sizeof(double) ? f64 : f32;
         const T *a = c->in[0].data;
@@ -51,7 +40,7 @@ static void run_lines(const glia_call *c, row_function *f32, row_function *f64) 
         T *y = c->out[0].data;
         T *line = c->workspace;
         for (int64_t i = 0; i < l.outer * l.inner && l.n > 0; i++) {
-            const int64_t at = i / l.inner * l.n * l.inner + i % l.inner;
+            const int64_t at = glia__line_at(&l, i);
             if (l.inner == 1) {
                 row(y + at, a + at, b + at, l.n);
                 continue;
@@ -108,13 +97,9 @@ ROW_REF(log_softmax_backward, {
 static glia_status softmax_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                  glia_error *err) {
     const softmax_attrs *a = attrs;
-    int axis;
     char text[160], other[160];
     GLIA_TRY(glia__check_float(&in[0], err));
-    bool scalar = in[0].shape.rank == 0 && (a->axis == -1 || a->axis == 0);
-    if (!scalar && !glia__axis_resolve(a->axis, in[0].shape.rank, &axis))
-        return glia_error_set(err, GLIA_BAD_SHAPE, "axis %lld is out of range for %s", (long long)a->axis,
-                              glia_shape_text(&in[0].shape, text, sizeof text));
+    GLIA_TRY(glia__check_axis(&in[0].shape, a->axis, err));
     if (n_in == 2 && (in[0].dtype != in[1].dtype || !glia_shape_equal(&in[0].shape, &in[1].shape)))
         return glia_error_set(err, GLIA_BAD_SHAPE, "dy %s and y %s differ",
                               glia__type_text(&in[0], text, sizeof text),

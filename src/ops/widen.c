@@ -88,3 +88,16 @@ glia_status glia__run_tiled(const glia_call *call, glia_status (*loops)(const gl
     }
     return GLIA_OK;
 }
+
+glia_status glia__tiled_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                              glia_error *err) {
+    (void)n_in, (void)attrs;
+    GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
+    out[0] = in[0];
+    return GLIA_OK;
+}
+
+size_t glia__tiled_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return glia__tiled_bytes(&in[0]) + glia__tiled_bytes(&out[0]);
+}

@@ -19,5 +19,9 @@ glia_status glia__run_widened(const glia_call *call, uint32_t shape_only,
  * nearest cache, and the workspace is that of a tile (glia__tiled_bytes, added up). `loops` may look at first_elem. */
 size_t glia__tiled_bytes(const glia_type *type);
 glia_status glia__run_tiled(const glia_call *call, glia_status (*loops)(const glia_call *));
+/* Rules of ops of one input that run so: f32, f64 or bf16 in, the same out. */
+glia_status glia__tiled_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                              glia_error *err);
+size_t glia__tiled_workspace(const glia_type *in, const glia_type *out, const void *attrs);
 
 #endif
