@@ -78,6 +78,7 @@ static inline bool in_range(const random_graph *r, const glia_value *value, cons
     double low = -20, high = 20;
     if (bound) low = 0, high = (double)bound - 1;
     if (strcmp(kind, "pos") == 0) low = 0.3, high = 2.5;
+    if (strcmp(kind, "above") == 0) low = 1.05, high = 3;
     if (strcmp(kind, "unit") == 0) low = 0.02, high = 0.98;
     const int64_t elems = glia_shape_elems(&view.shape);
     for (int64_t i = 0; i < elems; i++)
@@ -107,6 +108,7 @@ static inline glia_value *scaled_sum(glia_value *x, double factor, double shift)
 static inline glia_value *squashed(random_graph *r, glia_value *x, const char *kind) {
     if (!evaluate_new(r) || in_range(r, x, kind, 0)) return x;
     if (strcmp(kind, "pos") == 0) return scaled_sum(glia_op_sigmoid(x), 1.5, 0.5);
+    if (strcmp(kind, "above") == 0) return scaled_sum(glia_op_sigmoid(x), 1.5, 1.2);
     if (strcmp(kind, "unit") == 0) return scaled_sum(glia_op_sigmoid(x), 0.9, 0.05);
     return scaled_sum(glia_op_tanh(x), 2, 0.1);
 }

@@ -88,6 +88,9 @@ static const struct {
     {"batch_norm_backward",
      {"8x14x14x64:bf16 8x14x14x64:bf16 64:f32<5 64:f32<5 64:f32<5 64:f32<5", "channels_last=yes", 1e-2,
       NULL}},
+    {"layer_norm_backward", {"300x200 300x200 300x1:pos 300x1 200", NULL, 1e-4, NULL}},
+    {"layer_norm_backward",
+     {"200x7x64:bf16 200x7x64:bf16 200x7x1:f32<5 200x7x1:f32<5 64:f32<5", NULL, 1e-2, NULL}},
 };
 
 static int shared[256]; /* by kernel: cases that it took */

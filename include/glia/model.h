@@ -91,6 +91,32 @@ typedef struct glia_batch_norm_options {
  * the last two state. */
 GLIA_API glia_value *glia_batch_norm_with(glia_value *x, glia_batch_norm_options options);
 #define glia_batch_norm(x, ...) glia_batch_norm_with(x, GLIA_OPTIONS(glia_batch_norm_options, __VA_ARGS__))
+typedef struct glia_layer_norm_options {
+    int reserved_;
+    int64_t dims;   /* how many of the last dimensions are normalised together; default 1 */
+    double epsilon; /* added to the variance; default 1e-5 */
+    const char *name;
+} glia_layer_norm_options;
+/* [N, …] → same: mean 0 and variance 1 over the last `dims` dimensions, then y·weight + bias, which have those
+ * dimensions. */
+GLIA_API glia_value *glia_layer_norm_with(glia_value *x, glia_layer_norm_options options);
+#define glia_layer_norm(x, ...) glia_layer_norm_with(x, GLIA_OPTIONS(glia_layer_norm_options, __VA_ARGS__))
+/* The same without mean and bias: x / √(mean of x² + ε)·weight. */
+GLIA_API glia_value *glia_rms_norm_with(glia_value *x, glia_layer_norm_options options);
+#define glia_rms_norm(x, ...) glia_rms_norm_with(x, GLIA_OPTIONS(glia_layer_norm_options, __VA_ARGS__))
+typedef struct glia_group_norm_options {
+    int reserved_;
+    int64_t groups; /* which divide the channels; glia_instance_norm: one a channel */
+    double epsilon; /* added to the variance; default 1e-5 */
+    const char *name;
+} glia_group_norm_options;
+/* [N, C, …] → same: mean 0 and variance 1 over each group of channels of an example, then y·weight + bias for each
+ * channel. weight, bias [C]. */
+GLIA_API glia_value *glia_group_norm_with(glia_value *x, glia_group_norm_options options);
+#define glia_group_norm(x, ...) glia_group_norm_with(x, GLIA_OPTIONS(glia_group_norm_options, __VA_ARGS__))
+GLIA_API glia_value *glia_instance_norm_with(glia_value *x, glia_group_norm_options options);
+#define glia_instance_norm(x, ...) \
+    glia_instance_norm_with(x, GLIA_OPTIONS(glia_group_norm_options, __VA_ARGS__))
 /* [N, C, H, W] → [N, C]: mean over H and W. */
 GLIA_API glia_value *glia_global_average_pool2d(glia_value *x);
 /* [N, …] → [N, product]. */

@@ -168,13 +168,18 @@ static uint32_t hardmax_rows(const glia_type *in, int n_in, const void *attrs) {
     return rows_beside(in, ((const hardmax_attrs *)attrs)->axis);
 }
 
+/* The gradient of a step function: zero wherever it exists. */
+static void hardmax_grad(glia_gradient *g) {
+    (void)g;
+}
+
 GLIA_OP(hardmax) = {
     .name = "hardmax",
     .version = 1,
-    .doc = "y = 1 at the first largest x along an axis, else 0",
+    .doc = "y = 1 at the first largest x along an axis, else 0; gradient 0",
     .min_inputs = 1,
     .max_inputs = 1,
-    .traits = GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_GRADIENT,
+    .traits = GLIA_TRAIT_INPLACE,
     .attrs = GLIA_FIELDS({.name = "axis",
                           .kind = GLIA_FIELD_INT,
                           .offset = offsetof(hardmax_attrs, axis),
@@ -182,15 +187,17 @@ GLIA_OP(hardmax) = {
                           .doc = "dimension to look along; negative ones count from the end"}),
     .attrs_size = sizeof(hardmax_attrs),
     .infer = hardmax_infer,
+    .grad = hardmax_grad,
     .ref = hardmax_ref,
     .rows = hardmax_rows,
     .onnx = "Hardmax",
     .onnx_since = 13,
-    .cases = GLIA_CASES(
-        {.inputs = "4x5"}, {.inputs = "4x5", .attrs = "axis=0"}, {.inputs = "2x3x4", .attrs = "axis=-2"},
-        {.inputs = "3x7:f32<3"}, {.inputs = "scalar"}, {.inputs = "0x3"}, {.inputs = "3x0"},
-        {.inputs = "4x5", .attrs = "axis=2", .expect_error = "axis 2 is out of range for 4×5"},
-        {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}),
+    .cases =
+        GLIA_CASES({.inputs = "4x5:distinct"}, {.inputs = "4x5:distinct", .attrs = "axis=0"},
+                   {.inputs = "2x3x4:distinct", .attrs = "axis=-2"}, {.inputs = "3x7:f32<3"},
+                   {.inputs = "scalar"}, {.inputs = "0x3"}, {.inputs = "3x0"},
+                   {.inputs = "4x5", .attrs = "axis=2", .expect_error = "axis 2 is out of range for 4×5"},
+                   {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}),
 };
 
 glia_value *glia_op_hardmax(glia_value *x, int64_t axis) {

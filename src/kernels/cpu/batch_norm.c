@@ -9,6 +9,7 @@
 #include "core/isa.h"
 #include "core/threads.h"
 #include "glia/ops.h"
+#include "kernels/cpu/element.h"
 #include "kernels/kernel.h"
 
 enum {
@@ -85,27 +86,6 @@ static pass make_pass(const batch_norm_state *s, const glia_call *c, double **su
     return p;
 }
 
-/* Element i of an array of f32 or bf16. */
-GLIA_CPU_INLINE float load(const void *x, int64_t i, const bool bf16) {
-    float value;
-    if (!bf16) return ((const float *)x)[i];
-    const uint32_t bits = (uint32_t)((const uint16_t *)x)[i] << 16;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* Rounds to the nearest even, as glia_bf16_from_f32. */
-GLIA_CPU_INLINE void store(void *y, int64_t i, float value, const bool bf16) {
-    uint32_t bits;
-    if (!bf16) {
-        ((float *)y)[i] = value;
-        return;
-    }
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
-    ((uint16_t *)y)[i] = (uint16_t)(value != value ? nan : rounded);
-}
-
 /* --- forward --------------------------------------------------------------------------------------------- */
 
 /* Mean, and sum of squared distances from it, of `rows` rows from row `begin` on. */
@@ -118,11 +98,11 @@ GLIA_CPU_INLINE void moments_of(const void *restrict x, int64_t begin, int64_t r
             const int64_t lanes = GLIA_MIN(LANES, channels - c), at = (begin + first) * channels + c;
             float m[LANES] = {0}, q[LANES] = {0};
             for (int64_t r = 0; r < n; r++)
-                for (int64_t k = 0; k < lanes; k++) m[k] += load(x, at + r * channels + k, bf16);
+                for (int64_t k = 0; k < lanes; k++) m[k] += glia__load(x, at + r * channels + k, bf16);
             for (int64_t k = 0; k < lanes; k++) m[k] *= part;
             for (int64_t r = 0; r < n; r++)
                 for (int64_t k = 0; k < lanes; k++) {
-                    const float d = load(x, at + r * channels + k, bf16) - m[k];
+                    const float d = glia__load(x, at + r * channels + k, bf16) - m[k];
                     q[k] += d * d;
                 }
             for (int64_t k = 0; k < lanes; k++) {
@@ -179,8 +159,8 @@ GLIA_CPU_INLINE void normalize_of(const pass *p, int64_t begin, int64_t end, con
     void *restrict y = p->out;
     for (int64_t r = begin; r < end; r++)
         for (int64_t c = 0; c < channels; c++) {
-            const float z = (load(x, r * channels + c, bf16) - mean[c]) * factor[c] + bias[c];
-            store(y, r * channels + c, relu && z < 0 ? 0 : z, bf16);
+            const float z = (glia__load(x, r * channels + c, bf16) - mean[c]) * factor[c] + bias[c];
+            glia__store(y, r * channels + c, relu && z < 0 ? 0 : z, bf16);
         }
 }
 
@@ -257,7 +237,7 @@ GLIA_CPU_INLINE void products_of(const pass *p, int64_t begin, int64_t end, floa
             for (int64_t r = first; r < last; r++)
                 for (int64_t k = 0; k < lanes; k++) {
                     const int64_t at = r * channels + c + k;
-                    const float d = load(x, at, bf16) - mean[k], all = load(dy, at, bf16);
+                    const float d = glia__load(x, at, bf16) - mean[k], all = glia__load(dy, at, bf16);
                     const float g = !relu || d * factor[k] + bias[k] > 0 ? all : 0;
                     g_sum[k] += g;
                     g_product[k] += g * d;
@@ -296,9 +276,9 @@ GLIA_CPU_INLINE void spread_of(const pass *p, int64_t begin, int64_t end, const 
     for (int64_t r = begin; r < end; r++)
         for (int64_t c = 0; c < channels; c++) {
             const int64_t at = r * channels + c;
-            const float d = load(x, at, bf16) - mean[c], all = load(dy, at, bf16);
+            const float d = glia__load(x, at, bf16) - mean[c], all = glia__load(dy, at, bf16);
             const float g = !relu || d * factor[c] + bias[c] > 0 ? all : 0;
-            store(dx, at, factor[c] * (g - shift[c] - d * slope[c]), bf16);
+            glia__store(dx, at, factor[c] * (g - shift[c] - d * slope[c]), bf16);
         }
 }
 
