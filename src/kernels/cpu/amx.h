@@ -29,10 +29,15 @@ GLIA_CPU_AMX static inline void amx_end(void) {
     _tile_release();
 }
 
-/* sums[2][2] (+)= a[steps][2] · b[steps]: 32 rows by 32 columns. A step of `a` is two tiles of 16 rows of 16 pairs; a step
- * of `b` 16 rows, `b_row` bytes apart, of 32 pairs, one for each column. Sums are tiles. */
-GLIA_CPU_AMX static inline void amx_multiply(const char *a, const char *b, int64_t b_row, int64_t steps,
-                                             float *sums, bool add) {
+/* What amx_multiply goes through: `rows` stretches of steps. A step of `a` is two tiles of 16 rows of 16 pairs; a step of `b`
+ * 16 rows, `b_row` bytes apart, of 32 pairs, one for each column. */
+typedef struct amx_operands {
+    const char *a, *b;
+    int64_t b_row, steps, rows, row_steps; /* row_steps: from one stretch to the next */
+} amx_operands;
+
+/* sums[2][2] (+)= Σ a[step][2] · b[step]: 32 rows by 32 columns. Sums are tiles. */
+GLIA_CPU_AMX static inline void amx_multiply(const amx_operands *o, float *sums, bool add) {
     enum { T = TILE_BYTES / sizeof(float) };
     atomic_signal_fence(memory_order_seq_cst); /* gcc 12 does not know that tiles are loaded from memory */
     if (add) {
@@ -46,15 +51,19 @@ GLIA_CPU_AMX static inline void amx_multiply(const char *a, const char *b, int64
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (int64_t s = 0; s < steps; s++, a += 2 * TILE_BYTES, b += TILE * b_row) {
-        _tile_loadd(4, a, 64);
-        _tile_loadd(6, b, b_row);
-        _tile_loadd(7, b + 64, b_row);
-        _tile_loadd(5, a + TILE_BYTES, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+    for (int64_t r = 0; r < o->rows; r++) {
+        const char *a = o->a + r * o->row_steps * 2 * TILE_BYTES,
+                   *b = o->b + r * o->row_steps * TILE * o->b_row;
+        for (int64_t s = 0; s < o->steps; s++, a += 2 * TILE_BYTES, b += TILE * o->b_row) {
+            _tile_loadd(4, a, 64);
+            _tile_loadd(6, b, o->b_row);
+            _tile_loadd(7, b + 64, o->b_row);
+            _tile_loadd(5, a + TILE_BYTES, 64);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
     }
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + T, 64);
