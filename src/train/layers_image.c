@@ -3,16 +3,14 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
-#include "train/layer.h"
+#include "train/layer_fields.h"
 
 enum { MOST_PIXELS = 1 << 20 }; /* a window or a stride longer than this is a mistake */
 
-static const char *const padding_words[] = {"valid", "same"}; /* index: the ops' attribute */
-
-/* The op's padding by word; false with an error in the graph when there is none. */
-static bool read_padding(const glia_layer_build *b, const char *word, int *out) {
-    for (int i = 0; i < (int)GLIA_COUNT(padding_words); i++) {
-        if (strcmp(word, padding_words[i]) != 0) continue;
+bool glia__layer_padding(const glia_layer_build *b, const char *word, int *out) {
+    static const char *const words[] = {"valid", "same"}; /* index: the ops' attribute */
+    for (int i = 0; i < (int)GLIA_COUNT(words); i++) {
+        if (strcmp(word, words[i]) != 0) continue;
         *out = i;
         return true;
     }
@@ -39,16 +37,8 @@ static bool check_image(const glia_layer_build *b, const char *what, const int64
     return false;
 }
 
-#define PAIR_FIELD(type, member, initial_text, low, text)                                                    \
-    {                                                                                                        \
-        .name = #member, .kind = GLIA_FIELD_INTS, .offset = offsetof(type, member), .initial = initial_text, \
-        .doc = text, .count = 2, .min = low, .max = MOST_PIXELS                                              \
-    }
-#define STRING_FIELD(type, member, initial_text, text)                                \
-    {                                                                                 \
-        .name = #member, .kind = GLIA_FIELD_STRING, .offset = offsetof(type, member), \
-        .initial = initial_text, .doc = text                                          \
-    }
+#define PAIR_FIELD(type, member, initial_text, low, text) \
+    GLIA_SIDES_FIELD(type, member, 2, initial_text, low, MOST_PIXELS, text)
 
 /* --- conv2d ----------------------------------------------------------------------------------------------- */
 
@@ -60,7 +50,8 @@ static glia_value *build_conv2d(const glia_layer_build *b, const void *options) 
     glia_conv2d_attrs attrs = {.strides = {o->strides[0], o->strides[1]},
                                .dilation = {o->dilation[0], o->dilation[1]},
                                .groups = o->groups};
-    if (!read_padding(b, o->padding, &attrs.padding) || !check_image(b, "kernel", extent, attrs.padding))
+    if (!glia__layer_padding(b, o->padding, &attrs.padding) ||
+        !check_image(b, "kernel", extent, attrs.padding))
         return NULL;
     int64_t channels = glia_value_shape(x).dim[1];
     if (channels % o->groups || o->filters % o->groups)
@@ -100,16 +91,16 @@ GLIA_LAYER(conv2d) = {
          .doc = "groups of channels that do not see each other",
          .min = 1,
          .max = 1 << 20},
-        STRING_FIELD(glia_conv2d_options, padding, "valid", "valid or same"),
-        STRING_FIELD(glia_conv2d_options, activation, "",
-                     "what is applied to the result: relu, …; default none"),
+        GLIA_TEXT_FIELD(glia_conv2d_options, padding, "valid", "valid or same"),
+        GLIA_TEXT_FIELD(glia_conv2d_options, activation, "",
+                        "what is applied to the result: relu, …; default none"),
         {.name = "use_bias",
          .kind = GLIA_FIELD_BOOL,
          .offset = offsetof(glia_conv2d_options, use_bias),
          .initial = "yes",
          .doc = "whether a bias is added"},
-        STRING_FIELD(glia_conv2d_options, kernel_initializer, "glorot_uniform", "how the weight begins"),
-        STRING_FIELD(glia_conv2d_options, bias_initializer, "zeros", "how the bias begins")),
+        GLIA_TEXT_FIELD(glia_conv2d_options, kernel_initializer, "glorot_uniform", "how the weight begins"),
+        GLIA_TEXT_FIELD(glia_conv2d_options, bias_initializer, "zeros", "how the bias begins")),
     .options_size = sizeof(glia_conv2d_options),
     .build = build_conv2d,
 };
@@ -123,7 +114,8 @@ glia_value *glia_conv2d_with(glia_value *x, glia_conv2d_options options) {
 static bool pool_attrs(const glia_layer_build *b, const glia_pool2d_options *o, glia_pool2d_attrs *attrs) {
     *attrs = (glia_pool2d_attrs){.size = {o->size[0], o->size[1]}};
     for (int i = 0; i < 2; i++) attrs->strides[i] = o->strides[i] ? o->strides[i] : o->size[i];
-    return read_padding(b, o->padding, &attrs->padding) && check_image(b, "window", o->size, attrs->padding);
+    return glia__layer_padding(b, o->padding, &attrs->padding) &&
+           check_image(b, "window", o->size, attrs->padding);
 }
 
 static glia_value *build_max_pool2d(const glia_layer_build *b, const void *options) {
@@ -139,7 +131,7 @@ static glia_value *build_average_pool2d(const glia_layer_build *b, const void *o
 #define POOL_FIELDS                                                                                         \
     GLIA_FIELDS(PAIR_FIELD(glia_pool2d_options, size, "2", 1, "height and width of the window"),            \
                 PAIR_FIELD(glia_pool2d_options, strides, "0", 0, "steps of the window; default: its size"), \
-                STRING_FIELD(glia_pool2d_options, padding, "valid", "valid or same"))
+                GLIA_TEXT_FIELD(glia_pool2d_options, padding, "valid", "valid or same"))
 
 GLIA_LAYER(max_pool2d) = {
     .name = "max_pool2d",
