@@ -117,6 +117,24 @@ GLIA_API glia_value *glia_group_norm_with(glia_value *x, glia_group_norm_options
 GLIA_API glia_value *glia_instance_norm_with(glia_value *x, glia_group_norm_options options);
 #define glia_instance_norm(x, ...) \
     glia_instance_norm_with(x, GLIA_OPTIONS(glia_group_norm_options, __VA_ARGS__))
+typedef struct glia_recurrent_options {
+    int reserved_;
+    int64_t units;
+    glia_bool return_sequences; /* the state after every step; default no: the last one */
+    glia_bool bidirectional;    /* a second one from the last step to the first, side by side; default no */
+    int activation;             /* rnn: 0 tanh, 1 relu */
+    glia_value *lengths;        /* [N], i64: steps of each sequence; default: all */
+    const char *name;
+} glia_recurrent_options;
+/* [N, T, in] → [N, units], or [N, T, units] with return_sequences; twice the units when bidirectional. weight_ih [gates·
+ * units, in], weight_hh [gates·units, units], bias_ih, bias_hh [gates·units], as PyTorch's (lstm i, f, g, o; gru r, z, n),
+ * and the same with _reverse. */
+GLIA_API glia_value *glia_rnn_with(glia_value *x, glia_recurrent_options options);
+#define glia_rnn(x, ...) glia_rnn_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
+GLIA_API glia_value *glia_lstm_with(glia_value *x, glia_recurrent_options options);
+#define glia_lstm(x, ...) glia_lstm_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
+GLIA_API glia_value *glia_gru_with(glia_value *x, glia_recurrent_options options);
+#define glia_gru(x, ...) glia_gru_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
 /* [N, C, H, W] → [N, C]: mean over H and W. */
 GLIA_API glia_value *glia_global_average_pool2d(glia_value *x);
 /* [N, …] → [N, product]. */

@@ -1,0 +1,178 @@
+/* recurrent_back.h: the loops of recurrent_backward.c for one type, included once for float and once for double, as
+ * recurrent_loops.h. */
+
+/* --- backward: one sequence, one step ------------------------------------------------------------------------ */
+
+/* dh: the gradient of the state after the step; dg gets that of the sums. */
+static void NAME(rnn_back)(const glia_recurrent *p, const T *y, const T *dh, T *dg) {
+    for (int64_t k = 0; k < p->hidden; k++)
+        dg[k] = p->relu ? (y[k] > 0 ? dh[k] : 0) : dh[k] * (1 - y[k] * y[k]);
+}
+
+/* dc: the gradient of the cell after the step, then before it; `before` is the cell before it, or NULL for 0. */
+static void NAME(lstm_back)(const glia_recurrent *p, const T *saved, const T *before, const T *dh, T *dc,
+                            T *dg) {
+    const int64_t hidden = p->hidden;
+    for (int64_t k = 0; k < hidden; k++) {
+        const T i = saved[k], f = saved[hidden + k], z = saved[2 * hidden + k], o = saved[3 * hidden + k];
+        /* 1 − tanh², which for large numbers is nothing but rounding of tanh. */
+        const T now = saved[4 * hidden + k], e = exp(-2 * fabs(now)), slope = 4 * e / ((1 + e) * (1 + e));
+        const T t = tanh(now), d = dc[k] + dh[k] * o * slope;
+        dg[k] = d * z * i * (1 - i);
+        dg[hidden + k] = before ? d * before[k] * f * (1 - f) : 0;
+        dg[2 * hidden + k] = d * i * (1 - z * z);
+        dg[3 * hidden + k] = dh[k] * t * o * (1 - o);
+        dc[k] = d * f;
+    }
+}
+
+/* The gradients of z's and n's sums. */
+static void NAME(gru_back)(const glia_recurrent *p, const T *saved, const T *before, const T *dh, T *dg) {
+    const int64_t hidden = p->hidden;
+    for (int64_t k = 0; k < hidden; k++) {
+        const T z = saved[hidden + k], n = saved[2 * hidden + k];
+        dg[hidden + k] = dh[k] * ((before ? before[k] : 0) - n) * z * (1 - z);
+        dg[2 * hidden + k] = dh[k] * (1 - z) * (1 - n * n);
+    }
+}
+
+/* The gradient of r's sum, from that of what r multiplies: `product`, which is n's sum by the state or h. */
+static void NAME(gru_back_reset)(const glia_recurrent *p, const T *saved, const T *product, const T *dproduct,
+                                 T *dg) {
+    for (int64_t k = 0; k < p->hidden; k++)
+        dg[k] = dproduct[k] * (product ? product[k] : 0) * saved[k] * (1 - saved[k]);
+}
+
+/* --- backward: all ------------------------------------------------------------------------------------------- */
+
+/* Results of a backward call, and its memory. */
+typedef struct NAME(back) {
+    T *dh, *dc;   /* [N, H]: gradients of the state, from the last step to the first; dc NULL but for lstm */
+    T *da, *dar;  /* [N·T, width]: of the sums by the input; gru: by the state, which differ for n alone */
+    T *row, *sum; /* [N, width], [N, H]: of one step */
+} NAME(back);
+
+/* The state before step s of sequence i; NULL: 0. */
+static const T *NAME(before)(const glia_recurrent *p, int64_t i, int64_t s) {
+    if (s > 0) return (const T *)p->y + glia__recurrent_place(p, i, s - 1) * p->hidden;
+    return p->h0 ? (const T *)p->h0 + i * p->hidden : NULL;
+}
+
+static const T *NAME(cell_before)(const glia_recurrent *p, int64_t i, int64_t s) {
+    const int64_t per_step = (int64_t)p->cell->saved * p->hidden;
+    if (s > 0) return (const T *)p->saved + glia__recurrent_place(p, i, s - 1) * per_step + 4 * p->hidden;
+    return p->c0 ? (const T *)p->c0 + i * p->hidden : NULL;
+}
+
+/* dh of step s becomes that of the step before. rnn and lstm. */
+static void NAME(step_back)(const glia_recurrent *p, const NAME(back) * b, int64_t s) {
+    const int64_t hidden = p->hidden, width = p->width, per_step = (int64_t)p->cell->saved * hidden;
+    const T *dy = p->dy;
+    memset(b->row, 0, (size_t)(p->n * width) * sizeof *b->row);
+    for (int64_t i = 0; i < p->n; i++) {
+        const int64_t at = glia__recurrent_place(p, i, s);
+        T *dh = b->dh + i * hidden, *row = b->row + i * width;
+        if (at < 0) continue;
+        for (int64_t k = 0; dy && k < hidden; k++) dh[k] += dy[at * hidden + k];
+        if (b->dc) NAME(lstm_back)
+        (p, (const T *)p->saved + at * per_step, NAME(cell_before)(p, i, s), dh, b->dc + i * hidden, row);
+        else NAME(rnn_back)(p, (const T *)p->y + at * hidden, dh, row);
+        memcpy(b->da + at * width, row, (size_t)width * sizeof *row);
+    }
+    MATMUL(b->row, p->r, b->sum, p->n, hidden, width, false, false);
+    for (int64_t i = 0; i < p->n; i++)
+        if (glia__recurrent_place(p, i, s) >= 0)
+            memcpy(b->dh + i * hidden, b->sum + i * hidden, (size_t)hidden * sizeof *b->dh);
+}
+
+/* The same for gru. n sees r·(h·Rᵀ + rb) with reset_after, else (r·h)·Rᵀ + rb. */
+static void NAME(gru_step_back)(const glia_recurrent *p, const NAME(back) * b, int64_t s) {
+    const int64_t hidden = p->hidden, width = p->width, per_step = (int64_t)p->cell->saved * hidden;
+    const T *dy = p->dy;
+    const T *weights_n = (const T *)p->r + 2 * hidden * hidden;
+    T *dn = b->row; /* [N, H]: of what the weights of n give */
+    memset(b->row, 0, (size_t)(p->n * width) * sizeof *b->row);
+    for (int64_t i = 0; i < p->n; i++) {
+        const int64_t at = glia__recurrent_place(p, i, s);
+        if (at < 0) continue;
+        const T *saved = (const T *)p->saved + at * per_step, *before = NAME(before)(p, i, s);
+        T *dh = b->dh + i * hidden, *da = b->da + at * width, *dar = b->dar + at * width;
+        for (int64_t k = 0; dy && k < hidden; k++) dh[k] += dy[at * hidden + k];
+        NAME(gru_back)(p, saved, before, dh, da);
+        if (p->reset_after) NAME(gru_back_reset)(p, saved, saved + 3 * hidden, da + 2 * hidden, da);
+        memcpy(dar, da, (size_t)width * sizeof *da);
+        for (int64_t k = 0; k < hidden; k++) {
+            dn[i * hidden + k] = da[2 * hidden + k] * (p->reset_after ? saved[k] : 1);
+            dar[2 * hidden + k] = dn[i * hidden + k];
+        }
+    }
+    MATMUL(dn, weights_n, b->sum, p->n, hidden, hidden, false, false);
+    for (int64_t i = 0; i < p->n; i++) {
+        const int64_t at = glia__recurrent_place(p, i, s);
+        if (at < 0) continue;
+        const T *saved = (const T *)p->saved + at * per_step, *before = NAME(before)(p, i, s),
+                *sum = b->sum + i * hidden;
+        T *dh = b->dh + i * hidden, *da = b->da + at * width, *dar = b->dar + at * width;
+        if (!p->reset_after) {
+            NAME(gru_back_reset)(p, saved, before, sum, da);
+            memcpy(dar, da, (size_t)hidden * sizeof *da);
+        }
+        for (int64_t k = 0; k < hidden; k++)
+            dh[k] = dh[k] * saved[hidden + k] + sum[k] * (p->reset_after ? 1 : saved[k]);
+    }
+    /* What comes through r and z, whose weights are the first 2H rows. */
+    memset(b->row, 0, (size_t)(p->n * width) * sizeof *b->row);
+    for (int64_t i = 0; i < p->n; i++) {
+        const int64_t at = glia__recurrent_place(p, i, s);
+        if (at >= 0) memcpy(b->row + i * 2 * hidden, b->da + at * width, 2 * (size_t)hidden * sizeof *b->row);
+    }
+    MATMUL(b->row, p->r, b->sum, p->n, hidden, 2 * hidden, false, false);
+    for (int64_t i = 0; i < p->n * hidden; i++) b->dh[i] += b->sum[i];
+}
+
+/* dx, and through `b` the other results. dh and dc hold the gradients of the last state before. */
+static void NAME(backward)(const glia_recurrent *p, const NAME(back) * b, T *dx) {
+    const size_t bytes = (size_t)(p->n * p->steps * p->width) * sizeof *b->da;
+    const bool gru = p->cell->kind == GLIA_CELL_GRU;
+    memset(b->da, 0, bytes);
+    if (gru) memset(b->dar, 0, bytes);
+    for (int64_t s = p->steps - 1; s >= 0; s--) gru ? NAME(gru_step_back)(p, b, s) : NAME(step_back)(p, b, s);
+    MATMUL(b->da, p->w, dx, p->n * p->steps, p->in, p->width, false, false);
+}
+
+/* --- the gradients of weights ---------------------------------------------------------------------------------- */
+
+/* dr = Σ of the gradients of the sums by the state, times what the weights saw; n's see r·h without reset_after. `seen`:
+ * [H]. */
+static void NAME(weights_by_state)(const glia_recurrent *p, const T *dar, T *dr, T *seen) {
+    const int64_t hidden = p->hidden, width = p->width;
+    const bool scaled = p->cell->kind == GLIA_CELL_GRU && !p->reset_after;
+    memset(dr, 0, (size_t)(width * hidden) * sizeof *dr);
+    for (int64_t i = 0; i < p->n; i++)
+        for (int64_t s = 0; s < p->steps; s++) {
+            const int64_t at = glia__recurrent_place(p, i, s);
+            const T *before = at >= 0 ? NAME(before)(p, i, s) : NULL;
+            if (!before) continue;
+            const T *r = scaled ? (const T *)p->saved + at * p->cell->saved * hidden : NULL;
+            for (int64_t k = 0; k < hidden && scaled; k++) seen[k] = r[k] * before[k];
+            for (int64_t g = 0; g < width; g++) {
+                const T d = dar[at * width + g], *x = scaled && g >= 2 * hidden ? seen : before;
+                for (int64_t k = 0; k < hidden; k++) dr[g * hidden + k] += d * x[k];
+            }
+        }
+}
+
+static void NAME(weights)(const glia_recurrent *p, const T *da, const T *dar, T *dw, T *dr, T *db, T *seen) {
+    const int64_t width = p->width, places = p->n * p->steps;
+    MATMUL(da, p->x, dw, width, p->in, places, true, false);
+    NAME(weights_by_state)(p, dar, dr, seen);
+    for (int64_t g = 0; g < width; g++) {
+        double sum = 0, by_state = 0;
+        for (int64_t at = 0; at < places; at++) {
+            sum += (double)da[at * width + g];
+            by_state += (double)dar[at * width + g];
+        }
+        db[g] = (T)sum;
+        db[width + g] = (T)by_state;
+    }
+}
