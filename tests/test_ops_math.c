@@ -54,7 +54,8 @@ TEST(whole_numbers) {
     GIVES(glia_op_bitwise_not(x), -13, 0, -7);
     glia_bit_shift_attrs left = {0}, right = {1};
     GIVES(glia_op_bit_shift(I32(g, D(3), 1, 3, 1), I32(g, D(3), 4, 31, 32), left), 16, INT32_MIN, 0);
-    GIVES(glia_op_bit_shift(I32(g, D(3), 16, -1, 1), I32(g, D(3), 4, 28, -1), right), 1, 15, 0);
+    GIVES(glia_op_bit_shift(I32(g, D(3), 16, -1, 1), I32(g, D(3), 4, 28, -1), right), 1, -1, 0);
+    GIVES(glia_op_bit_shift(I64(g, D(4), -8, -1, 4, -3), I64(g, D(4), 1, 99, 64, -1), right), -4, -1, 0, -1);
     glia_graph_free(g);
 }
 

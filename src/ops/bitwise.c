@@ -12,7 +12,8 @@ GLIA_API glia_value *glia_op_bitwise_not(glia_value *a);                /* ~a */
 typedef struct glia_bit_shift_attrs {
     int direction; /* 0 left, 1 right */
 } glia_bit_shift_attrs;
-/* The bits of a moved by b places as those of an unsigned number; all of them are gone at its width, or when b < 0. */
+/* The bits of a moved by b places; to the right the sign stays. At the width, or when b < 0, nothing but the sign is left,
+ * to the left nothing. */
 GLIA_API glia_value *glia_op_bit_shift(glia_value *a, glia_value *b, glia_bit_shift_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
@@ -102,17 +103,28 @@ glia_value *glia_op_bitwise_not(glia_value *a) {
 
 /* --- shift ------------------------------------------------------------------------------------------------ */
 
-WHOLE_LOOPS(shift_left, y < sizeof(T) * 8 ? (uint64_t)x << y : 0)
-WHOLE_LOOPS(shift_right, y < sizeof(T) * 8 ? (uint64_t)x >> y : 0)
+/* A shift by less than nothing counts as one by more than the width: nothing but the sign is left. */
+#define IN_WIDTH(y) ((uint64_t)(y) < sizeof(T) * 8)
+WHOLE_LOOPS(shift_left, IN_WIDTH(y) ? (uint64_t)x << y : 0)
+GLIA_BROADCAST_ROW(shift_right_i32, int32_t, int32_t,
+                   (x < 0 ? ~0 : 0) ^ (IN_WIDTH(y) ? (x < 0 ? ~x : x) >> y : 0))
+GLIA_BROADCAST_ROW(shift_right_i64, int64_t, int64_t,
+                   (x < 0 ? ~0 : 0) ^ (IN_WIDTH(y) ? (x < 0 ? ~x : x) >> y : 0))
+GLIA_BROADCAST_ROW(shift_right_u8, uint8_t, uint8_t, IN_WIDTH(y) ? x >> y : 0)
 
 static glia_status bit_shift_ref(const glia_call *c) {
-    return ((const glia_bit_shift_attrs *)c->attrs)->direction ? shift_right(c) : shift_left(c);
+    if (!((const glia_bit_shift_attrs *)c->attrs)->direction) return shift_left(c);
+    const glia_dtype dtype = c->out[0].dtype;
+    glia__broadcast_run(c, dtype == GLIA_I64   ? shift_right_i64
+                           : dtype == GLIA_I32 ? shift_right_i32
+                                               : shift_right_u8);
+    return GLIA_OK;
 }
 
 GLIA_OP(bit_shift) = {
     .name = "bit_shift",
     .version = 1,
-    .doc = "y = a·2ᵇ (left) or ⌊a/2ᵇ⌋ (right), a as an unsigned number",
+    .doc = "y = a·2ᵇ (left, whole numbers wrap) or ⌊a/2ᵇ⌋ (right)",
     .min_inputs = 2,
     .max_inputs = 2,
     TRAITS,
@@ -127,7 +139,7 @@ GLIA_OP(bit_shift) = {
     .ref = bit_shift_ref,
     .onnx = "BitShift",
     .onnx_since = 11,
-    .c_expr = "y >= sizeof x * 8 ? 0 : direction ? x >> y : x << y",
+    .c_expr = "y >= 0 && y < (int)sizeof x * 8 ? (direction ? x >> y : x << y) : direction && x < 0 ? -1 : 0",
     .cases = GLIA_CASES({.inputs = "4x5:u8<200 4x5:u8<9"},
                         {.inputs = "4x5:u8<200 5:u8<9", .attrs = "direction=RIGHT"},
                         {.inputs = "3:i32<9 3:i32<40"},
