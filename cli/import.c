@@ -76,6 +76,11 @@ static int print_result(const cli_options *options, const glia_recipe_import *re
         add_json(dir, report, &out);
     else if (report)
         add_report(request->weights, report, &out);
+    if (status == GLIA_OK && !report && options->json == GLIA_YES) {
+        glia__text_add(&out, "{\"run\":");
+        glia__text_add_json(&out, dir);
+        glia__text_add(&out, "}\n");
+    }
     if (status == GLIA_OK && options->json != GLIA_YES) glia__text_printf(&out, "saved %s\n", dir);
     int code = cli_print(&out);
     if (status != GLIA_OK) {
@@ -111,17 +116,20 @@ static int run_import(const cli_options *options, char **arguments, int count) {
 
 const cli_command cli_import = {
     .name = "import",
-    .arguments = "--weights FILE MODEL.yaml|RUN [key.sub=value ...] | FILE.h5|FILE.keras",
+    .arguments = "--weights FILE MODEL.yaml|RUN [key.sub=value ...] | FILE.h5|FILE.keras|FILE.onnx",
     .summary = "Make a run of weights that others trained",
     .details =
         "FILE is .safetensors, .safetensors.index.json, .npz, .h5 or .keras (docs/formats.md). Arrays find "
         "their parameters\nby name, as --map says: auto (the names that fit most), glia, huggingface, keras, "
         "pytorch; or order: by the\norder and shapes of both. What Keras lays out otherwise is turned. Every "
         "array is listed: loaded, missing,\nof another shape, unexpected or ignored; without --partial "
-        "anything missing is an error. A Keras file that\nis a plain sequence of layers needs no model file.",
+        "anything missing is an error. A Keras file that\nis a plain sequence of layers needs no model file. "
+        "An ONNX file is model and weights: its run keeps the way to "
+        "it\n(docs/onnx.md); model.onnx.output=TENSOR ends at another tensor.",
     .examples =
         "glia import --weights digits.safetensors examples/mnist_cnn.yaml --map pytorch --out runs/theirs\n"
-        "glia import mnist.h5 data.source=mnist",
+        "glia import mnist.h5 data.source=mnist\n"
+        "glia import mnist.onnx --out runs/theirs",
     .flags =
         (const glia_field[]){
             CLI_FLAG(weights, STRING, "", "the file of weights, for a model file or a run", .count = 0),

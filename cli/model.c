@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "recipe/import.h"
 #include "recipe/recipe.h"
 #include "recipe/run.h"
 
@@ -46,6 +47,18 @@ static void complete_target(cli_model *m) {
     for (int d = 1; d < out.rank; d++) m->target.shape.dim[d - 1] = out.dim[d];
 }
 
+/* A model file, or an ONNX file, which is one and its input. */
+static glia_status load(const cli_options *options, const char *file, const char *const *overrides,
+                        size_t count, cli_model *m, glia_error *err) {
+    glia_shape input = {.rank = 0};
+    if (!glia__names_onnx(file)) return glia_recipe_load(&m->recipe, file, overrides, count, NULL, err);
+    if (options->input[0] && !cli_parse_shape(options->input, &input))
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "--input: expected a shape like 1x28x28, found '%.60s'", options->input);
+    GLIA_TRY(glia__onnx_recipe(&m->recipe, file, &input, overrides, count, err));
+    return glia__recipe_learn_shape(m->recipe, m->recipe->trained.input_shape, err);
+}
+
 int cli_open_model(const cli_options *options, char **arguments, int count, cli_model *m) {
     glia_error err = {0};
     glia_shape shape = {.rank = 0};
@@ -57,9 +70,10 @@ int cli_open_model(const cli_options *options, char **arguments, int count, cli_
         if (glia__run_check(file, &err) != GLIA_OK) return cli_fail(&err);
         snprintf(file, sizeof file, "%s/config.yaml", arguments[0]);
     }
-    if (glia_recipe_load(&m->recipe, file, (const char *const *)arguments + 1, (size_t)count - 1, NULL,
-                         &err) != GLIA_OK)
+    if (load(options, file, (const char *const *)arguments + 1, (size_t)count - 1, m, &err) != GLIA_OK) {
+        cli_close_model(m);
         return cli_fail(&err);
+    }
     glia_status status = find_types(options, m, &shape, &err);
     if (status == GLIA_OK)
         status = glia_recipe_model(m->recipe, shape, m->target.classes, &m->model,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # fuzz.sh [SECONDS [NAME...]]: builds the fuzzers (tests/fuzz) with clang and runs each (or those named: csv idx
-# jpeg npy png recipe safetensors tar yaml) for SECONDS, one after another. Seeds: tests/data/fuzz/NAME; what a run finds new is
+# jpeg npy onnx png recipe safetensors tar yaml) for SECONDS, one after another. Seeds: tests/data/fuzz/NAME; what a run finds new is
 # kept in build/fuzz/corpus/NAME for the next one. Exit code 1 when one found a crash, a leak, too slow an input or
 # too much memory; the input is kept. Too slow is a minute of the wall's clock: a busy machine has let a process wait for
 # half of one.

@@ -29,6 +29,7 @@ sources="$*"
     echo '#include "io/export.h"'
     echo '#include "io/weights.h"'
     echo '#include "kernels/kernel.h"'
+    echo '#include "onnx/read.h"'
     echo '#include "passes/pass.h"'
     echo '#include "train/layer.h"'
     echo '#include "train/loss.h"'
@@ -42,6 +43,7 @@ sources="$*"
     table GLIA_WEIGHTS glia_weights_format glia__weights_format glia__weights_formats
     table GLIA_NAMES glia_names glia__names glia__all_names
     table GLIA_LAYER glia_layer_def glia__layer_def glia__layers
+    table '[A-Z_]*ONNX' glia_onnx_op glia__onnx_op glia__onnx_ops
     table GLIA_LOSS glia_loss glia__loss glia__losses
     table GLIA_OPTIMIZER glia_optimizer glia__optimizer glia__optimizers
 } > "$out.tmp"

@@ -95,11 +95,11 @@ static glia_status infer_logical(const glia_type *in, int n_in, const void *attr
                {.inputs = "3 3:i64<3", .expect_error = "dtypes differ: f32 3 and i64 3"},                 \
                {.inputs = "3:bool 3:bool", .expect_error = "found bool 3; cast it first"})
 
-COMPARE_OP(equal, x == y, .doc = "y = (a = b)", .onnx = "Equal", .onnx_since = 11, PLAIN);
+COMPARE_OP(equal, x == y, .doc = "y = (a = b)", .onnx = "Equal", .onnx_since = 7, PLAIN);
 COMPARE_OP(not_equal, x != y, .doc = "y = (a ≠ b)", PLAIN | GLIA_TRAIT_NO_ONNX);
-COMPARE_OP(less, x < y, .doc = "y = (a < b)", .onnx = "Less", .onnx_since = 9, PLAIN);
+COMPARE_OP(less, x < y, .doc = "y = (a < b)", .onnx = "Less", .onnx_since = 7, PLAIN);
 COMPARE_OP(less_equal, x <= y, .doc = "y = (a ≤ b)", .onnx = "LessOrEqual", .onnx_since = 12, PLAIN);
-COMPARE_OP(greater, x > y, .doc = "y = (a > b)", .onnx = "Greater", .onnx_since = 9, PLAIN);
+COMPARE_OP(greater, x > y, .doc = "y = (a > b)", .onnx = "Greater", .onnx_since = 7, PLAIN);
 COMPARE_OP(greater_equal, x >= y, .doc = "y = (a ≥ b)", .onnx = "GreaterOrEqual", .onnx_since = 12, PLAIN);
 
 #define LOGICAL_OP(op, expr, ...)                                                                        \

@@ -199,7 +199,7 @@ GLIA_OP(transpose) = {
     .rows = transpose_rows,
     .flops = no_flops,
     .onnx = "Transpose",
-    .onnx_since = 13,
+    .onnx_since = 1,
     .cases = GLIA_CASES({.inputs = "3x4"}, {.inputs = "2x3x4", .attrs = "perm=1,2,0"}, {.inputs = "5"},
                         {.inputs = "scalar"}, {.inputs = "2x3x4x5", .attrs = "perm=0,2,3,1"},
                         {.inputs = "3x35x18", .attrs = "perm=0,2,1"},

@@ -178,7 +178,7 @@ GLIA_OP(flatten) = {
     .ref = copy_ref,
     .flops = no_flops,
     .onnx = "Flatten",
-    .onnx_since = 13,
+    .onnx_since = 1,
     .cases = GLIA_CASES({.inputs = "2x3x4"}, {.inputs = "2x3x4", .attrs = "axis=2"},
                         {.inputs = "2x3", .attrs = "axis=0"}, {.inputs = "5"},
                         {.inputs = "2x3", .attrs = "axis=-1"}, {.inputs = "0x3x2"},

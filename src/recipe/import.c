@@ -1,4 +1,4 @@
-/* import.c: a model file, or a run, and a file of weights become a run. */
+/* import.c: a model file, or a run, and a file of weights become a run; or an ONNX file alone. */
 #include "recipe/import.h"
 
 #include <stdio.h>
@@ -51,8 +51,7 @@ static glia_status recipe_of_weights(const glia_recipe_import *request, const gl
 
 /* --- what goes in and comes out ------------------------------------------------------------------------ */
 
-/* What the data would tell, from the shape of an example alone. */
-static glia_status learn_shape(glia_recipe *recipe, glia_shape input, glia_error *err) {
+glia_status glia__recipe_learn_shape(glia_recipe *recipe, glia_shape input, glia_error *err) {
     glia_dataset_info info = {.name = "",
                               .input_shape = input,
                               .scale = recipe->data.scale != 0 ? recipe->data.scale : 1,
@@ -71,7 +70,7 @@ static glia_status learn_shape(glia_recipe *recipe, glia_shape input, glia_error
 }
 
 static glia_status learn(glia_recipe *recipe, const glia_recipe_import *request, glia_error *err) {
-    if (request->input.rank) return learn_shape(recipe, request->input, err);
+    if (request->input.rank) return glia__recipe_learn_shape(recipe, request->input, err);
     if (recipe->trained.input_shape.rank) return GLIA_OK;
     glia_dataset *train;
     GLIA_TRY(glia_recipe_data(recipe, &train, NULL, NULL, request->run.logger, err));
@@ -91,6 +90,20 @@ static glia_status open_model(const glia_recipe_import *request, const glia_weig
                             : recipe_of_weights(request, weights, &run->recipe, err));
     GLIA_TRY(learn(run->recipe, request, err));
     const glia_recipe_trained *t = &run->recipe->trained;
+    GLIA_TRY(
+        glia_recipe_model(run->recipe, t->input_shape, t->classes, &run->model, request->run.logger, err));
+    return glia_model_initialize(run->model, glia_recipe_fit_options(run->recipe).seed, err);
+}
+
+/* An ONNX file is a model and its weights. */
+static glia_status open_onnx(const glia_recipe_import *request, glia_run *run, glia_error *err) {
+    GLIA_TRY(glia__onnx_recipe(&run->recipe, request->weights, &request->input, request->overrides,
+                               request->n_overrides, err));
+    glia_recipe_trained *t = &run->recipe->trained;
+    const glia_shape input = t->input_shape;
+    if (names_data(request)) t->input_shape = (glia_shape){.rank = 0};
+    GLIA_TRY(names_data(request) ? learn(run->recipe, request, err)
+                                 : glia__recipe_learn_shape(run->recipe, input, err));
     GLIA_TRY(
         glia_recipe_model(run->recipe, t->input_shape, t->classes, &run->model, request->run.logger, err));
     return glia_model_initialize(run->model, glia_recipe_fit_options(run->recipe).seed, err);
@@ -120,6 +133,12 @@ glia_status glia__recipe_import(const glia_recipe_import *request, glia_import_r
     glia_weights *weights;
     glia_run run = {.recipe = NULL};
     *report = NULL;
+    if (!request->model && glia__names_onnx(request->weights)) {
+        glia_status status = open_onnx(request, &run, err);
+        if (status == GLIA_OK) status = write_run(request, &run, dir, err);
+        glia_run_close(&run);
+        return status;
+    }
     GLIA_TRY(glia_weights_open(&weights, request->weights, NULL, err));
     glia_status status = open_model(request, weights, &run, err);
     if (status == GLIA_OK) status = glia_model_import_with(run.model, weights, request->options, report, err);

@@ -20,6 +20,15 @@ typedef struct glia_recipe_import {
 GLIA_MUST_CHECK glia_status glia__recipe_import(const glia_recipe_import *request,
                                                 glia_import_report **report, char *dir, glia_error *err);
 
+/* Whether the name is that of an ONNX file. */
+bool glia__names_onnx(const char *path);
+/* The model file that stands for an ONNX file: its network is the one layer. `input`: shape of one example, rank 0: as the
+ * file has it. What the model gives is learnt by glia__recipe_learn_shape, or from data. */
+GLIA_MUST_CHECK glia_status glia__onnx_recipe(glia_recipe **out, const char *path, const glia_shape *input,
+                                              const char *const *overrides, size_t count, glia_error *err);
+/* Notes in the recipe what data would tell, from the shape of one example alone. */
+GLIA_MUST_CHECK glia_status glia__recipe_learn_shape(glia_recipe *recipe, glia_shape input, glia_error *err);
+
 /* The model file that stands for a Keras model, from its `model_config`. `counted`: layers are called by class and number, as
  * the arrays of .keras files are, not by their names. `data`: data will say what goes in; else the config does. GLIA_UNSUPPORTED, naming the layer, for what is no plain sequence of known layers. */
 GLIA_MUST_CHECK glia_status glia__keras_recipe(const char *config, const char *name, bool counted, bool data,

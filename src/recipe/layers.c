@@ -1,6 +1,7 @@
 /* layers.c: the `model` section: layers from their GLIA_LAYER blocks, branches by name, and the model itself.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/log.h"
 #include "recipe/recipe.h"
@@ -124,6 +125,24 @@ static glia_status read_settings(glia_recipe *recipe, glia_recipe_layer *layer, 
     return check_required(layer, node, err);
 }
 
+/* A file that a layer names is looked for beside the model file and in the current folder, and remembered whole. */
+static glia_status find_file(glia_recipe *recipe, const glia_recipe_layer *layer, glia_error *err) {
+    const glia_field *field =
+        layer->def->file ? glia__field_find(layer->def->fields, layer->def->file) : NULL;
+    const char **name = field ? (const char **)(void *)((char *)layer->options + field->offset) : NULL;
+    if (!name || !*name || !**name) return GLIA_OK;
+    char path[1200], *whole = NULL;
+    snprintf(path, sizeof path, "%s/%s", recipe->folder, *name);
+    if (**name != '/') whole = realpath(path, NULL);
+    if (!whole) whole = realpath(*name, NULL);
+    if (!whole)
+        return glia__yaml_key_error(layer->at, err, GLIA_NOT_FOUND, "%s: there is no file %s",
+                                    layer->def->name, *name);
+    *name = glia__arena_strdup(&recipe->arena, whole);
+    free(whole);
+    return *name ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+}
+
 static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_error *err) {
     char found[120];
     glia_recipe_layer *layer = &recipe->layers[recipe->n_layers];
@@ -161,6 +180,7 @@ static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_e
     recipe->n_layers++; /* from here on it may be named */
     GLIA_TRY(read_settings(recipe, layer, node, err));
     GLIA_TRY(check_input_count(layer, err));
+    GLIA_TRY(find_file(recipe, layer, err));
     if (!layer->n_inputs && recipe->n_layers > 1) recipe->layers[recipe->n_layers - 2].used = true;
     return GLIA_OK;
 }
@@ -186,6 +206,15 @@ static glia_status choose_name(glia_recipe *recipe, const glia_yaml *list, glia_
 glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                                      glia_error *err) {
     char found[120];
+    if (node->kind == GLIA_YAML_MAP && node->count == 1) { /* `model: {onnx: file}`: a layer alone */
+        glia_yaml *list = glia__arena_copy(&recipe->arena, node, sizeof *node);
+        glia_yaml *item = glia__arena_copy(&recipe->arena, node, sizeof *node);
+        if (!list || !item) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        list->kind = GLIA_YAML_LIST;
+        list->first = item;
+        item->next = NULL;
+        node = list;
+    }
     if (node->kind != GLIA_YAML_LIST || !node->count)
         return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
                                     "%s: expected a list of layers ('- dense: 10'), found %s", field->name,

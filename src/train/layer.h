@@ -24,6 +24,7 @@ typedef struct glia_layer_def {
     const glia_field *fields; /* options; NULL: none. A `name` field is not listed here: every layer has it */
     size_t options_size;
     const char *shorthand; /* the field that `- dense: 10` sets; NULL: none */
+    const char *file; /* the field that names a file, which is looked for beside the model file; NULL: none */
     /* Options are resolved: defaults filled, bounds checked. Errors: glia__layer_fail. */
     glia_value *(*build)(const glia_layer_build *b, const void *options);
     const glia_op *op; /* set when the definition stands for an activation op, see below */

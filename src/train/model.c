@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "glia/io.h"
+#include "onnx/proto.h"
 
 glia_model *glia_model_new(const char *name) {
     return glia_model_new_with(name, NULL);
@@ -31,6 +32,8 @@ void glia_model_free(glia_model *model) {
     glia_graph_free(model->graph);
     glia__free(a, model->block, model->block_bytes);
     glia__free(a, model->params, model->capacity_params * sizeof *model->params);
+    for (size_t i = 0; i < model->n_files; i++) glia_onnx_close(model->files[i]);
+    glia__free(a, model->files, model->n_files * sizeof *model->files);
     glia__free(a, model->layers, model->capacity_layers * sizeof *model->layers);
     glia__arena_free(&model->arena);
     glia__free(a, model, sizeof *model);
@@ -154,6 +157,21 @@ glia_value *glia_model_state(glia_model *model, const char *name, glia_shape sha
     return add_param(model, name, shape, initializer, (glia_param){.trained = false});
 }
 
+glia_value *glia__model_param_given(glia_model *model, const char *name, const glia_tensor *data,
+                                    const glia_onnx *file, bool trained) {
+    return add_param(model, name, data->shape, "zeros",
+                     (glia_param){.trained = trained, .given = data->data, .file = file});
+}
+
+bool glia__model_keep_file(glia_model *model, glia_onnx *file) {
+    void *grown =
+        glia__grow(model->allocator, model->files, model->n_files, model->n_files + 1, sizeof *model->files);
+    if (!grown) return false;
+    model->files = grown;
+    model->files[model->n_files++] = file;
+    return true;
+}
+
 void glia_model_set_update(glia_model *model, const glia_value *state, glia_value *update) {
     if (!model || !state || !update) return; /* NULL values have left their error in the graph */
     glia_shape have = glia_value_shape(state), want = glia_value_shape(update);
@@ -213,6 +231,11 @@ glia_status glia_model_initialize(glia_model *model, uint64_t seed, glia_error *
     for (size_t i = 0; i < model->n_params; i++) {
         const glia_param *p = &model->params[i];
         glia_random random = {seed, glia_random_stream(glia_value_name(p->value))};
+        if (p->given) {
+            glia__onnx_data_copy(p->file, p->given, (size_t)p->elems * sizeof(float),
+                                 model->block + p->offset);
+            continue;
+        }
         glia__initializer_fill(&p->initializer, p->fan_in, p->fan_out, random, model->block + p->offset,
                                p->elems);
     }

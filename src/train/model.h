@@ -16,6 +16,8 @@ typedef struct glia_param {
     glia_value *update; /* state: what it becomes after a training step; NULL: it stays */
     glia_initializer initializer;
     int64_t fan_in, fan_out;
+    const void *given; /* f32 numbers to begin with, perhaps unaligned; NULL: the initialiser draws them */
+    const struct glia_onnx *file; /* that holds them */
     int64_t offset,
         elems; /* floats; offset is a multiple of 16 (64 bytes), -1 before the block has a place for it */
 } glia_param;
@@ -34,6 +36,8 @@ struct glia_model {
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */
     int n_targets;
+    struct glia_onnx **files; /* kept open for the sake of parameters */
+    size_t n_files;
     int64_t block_elems;   /* all parameters with the padding between them, which stays zero */
     int64_t trained_elems; /* those that are trained come first, so that the optimiser takes one piece */
     float *block;          /* NULL before initialize; 64-byte aligned */
@@ -44,6 +48,11 @@ struct glia_model {
 bool glia__model_has_weights(const glia_model *model);
 /* Allocates the block (zeroed) unless it is there already for exactly these parameters. */
 GLIA_MUST_CHECK glia_status glia__model_allocate(glia_model *model, glia_error *err);
+/* A parameter (or state, when not `trained`) that begins as `data`, of f32, which lie in `file`. */
+glia_value *glia__model_param_given(glia_model *model, const char *name, const glia_tensor *data,
+                                    const struct glia_onnx *file, bool trained);
+/* The model closes the file when it is freed; false when out of memory. */
+bool glia__model_keep_file(glia_model *model, struct glia_onnx *file);
 /* GLIA_OK when the model has no builder error, an input and an output. */
 GLIA_MUST_CHECK glia_status glia__model_ready(const glia_model *model, glia_error *err);
 /* Copies the weights of an open safetensors file (`path` is for messages) to `block`, laid out as the

@@ -1,0 +1,123 @@
+/* read_reduce.c: reductions. Axes are an attribute, and an input from opset 13 (ReduceSum) or 18 (the others) on. */
+
+#include "onnx/read.h"
+
+typedef glia_value *reduce_op(glia_value *x, glia_reduce_attrs attrs);
+
+/* Axes and keepdims; *all_kept when no axes mean that nothing is reduced. */
+static bool reduction(glia_onnx_read *r, int since, glia_reduce_attrs *a, bool *nothing) {
+    const bool given = r->opset < since ? glia__onnx_has_attr(r, "axes") : glia__onnx_has(r, 1);
+    *a = (glia_reduce_attrs){.keep_dims = glia__onnx_int(r, "keepdims", 1) ? GLIA_YES : GLIA_NO};
+    if (given && !glia__onnx_dims_of(r, "axes", since, 1, &a->axes)) return false;
+    *nothing = r->opset >= since && glia__onnx_int(r, "noop_with_empty_axes", 0) && a->axes.rank == 0;
+    return true;
+}
+
+static glia_value *reduce(glia_onnx_read *r, glia_value *x, reduce_op *op, int since) {
+    glia_reduce_attrs a;
+    bool nothing;
+    if (!x || !reduction(r, since, &a, &nothing)) return NULL;
+    if (nothing) return x;
+    if (glia_value_shape(x).rank == 0) a.axes.rank = 0;
+    return op(x, a);
+}
+
+#define REDUCE_ONNX(block, type, first, x, op, after)                    \
+    static void read_##block(glia_onnx_read *r) {                        \
+        r->out[0] = after(reduce(r, x(glia__onnx_in(r, 0)), op, first)); \
+    }                                                                    \
+    GLIA_ONNX(block) = {.op_type = type, .min_inputs = 1, .max_inputs = 2, .read = read_##block}
+#define SAME(x) (x)
+
+static glia_value *square(glia_value *x) {
+    return glia_op_mul(x, x);
+}
+
+/* clang-format off */
+REDUCE_ONNX(reduce_sum, "ReduceSum", 13, SAME, glia_op_sum, SAME);
+REDUCE_ONNX(reduce_mean, "ReduceMean", 18, SAME, glia_op_mean, SAME);
+REDUCE_ONNX(reduce_max, "ReduceMax", 18, SAME, glia_op_max, SAME);
+REDUCE_ONNX(reduce_min, "ReduceMin", 18, SAME, glia_op_min, SAME);
+REDUCE_ONNX(reduce_prod, "ReduceProd", 18, SAME, glia_op_prod, SAME);
+REDUCE_ONNX(reduce_l1, "ReduceL1", 18, glia_op_abs, glia_op_sum, SAME);
+REDUCE_ONNX(reduce_l2, "ReduceL2", 18, square, glia_op_sum, glia_op_sqrt);
+REDUCE_ONNX(reduce_log_sum, "ReduceLogSum", 18, SAME, glia_op_sum, glia_op_log);
+REDUCE_ONNX(reduce_sum_square, "ReduceSumSquare", 18, square, glia_op_sum, SAME);
+/* clang-format on */
+
+/* m + ln Σ exp(x − m), with the largest for m so that nothing overflows. */
+static void read_reduce_log_sum_exp(glia_onnx_read *r) {
+    glia_reduce_attrs a;
+    bool nothing;
+    glia_value *x = glia__onnx_in(r, 0);
+    if (!x || !reduction(r, 18, &a, &nothing)) return;
+    if (nothing) {
+        r->out[0] = x;
+        return;
+    }
+    glia_reduce_attrs kept = {a.axes, GLIA_YES};
+    glia_value *largest = glia_op_max(x, kept);
+    glia_value *sum = glia_op_sum(glia_op_exp(glia_op_sub(x, largest)), a);
+    if (a.keep_dims != GLIA_YES) largest = glia_op_max(x, a);
+    r->out[0] = glia_op_add(largest, glia_op_log(sum));
+}
+GLIA_ONNX(reduce_log_sum_exp) = {
+    .op_type = "ReduceLogSumExp", .min_inputs = 1, .max_inputs = 2, .read = read_reduce_log_sum_exp};
+
+static void read_arg(glia_onnx_read *r, glia_value *(*op)(glia_value *x, glia_arg_attrs attrs)) {
+    const glia_arg_attrs a = {
+        .axes = {1, {glia__onnx_int(r, "axis", 0)}},
+        .keep_dims = glia__onnx_int(r, "keepdims", 1) ? GLIA_YES : GLIA_NO,
+        .select_last = glia__onnx_int(r, "select_last_index", 0) ? GLIA_YES : GLIA_NO,
+    };
+    r->out[0] = op(glia__onnx_in(r, 0), a);
+}
+static void read_arg_max(glia_onnx_read *r) {
+    read_arg(r, glia_op_argmax);
+}
+static void read_arg_min(glia_onnx_read *r) {
+    read_arg(r, glia_op_argmin);
+}
+GLIA_ONNX(arg_max) = {.op_type = "ArgMax", .min_inputs = 1, .max_inputs = 1, .read = read_arg_max};
+GLIA_ONNX(arg_min) = {.op_type = "ArgMin", .min_inputs = 1, .max_inputs = 1, .read = read_arg_min};
+
+static void read_cumsum(glia_onnx_read *r) {
+    double axis;
+    if (!glia__onnx_number_in(r, 1, &axis)) return;
+    const glia_cumsum_attrs a = {.axis = (int64_t)axis,
+                                 .exclusive = glia__onnx_int(r, "exclusive", 0) ? GLIA_YES : GLIA_NO,
+                                 .reverse = glia__onnx_int(r, "reverse", 0) ? GLIA_YES : GLIA_NO};
+    r->out[0] = glia_op_cumsum(glia__onnx_in(r, 0), a);
+}
+GLIA_ONNX(cumsum) = {.op_type = "CumSum", .since = 11, .min_inputs = 2, .max_inputs = 2, .read = read_cumsum};
+
+/* Before opset 13 the dimensions from `axis` (1) on were one; with the last axis that is the same. */
+static void read_softmax_of(glia_onnx_read *r, glia_value *(*op)(glia_value *x, int64_t axis)) {
+    const int64_t wanted = glia__onnx_int(r, "axis", r->opset < 13 ? 1 : -1);
+    glia_value *x = glia__onnx_in(r, 0);
+    int axis;
+    if (!x) return;
+    const glia_shape shape = glia_value_shape(x);
+    if (!glia__axis_resolve(wanted, shape.rank, &axis)) {
+        (void)glia__onnx_refuse(r, "axis %lld is out of range", (long long)wanted);
+        return;
+    }
+    bool last = true; /* nothing but ones after it */
+    for (int i = axis + 1; i < shape.rank; i++) last = last && shape.dim[i] == 1;
+    if (r->opset >= 13 || last) {
+        r->out[0] = op(x, axis);
+        return;
+    }
+    glia_value *flat = glia_op_flatten(x, (glia_flatten_attrs){.axis = axis});
+    glia_value *y[] = {op(flat, 1), x};
+    r->out[0] = glia_graph_apply(r->graph, "reshape_like", y, 2, NULL);
+}
+static void read_softmax(glia_onnx_read *r) {
+    read_softmax_of(r, glia_op_softmax);
+}
+static void read_log_softmax(glia_onnx_read *r) {
+    read_softmax_of(r, glia_op_log_softmax);
+}
+GLIA_ONNX(softmax) = {.op_type = "Softmax", .min_inputs = 1, .max_inputs = 1, .read = read_softmax};
+GLIA_ONNX(log_softmax) = {
+    .op_type = "LogSoftmax", .min_inputs = 1, .max_inputs = 1, .read = read_log_softmax};

@@ -1,0 +1,167 @@
+/* tensor.c: TensorProto: its type, dimensions and data checked against each other; external data; closing a file. */
+
+#include <stdio.h>
+
+#include "onnx/proto.h"
+
+/* A file beside the model, with data of tensors. */
+typedef struct glia_onnx_external {
+    struct glia_onnx_external *next;
+    const char *name;
+    glia_map map;
+} external;
+
+void glia_onnx_close(glia_onnx *file) {
+    if (!file) return;
+    const glia_allocator *allocator = file->allocator;
+    for (external *e = file->external; e; e = e->next) glia__map_close(&e->map);
+    glia__map_close(&file->map);
+    glia__arena_free(&file->arena);
+    glia__free(allocator, file, sizeof *file);
+}
+
+#define ROW(code, number, name, dtype) {number, name, dtype},
+static const struct {
+    int64_t number;
+    const char *name;
+    int dtype;
+} dtypes[] = {GLIA_ONNX_DTYPE_LIST(ROW)};
+
+const char *glia__onnx_dtype_name(int64_t data_type) {
+    for (size_t i = 0; i < GLIA_COUNT(dtypes); i++)
+        if (dtypes[i].number == data_type) return dtypes[i].name;
+    return "an unknown type";
+}
+
+glia_dtype glia__onnx_dtype(int64_t data_type) {
+    for (size_t i = 0; i < GLIA_COUNT(dtypes); i++)
+        if (dtypes[i].number == data_type) return (glia_dtype)dtypes[i].dtype;
+    return GLIA_DTYPE_COUNT;
+}
+
+static glia_status bad(const glia_onnx *file, const glia_onnx_tensor *t, glia_error *err, const char *what) {
+    (void)glia_error_set(err, GLIA_BAD_FORMAT, "tensor '%s': %s", t->name ? t->name : "", what);
+    glia_error_at(err, file->path, 0, 0);
+    return GLIA_BAD_FORMAT;
+}
+
+/* --- external data ---------------------------------------------------------------------------------------- */
+
+/* A name that stays in the model's folder: no absolute path, no "..", no other system's separators. */
+static bool name_stays(const char *name) {
+    if (!*name || *name == '/' || strchr(name, '\\') || strchr(name, ':')) return false;
+    for (const char *part = name; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == 0)) return false;
+    }
+    return true;
+}
+
+static glia_status open_external(glia_onnx *file, const char *name, const external **out, glia_error *err) {
+    for (const external *e = file->external; e; e = e->next)
+        if (strcmp(e->name, name) == 0) {
+            *out = e;
+            return GLIA_OK;
+        }
+    const char *slash = strrchr(file->path, '/');
+    const int folder = slash ? (int)(slash - file->path) + 1 : 0;
+    const char *path = glia__arena_printf(&file->arena, "%.*s%s", folder, file->path, name);
+    external *e = glia__arena_alloc(&file->arena, sizeof *e);
+    if (!path || !e) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    GLIA_TRY(glia__map_open(&e->map, path, err));
+    e->name = name;
+    e->next = file->external;
+    *out = file->external = e;
+    return GLIA_OK;
+}
+
+static glia_status use_external(glia_onnx *file, glia_onnx_tensor *t, size_t bytes, glia_error *err) {
+    const char *location = NULL;
+    int64_t offset = 0, length = (int64_t)bytes;
+    const external *e = NULL;
+    for (size_t i = 0; i < t->n_external; i++) {
+        const char *key = t->external[i].key ? t->external[i].key : "";
+        const char *text = t->external[i].text ? t->external[i].text : "";
+        if (strcmp(key, "location") == 0) location = text;
+        if ((strcmp(key, "offset") == 0 && !glia__parse_int(text, &offset)) ||
+            (strcmp(key, "length") == 0 && !glia__parse_int(text, &length)))
+            return bad(file, t, err, "offset or length of its external data is no number");
+    }
+    if (!location) return bad(file, t, err, "its external data have no location");
+    if (!name_stays(location))
+        return bad(file, t, err, "its external data are outside of the model's folder, which is refused");
+    if (length != (int64_t)bytes)
+        return bad(file, t, err, "the length of its external data does not fit its type and dimensions");
+    GLIA_TRY(open_external(file, location, &e, err));
+    if (offset < 0 || (uint64_t)offset > e->map.bytes || e->map.bytes - (uint64_t)offset < bytes)
+        return bad(file, t, err, "its external data reach beyond the end of their file");
+    t->data = e->map.data + offset;
+    t->bytes = bytes;
+    return GLIA_OK;
+}
+
+/* --- data in the file -------------------------------------------------------------------------------------- */
+
+/* int32_data holds everything that is narrower: each number is cut to the type. */
+static glia_status narrow(glia_onnx *file, glia_onnx_tensor *t, glia_error *err) {
+    const size_t size = glia_dtype_bytes(t->dtype);
+    unsigned char *data = glia__arena_alloc(&file->arena, t->n_int32s * size + 1);
+    if (!data) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (size_t i = 0; i < t->n_int32s; i++)
+        for (size_t b = 0; b < size; b++)
+            data[i * size + b] = (unsigned char)((uint64_t)t->int32s[i] >> 8 * b);
+    t->data = data;
+    t->bytes = t->n_int32s * size;
+    return GLIA_OK;
+}
+
+static glia_status find_data(glia_onnx *file, glia_onnx_tensor *t, glia_error *err) {
+    t->data = "";
+    if (t->raw) {
+        t->data = t->raw;
+        t->bytes = t->raw_bytes;
+    } else if (t->floats && t->dtype == GLIA_F32) {
+        t->data = t->floats;
+        t->bytes = t->floats_bytes;
+    } else if (t->doubles && t->dtype == GLIA_F64) {
+        t->data = t->doubles;
+        t->bytes = t->doubles_bytes;
+    } else if (t->int64s && t->dtype == GLIA_I64) {
+        t->data = t->int64s;
+        t->bytes = t->n_int64s * sizeof(int64_t);
+    } else if (t->int32s && t->dtype != GLIA_F32 && t->dtype != GLIA_F64 && t->dtype != GLIA_I64) {
+        return narrow(file, t, err);
+    }
+    return GLIA_OK;
+}
+
+glia_status glia__onnx_tensor_check(glia_onnx *file, glia_onnx_tensor *t, glia_error *err) {
+    if (t->checked) return GLIA_OK;
+    if (t->n_dims > GLIA_MAX_RANK) return bad(file, t, err, "it has more than 8 dimensions");
+    t->dtype = glia__onnx_dtype(t->data_type);
+    t->shape = glia_shape_of(t->dims, t->n_dims);
+    for (size_t i = 0; i < t->n_dims; i++)
+        if (t->dims[i] < 0) return bad(file, t, err, "it has a negative dimension");
+    const int64_t elems = glia_shape_elems(&t->shape);
+    if (elems < 0 || elems > INT64_MAX / 16) return bad(file, t, err, "its dimensions are too large");
+    t->checked = true;
+    if (t->dtype == GLIA_DTYPE_COUNT) return GLIA_OK; /* to be refused by who needs it */
+    const size_t bytes = (size_t)elems * glia_dtype_bytes(t->dtype);
+    if (t->location == GLIA_ONNX_LOCATION_EXTERNAL) return use_external(file, t, bytes, err);
+    GLIA_TRY(find_data(file, t, err));
+    if (t->bytes == bytes) return GLIA_OK;
+    char what[160];
+    (void)snprintf(what, sizeof what, "%s data of its dimensions are %zu bytes, the file holds %zu",
+                   glia__onnx_dtype_name(t->data_type), bytes, t->bytes);
+    return bad(file, t, err, what);
+}
+
+void glia__onnx_data_copy(const glia_onnx *file, const void *data, size_t bytes, void *to) {
+    const glia_map *map = glia__map_holds(&file->map, data, bytes) ? &file->map : NULL;
+    for (const external *e = file->external; e && !map; e = e->next)
+        if (glia__map_holds(&e->map, data, bytes)) map = &e->map;
+    if (map)
+        glia__map_copy(map, data, bytes, to);
+    else if (bytes)
+        memcpy(to, data, bytes);
+}
