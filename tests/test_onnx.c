@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "failing_allocator.h"
+#include "glia/model.h"
 #include "glia/onnx.h"
 #include "glia/program.h"
 #include "onnx_bytes.h"
@@ -289,6 +290,44 @@ TEST(hostile_sizes) {
     scratch_remove();
 }
 
+/* The file as a layer: its names, its numbers, cut and frozen. */
+TEST(layer) {
+    scratch_make();
+    put_small();
+    end_small(17);
+    char options[600], frozen[700];
+    snprintf(options, sizeof options, "file=%s", put(&model));
+    glia_error err = {0};
+    for (int kept = 0; kept < 2; kept++) {
+        glia_model *to = glia_model_new("m");
+        glia_value *x = glia_input(to, "x", .shape = {3});
+        snprintf(frozen, sizeof frozen, "%s output=h trainable=no", options);
+        glia_value *y = glia_layer(to, "onnx", NULL, &x, 1, kept ? frozen : options);
+        CHECK_STR(glia_value_op(y), kept ? "linear" : "relu");
+        glia_model_set_output(to, glia_dense(y, .units = 2));
+        CHECK_OK(glia_model_initialize(to, 1, &err), &err);
+        glia_tensor w = glia_model_get_param(to, "w"), b = glia_model_get_param(to, "b");
+        CHECK(w.data && b.data);
+        CHECK_NEAR(w.data ? glia_tensor_get(&w, 5) : 0, -3, 0);
+        CHECK_NEAR(b.data ? glia_tensor_get(&b, 1) : 0, 0.25, 0);
+        CHECK_INT(glia_model_param_trained(to, 0), !kept);
+        CHECK_INT(glia_model_params(to), 4);
+        glia_model_free(to);
+    }
+    glia_model *to = glia_model_new("m");
+    glia_value *x = glia_input(to, "x", .shape = {4});
+    CHECK(glia_layer(to, "onnx", NULL, &x, 1, options) == NULL);
+    CHECK_ERR(glia_model_status(to, &err), GLIA_BAD_SHAPE, &err,
+              "gets f32 N×4 as 'x', its file wants f32 N×3");
+    glia_model_free(to);
+    to = glia_model_new("m");
+    x = glia_input(to, "x", .shape = {3});
+    CHECK(glia_layer(to, "onnx", NULL, &x, 1, "file=/nonexistent/a.onnx") == NULL);
+    CHECK_ERR(glia_model_status(to, &err), GLIA_NOT_FOUND, &err, "cannot read /nonexistent/a.onnx");
+    glia_model_free(to);
+    scratch_remove();
+}
+
 TEST(every_allocation_may_fail) {
     scratch_make();
     put_small();
@@ -305,4 +344,4 @@ TEST(every_allocation_may_fail) {
 TEST_MAIN(TEST_ENTRY(read_and_run), TEST_ENTRY(symbolic_shapes_are_computed),
           TEST_ENTRY(what_is_not_supported_is_named_together), TEST_ENTRY(damaged_files),
           TEST_ENTRY(tensors_that_lie), TEST_ENTRY(external_data), TEST_ENTRY(hostile_sizes),
-          TEST_ENTRY(every_allocation_may_fail))
+          TEST_ENTRY(layer), TEST_ENTRY(every_allocation_may_fail))

@@ -1,0 +1,39 @@
+#!/bin/sh
+# The program on ONNX files. bars.onnx is Flatten and Gemm, which weigh the three thirds of pictures of 8×8.
+models=${GLIA_DATA-}/models
+. "$(dirname "$0")/cli.sh"
+cp "$GLIA_SOURCE_DIR/tests/data/bars.onnx" .
+
+expect 0 "195 parameters" "$GLIA" summary bars.onnx
+expect 0 "onnx.head.linear" "$GLIA" plan bars.onnx --mode predict
+expect 0 "saved imported" "$GLIA" import bars.onnx --out imported
+expect 0 '{"run":"again"}' "$GLIA" import bars.onnx --out again --json --quiet
+expect_file imported/best.safetensors
+expect 1 "--force replaces it" "$GLIA" import bars.onnx --out imported
+expect 0 "" "$GLIA" predict imported data/six.idx
+expect 0 "saved trained" "$GLIA" import bars.onnx --out trained --force "data.source={idx: {images: data/images.idx, labels: data/labels.idx}}"
+expect 0 "accuracy                1.0000" "$GLIA" evaluate trained --data "idx:data/images.idx,data/labels.idx"
+
+cat >tune.yaml <<'YAML'
+data: {source: {idx: {images: data/images.idx, labels: data/labels.idx}}, split: {test: 20}}
+model:
+  - onnx: {file: bars.onnx, output: flat, trainable: no}
+  - dense: {units: 3, name: head}
+train: {epochs: 3, seed: 1}
+YAML
+expect 0 "saved tuned" "$GLIA" train tune.yaml --out tuned
+expect 0 "accuracy" "$GLIA" evaluate tuned
+expect 0 "saved whole" "$GLIA" train tune.yaml --out whole "model=[{onnx: bars.onnx}]"
+expect 1 "there is no file none.onnx" "$GLIA" summary tune.yaml model.onnx.file=none.onnx
+expect 1 "there is no tensor called 'none'" "$GLIA" summary bars.onnx model.onnx.output=none
+head -c 500 bars.onnx >cut.onnx
+expect 1 "the file is damaged or is no ONNX file" "$GLIA" import cut.onnx --out cut
+expect 1 "gets f32 N×1×9×9 as 'x', its file wants f32 N×1×8×8" "$GLIA" summary bars.onnx --input 1x9x9
+
+if [ -d "$models" ]; then
+    expect 0 "saved digits" "$GLIA" import "$models/mnist_onnx/model.onnx" --out digits
+    expect 0 "digit.png  7 " "$GLIA" predict digits "$GLIA_SOURCE_DIR/tests/data/digit.png"
+    expect 1 "has 1 inputs, but its file takes 3" "$GLIA" import "$models/silero_vad/silero_vad_16k_op15.onnx" --input 576 --out vad
+fi
+echo "$checks checks, $failed failed"
+[ "$failed" = 0 ]
