@@ -32,9 +32,10 @@ static void run_case(FILE *file, const char *name, const char *settings) {
                                     .params = theta,
                                     .gradients = gradient,
                                     .moments = {moments[0], moments[1]},
+                                    .end = SIZE,
                                     .number = t};
         step.gradient_scale = glia__clip_scale(&options, glia__norm(gradient, SIZE, 1));
-        glia__optimizer_run(optimizer, step, SIZE, 1);
+        glia__optimizer_run(optimizer, step, 1);
         for (int i = 0; i < SIZE; i++) {
             double expected;
             CHECK_INT(fscanf(file, "%lf", &expected), 1);
@@ -93,8 +94,8 @@ TEST(threads_change_nothing) {
             theta[0][i] = theta[1][i] = (float)(i % 77) / 77, gradient[i] = (float)(i % 13) - 6;
         for (int way = 0; way < 2; way++)
             for (int t = 1; t <= 2; t++) {
-                glia_optimizer_step step = {&options, theta[way], gradient, {m[way], v[way]}, 0, 0, t, 1};
-                glia__optimizer_run(optimizer, step, MANY, way ? 7 : 1);
+                glia_optimizer_step step = {&options, theta[way], gradient, {m[way], v[way]}, 0, MANY, t, 1};
+                glia__optimizer_run(optimizer, step, way ? 7 : 1);
             }
         CHECK(memcmp(theta[0], theta[1], sizeof theta[0]) == 0);
         CHECK(theta[0][MANY - 1] != (float)((MANY - 1) % 77) / 77);
@@ -103,8 +104,13 @@ TEST(threads_change_nothing) {
     for (int i = 0; i < MANY; i++) sum += (double)gradient[i] * (double)gradient[i];
     CHECK(memcmp(&one, &many, sizeof one) == 0);
     CHECK_NEAR(one, sqrt(sum), 1e-9);
+    CHECK_NEAR(glia__largest(gradient, MANY, 3), 6, 0);
+    CHECK_NEAR(glia__largest(gradient, 0, 3), 0, 0);
+    gradient[MANY / 2] = -INFINITY;
+    CHECK(isinf(glia__largest(gradient, MANY, 3)));
     gradient[MANY / 2] = NAN;
     CHECK(isnan(glia__norm(gradient, MANY, 3)));
+    CHECK(!isfinite(glia__largest(gradient, MANY, 1)));
 }
 
 TEST(bad_settings) {

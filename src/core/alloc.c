@@ -1,6 +1,7 @@
 /* alloc.c: the default allocator, the helpers that accept NULL and check for overflow, and the arena. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "core/mem.h"
 
@@ -35,6 +36,14 @@ void *glia__alloc_aligned(const glia_allocator *a, size_t bytes, size_t align) {
     GLIA_ASSERT(align && (align & (align - 1)) == 0);
     a = or_default(a);
     return a->alloc(a->ctx, bytes ? bytes : 1, align); /* zero bytes give a pointer too */
+}
+
+void *glia__alloc_pages(const glia_allocator *a, size_t bytes) {
+    enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
+    const bool huge = bytes >= HUGE_PAGE;
+    void *ptr = glia__alloc_aligned(a, bytes, huge ? HUGE_PAGE : PAGE);
+    if (ptr && huge) (void)madvise(ptr, bytes, MADV_HUGEPAGE); /* a wish only */
+    return ptr;
 }
 
 void *glia__calloc(const glia_allocator *a, size_t count, size_t size) {

@@ -32,6 +32,9 @@
  * default. */
 void *glia__alloc(const glia_allocator *a, size_t bytes);
 void *glia__alloc_aligned(const glia_allocator *a, size_t bytes, size_t align);
+/* For arrays that are walked through again and again: from 2 MB on, on huge pages where the system gives them (fewer misses
+ * of the TLB, and 512 times fewer page faults), else on whole pages. Freed as all others. */
+void *glia__alloc_pages(const glia_allocator *a, size_t bytes);
 void *glia__calloc(const glia_allocator *a, size_t count, size_t size); /* zeroed */
 void glia__free(const glia_allocator *a, void *ptr, size_t bytes);      /* NULL allowed */
 /* Grows an array of `old_count` items to `new_count` (copying), or returns NULL and leaves the old one. */

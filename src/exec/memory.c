@@ -4,12 +4,9 @@
  * Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): the
  * largest buffer first, each at the lowest offset that is free during its whole life. */
 
-#include <sys/mman.h>
-
 #include "core/threads.h"
 #include "exec/program.h"
-
-enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
+enum { PAGE = 4096, WORTH_THREADS = 2 << 20 };
 
 /* Insertion sort keeps equal sizes in order, so that plans do not change from machine to machine. */
 static void sort_by_size(int *order, int count, const glia_buffer *buffers) {
@@ -73,23 +70,20 @@ static void touch_pages(void *ctx, int part, int parts) {
     for (int64_t page = begin; page < end; page++) block->data[page * PAGE] = 0;
 }
 
-/* On huge pages where the system gives them: fewer misses of the TLB, and 512 times fewer page faults. What was in the
- * old memory is of no use any more, so it goes first. */
+/* What was in the old memory is of no use any more, so it goes first. */
 glia_status glia__block_reserve(glia_program *program, glia_error *err) {
     glia_block *block = program->memory;
     const size_t bytes = program->block_bytes;
-    const bool huge = bytes >= HUGE_PAGE;
     if (block->data && block->bytes >= bytes) return GLIA_OK;
     glia__free(block->allocator, block->data, block->bytes);
-    block->data = glia__alloc_aligned(block->allocator, bytes, huge ? HUGE_PAGE : PAGE);
+    block->data = glia__alloc_pages(block->allocator, bytes);
     block->bytes = bytes;
     block->last = NULL;
     if (!block->data)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY,
                               "out of memory: the program needs a block of %.1f MB; try a smaller batch",
                               (double)bytes / 1e6);
-    if (huge) (void)madvise(block->data, bytes, MADV_HUGEPAGE); /* a wish only */
-    glia__parallel(huge ? program->options.threads : 1, touch_pages, block);
+    glia__parallel(bytes >= WORTH_THREADS ? program->options.threads : 1, touch_pages, block);
     return GLIA_OK;
 }
 

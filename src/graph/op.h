@@ -40,6 +40,7 @@ typedef enum glia_trait {
     GLIA_TRAIT_INTERNAL = 1 << 7,   /* made by gradients and passes, not by people: no public builder */
     GLIA_TRAIT_NO_ONNX = 1 << 8,    /* has no ONNX counterpart (backward ops) */
     GLIA_TRAIT_RESIDUAL = 1 << 9,   /* adds its input 3, of the result's type, where there is one */
+    GLIA_TRAIT_OUTER = 1 << 10, /* output 0 is (input 1)ᵀ·input 0, output 1 the sum of input 1's rows */
 } glia_trait;
 
 /* What stays the same during one run of a program. */

@@ -203,8 +203,8 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
     f->validation = glia__metrics_for(f->model, f->trainer->runner.head, 0);
-    f->good = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
-    if (restores) f->best = glia__alloc_aligned(f->allocator, f->trainer->block_bytes, 64);
+    f->good = glia__alloc_pages(f->allocator, f->trainer->block_bytes);
+    if (restores) f->best = glia__alloc_pages(f->allocator, f->trainer->block_bytes);
     if (!f->running || !f->validation || !f->good || (restores && !f->best))
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     return GLIA_OK;

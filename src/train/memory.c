@@ -77,7 +77,9 @@ static glia_status measure(glia_runner *r, const glia_memory_use *use, glia_fit_
     const bool pieces = m->piece < use->batch_size;
     const int moments = use->optimizer ? use->optimizer->n_moments : 0;
     m->weights = weights * (size_t)(1 + use->copies);
-    m->gradients = use->optimizer ? weights * (size_t)(1 + moments + pieces) : 0;
+    m->gradients = use->optimizer ? weights * (size_t)(1 + moments + pieces) +
+                                        glia__runner_factor_bytes(r, use->batch_size)
+                                  : 0;
     m->batches = loader_bytes(r, use->train, use->batch_size) +
                  loader_bytes(r, use->validation, m->validation_piece) +
                  (pieces ? (size_t)(use->batch_size * glia__output_elems(model)) * sizeof(float) : 0);

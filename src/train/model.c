@@ -212,7 +212,7 @@ static void lay_out(glia_model *model) {
 glia_status glia__model_allocate(glia_model *model, glia_error *err) {
     size_t bytes = (size_t)model->block_elems * sizeof(float);
     if (glia__model_has_weights(model)) return GLIA_OK;
-    float *block = glia__alloc_aligned(model->allocator, bytes, 64);
+    float *block = glia__alloc_pages(model->allocator, bytes);
     if (!block)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY,
                               "out of memory: the %lld parameters of '%s' need %.1f MB",

@@ -39,32 +39,31 @@ glia_status glia__optimizer_resolve(glia_optimizer_options *options, const glia_
 typedef struct update_job {
     const glia_optimizer *optimizer;
     glia_optimizer_step step;
-    int64_t count;
 } update_job;
 
 static void update_part(void *ctx, int part, int parts) {
     const update_job *job = ctx;
     glia_optimizer_step step = job->step;
     int64_t begin, end;
-    glia__part_range((job->count + 15) / 16, part, parts, &begin, &end); /* whole cache lines */
-    step.begin = begin * 16;
-    step.end = GLIA_MIN(end * 16, job->count);
+    const int64_t first = step.begin, count = step.end - first;
+    glia__part_range((count + 15) / 16, part, parts, &begin, &end); /* whole cache lines */
+    step.begin = first + begin * 16;
+    step.end = first + GLIA_MIN(end * 16, count);
     job->optimizer->update(&step);
 }
 
 /* Fewer elements than this are not worth waking a thread. */
 enum { WORTH_A_THREAD = 1 << 15 };
 
-static int parts_for(int64_t count, int threads) {
+int glia__optimizer_parts(int64_t count, int threads) {
     int64_t useful = count / WORTH_A_THREAD + 1;
     if (threads < 1) threads = glia__thread_cores();
     return (int)GLIA_MIN(useful, threads);
 }
 
-void glia__optimizer_run(const glia_optimizer *optimizer, glia_optimizer_step step, int64_t count,
-                         int threads) {
-    update_job job = {optimizer, step, count};
-    glia__parallel(parts_for(count, threads), update_part, &job);
+void glia__optimizer_run(const glia_optimizer *optimizer, glia_optimizer_step step, int threads) {
+    update_job job = {optimizer, step};
+    glia__parallel(glia__optimizer_parts(step.end - step.begin, threads), update_part, &job);
 }
 
 /* The norm is summed in blocks of fixed bounds, so that the order of additions is always the same. */
@@ -98,9 +97,46 @@ static void norm_part(void *ctx, int part, int parts) {
 double glia__norm(const float *x, int64_t count, int threads) {
     norm_job job = {.x = x, .count = count};
     double sum = 0;
-    glia__parallel(parts_for(count, threads), norm_part, &job);
+    glia__parallel(glia__optimizer_parts(count, threads), norm_part, &job);
     for (int i = 0; i < NORM_BLOCKS; i++) sum += job.sums[i];
     return sqrt(sum);
+}
+
+/* Of numbers without their sign, as whole numbers: infinity and NaN are the largest of all. */
+GLIA_CPU_CLONES(uint32_t, largest_bits, (const float *x, int64_t count), (x, count)) {
+    uint32_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    return most;
+}
+
+typedef struct largest_job {
+    const float *x;
+    int64_t count;
+    uint32_t found[NORM_BLOCKS];
+} largest_job;
+
+static void largest_part(void *ctx, int part, int parts) {
+    largest_job *job = ctx;
+    for (int block = part; block < NORM_BLOCKS; block += parts) {
+        int64_t begin, end;
+        glia__part_range(job->count, block, NORM_BLOCKS, &begin, &end);
+        job->found[block] = largest_bits(job->x + begin, end - begin);
+    }
+}
+
+float glia__largest(const float *x, int64_t count, int threads) {
+    largest_job job = {.x = x, .count = count};
+    uint32_t most = 0;
+    float value;
+    glia__parallel(glia__optimizer_parts(count, threads), largest_part, &job);
+    for (int i = 0; i < NORM_BLOCKS; i++) most = GLIA_MAX(most, job.found[i]);
+    memcpy(&value, &most, sizeof value);
+    return value;
 }
 
 typedef struct add_job {
@@ -125,7 +161,7 @@ static void add_part(void *ctx, int part, int parts) {
 
 void glia__add_scaled(float *to, const float *from, float scale, int64_t count, int threads) {
     add_job job = {to, from, scale, count};
-    glia__parallel(parts_for(count, threads), add_part, &job);
+    glia__parallel(glia__optimizer_parts(count, threads), add_part, &job);
 }
 
 float glia__clip_scale(const glia_optimizer_options *options, double norm) {

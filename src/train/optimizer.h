@@ -34,12 +34,15 @@ const glia_optimizer *glia__optimizer_find(const char *name);
 /* Finds the optimiser (NULL or "": adam) and fills its defaults and checks its settings in `options`. */
 GLIA_MUST_CHECK glia_status glia__optimizer_resolve(glia_optimizer_options *options,
                                                     const glia_optimizer **out, glia_error *err);
-/* Runs `update` on all `count` elements, split among the cores; the result does not depend on how. */
-void glia__optimizer_run(const glia_optimizer *optimizer, glia_optimizer_step step, int64_t count,
-                         int threads);
+/* Runs `update` on the step's elements, split among the cores; the result does not depend on how. */
+void glia__optimizer_run(const glia_optimizer *optimizer, glia_optimizer_step step, int threads);
+/* Threads that are worth their waking for so many elements; `threads` 0: one for each core. */
+int glia__optimizer_parts(int64_t count, int threads);
 /* The Euclidean norm of x[0 … count-1], summed in double in an order that does not depend on `threads`; NaN
  * or infinite exactly when an element is. */
 double glia__norm(const float *x, int64_t count, int threads);
+/* The largest |x[i]|, 0 for none; infinite or NaN when an element is. */
+float glia__largest(const float *x, int64_t count, int threads);
 /* to += scale·from, element by element. */
 void glia__add_scaled(float *to, const float *from, float scale, int64_t count, int threads);
 /* What a gradient of Euclidean norm `norm` is multiplied by: 1, or less to obey clip_norm. */

@@ -20,7 +20,8 @@ glia_status glia__rehearsal_plan(glia_rehearsal *r, glia_model *model, const gli
                               .head = head,
                               .threads = options->threads,
                               .precision = options->precision,
-                              .seed = options->seed};
+                              .seed = options->seed,
+                              .factors = mode == GLIA_RUN_TRAIN && settings.clip_norm == 0};
     const size_t blocks = mode == GLIA_RUN_TRAIN ? 2 + (size_t)optimizer->n_moments : 1;
     r->state_bytes = blocks * (size_t)model->block_elems * sizeof(float);
     return glia__runner_program(&r->runner, mode, count, &r->program, err);
@@ -72,7 +73,7 @@ static glia_status make_data(glia_rehearsal *r, glia_error *err) {
     }
     if (!r->gradients && r->mode == GLIA_RUN_TRAIN) {
         r->gradient_bytes = (size_t)model->block_elems * sizeof(float);
-        r->runner.gradients = r->gradients = glia__alloc_aligned(allocator, r->gradient_bytes, 64);
+        r->runner.gradients = r->gradients = glia__alloc_pages(allocator, r->gradient_bytes);
     }
     if (!r->inputs || (!r->targets && r->runner.head) || (!r->gradients && r->mode == GLIA_RUN_TRAIN))
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a batch of %lld made-up examples",

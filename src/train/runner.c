@@ -10,6 +10,108 @@ static glia_value *computed_for(const glia_runner *r, size_t param) {
     return p->trained ? r->head->gradients[param] : p->update;
 }
 
+/* --- gradients that stay factors ---------------------------------------------------------------------------- */
+
+/* The node that makes the gradient of `param` as a product with its sums, when it is large. */
+static const glia_node *outer_of(const glia_runner *r, size_t param) {
+    enum { LARGE = 1 << 20 }; /* elements: 4 MB. Smaller ones stay in a cache until they are read */
+    const glia_value *gradient = r->model->params[param].trained ? r->head->gradients[param] : NULL;
+    const glia_node *node = gradient ? gradient->node : NULL;
+    const bool outer = node && node->op->traits & GLIA_TRAIT_OUTER;
+    return outer && glia_shape_elems(&node->outputs[0].type.shape) >= LARGE ? node : NULL;
+}
+
+/* Values that the program is to give: neither twice nor, as sources and predictions are, in other ways. */
+static bool may_be_factors(const glia_runner *r, size_t param, const glia_node *node) {
+    for (int i = 0; i < 2; i++)
+        if (!node->inputs[i]->node || node->inputs[i] == r->head->prediction) return false;
+    for (size_t p = 0; p < param; p++) {
+        const glia_node *other = outer_of(r, p);
+        for (int i = 0; other && other != node && i < 4; i++)
+            if (other->inputs[i / 2] == node->inputs[i % 2]) return false;
+    }
+    return true;
+}
+
+/* The node whose inputs stand for the gradient of `param`: as factors, or as rows to be added up (a bias). */
+static const glia_node *factored(const glia_runner *r, size_t param, int64_t count) {
+    if (!r->factors || count > GLIA_FACTOR_ROWS) return NULL;
+    const glia_node *node = outer_of(r, param);
+    for (size_t p = 0; node && p < r->model->n_params; p++) /* somebody wants the product */
+        if (r->model->params[p].trained && r->head->gradients[p] == &node->outputs[0])
+            return may_be_factors(r, p, node) ? node : NULL;
+    return NULL;
+}
+
+static bool is_product(const glia_runner *r, size_t param, const glia_node *node) {
+    return node && r->head->gradients[param] == &node->outputs[0];
+}
+
+/* Floats of the factors of one gradient: each begins on a cache line. */
+static int64_t factor_floats(const glia_node *node, int input) {
+    const int64_t columns = node->outputs[0].type.shape.dim[input ? 0 : 1];
+    return (GLIA_FACTOR_ROWS * columns + 15) / 16 * 16;
+}
+
+size_t glia__runner_factor_bytes(const glia_runner *r, int64_t count) {
+    int64_t floats = 0;
+    for (size_t p = 0; p < r->model->n_params; p++) {
+        const glia_node *node = factored(r, p, count);
+        if (is_product(r, p, node)) floats += factor_floats(node, 0) + factor_floats(node, 1);
+    }
+    return (size_t)floats * sizeof(float);
+}
+
+/* Where input `input` of the node goes; the factors lie in the order of the parameters. */
+static float *factor_place(const glia_runner *r, const glia_node *node, int input, int64_t count) {
+    float *place = r->factor_memory;
+    for (size_t p = 0; p < r->model->n_params; p++) {
+        const glia_node *other = factored(r, p, count);
+        if (!is_product(r, p, other)) continue;
+        if (other == node) break;
+        place += factor_floats(other, 0) + factor_floats(other, 1);
+    }
+    return input ? place + factor_floats(node, 0) : place;
+}
+
+static glia_status bind_factors(glia_runner *r, const glia_node *node, int64_t count, glia_program *program,
+                                glia_error *err) {
+    if (!r->factor_memory) {
+        const size_t bytes = glia__runner_factor_bytes(r, count);
+        r->factor_memory = glia__alloc_aligned(r->model->allocator, bytes, 64);
+        if (!r->factor_memory) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        r->factor_bytes = bytes;
+    }
+    for (int i = 0; i < 2; i++)
+        GLIA_TRY(glia_program_bind(program, node->inputs[i], factor_place(r, node, i, count), err));
+    return GLIA_OK;
+}
+
+bool glia__runner_factors(const glia_runner *r, size_t param, glia_factors *f) {
+    const glia_node *node = factored(r, param, r->trained_count);
+    if (!is_product(r, param, node) || !r->factor_memory) return false;
+    const glia_shape *product = &node->outputs[0].type.shape;
+    *f = (glia_factors){.x = factor_place(r, node, 0, r->trained_count),
+                        .dy = factor_place(r, node, 1, r->trained_count),
+                        .rows = r->trained_count,
+                        .in = product->dim[1],
+                        .out = product->dim[0]};
+    return true;
+}
+
+/* Gradients of biases beside such products. */
+static void add_up_biases(const glia_runner *r, int64_t count) {
+    for (size_t p = 0; p < r->model->n_params; p++) {
+        const glia_node *node = factored(r, p, count);
+        if (!node || is_product(r, p, node)) continue;
+        const glia_factors f = {
+            .dy = factor_place(r, node, 1, count), .rows = count, .out = r->model->params[p].elems};
+        glia__factors_sum(&f, r->gradients + r->model->params[p].offset);
+    }
+}
+
+/* --- programs ------------------------------------------------------------------------------------------------ */
+
 /* All programs of a runner share one block, since one runs at a time. */
 static const glia_program *any_program(const glia_runner *r) {
     for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++)
@@ -23,15 +125,18 @@ typedef enum program_use { FOR_BATCHES, TO_CHECK, TO_PLAN, TO_PROFILE } program_
 static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, program_use use,
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
-    size_t most = 2 + model->n_params;
+    size_t most = 2 + 2 * model->n_params;
     int n = 1;
     glia_value **outputs = glia__alloc(model->allocator, most * sizeof *outputs);
     if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     outputs[0] = r->head ? r->head->prediction : model->output;
     if (mode != GLIA_RUN_PREDICT) outputs[n++] = r->head->value;
     const int own = n;
-    for (size_t i = 0; i < model->n_params && mode == GLIA_RUN_TRAIN; i++)
-        if (computed_for(r, i)) outputs[n++] = computed_for(r, i);
+    for (size_t i = 0; i < model->n_params && mode == GLIA_RUN_TRAIN; i++) {
+        const glia_node *node = factored(r, i, count);
+        for (int k = 0; k < 2 && is_product(r, i, node); k++) outputs[n++] = node->inputs[k];
+        if (!node && computed_for(r, i)) outputs[n++] = computed_for(r, i);
+    }
     glia_program_options options = {.dims = {count},
                                     .threads = r->threads,
                                     .precision = r->precision,
@@ -49,12 +154,15 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
     return status;
 }
 
-static glia_status bind_params(const glia_runner *r, glia_run_mode mode, glia_program *program,
+static glia_status bind_params(glia_runner *r, glia_run_mode mode, int64_t count, glia_program *program,
                                glia_error *err) {
     for (size_t i = 0; i < r->model->n_params; i++) {
         const glia_param *p = &r->model->params[i];
         GLIA_TRY(glia_program_bind(program, p->value, r->model->block + p->offset, err));
-        if (mode == GLIA_RUN_TRAIN && computed_for(r, i))
+        if (mode != GLIA_RUN_TRAIN) continue;
+        const glia_node *node = factored(r, i, count);
+        if (is_product(r, i, node)) GLIA_TRY(bind_factors(r, node, count, program, err));
+        if (!node && computed_for(r, i))
             GLIA_TRY(glia_program_bind(program, computed_for(r, i), r->gradients + p->offset, err));
     }
     return GLIA_OK;
@@ -80,7 +188,7 @@ static glia_status get_program(glia_runner *r, glia_run_mode mode, int64_t count
     }
     *out = r->programs[slot].program;
     if (r->programs[slot].bound == r->model->block && r->model->block) return GLIA_OK;
-    GLIA_TRY(bind_params(r, mode, *out, err));
+    GLIA_TRY(bind_params(r, mode, count, *out, err));
     r->programs[slot].bound = r->model->block;
     return GLIA_OK;
 }
@@ -133,6 +241,10 @@ glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *in
     glia_program_set_first(program, r->first_example);
     GLIA_TRY(glia_program_run(program, (uint64_t)step, err));
     r->last = program;
+    if (mode == GLIA_RUN_TRAIN) {
+        r->trained_count = count;
+        add_up_biases(r, count);
+    }
     if (loss && mode != GLIA_RUN_PREDICT) {
         glia_tensor value = glia_program_output(program, r->head->value);
         *loss = glia_tensor_get(&value, 0);
@@ -147,7 +259,7 @@ glia_status glia__runner_program(glia_runner *r, glia_run_mode mode, int64_t cou
 
 glia_status glia__runner_bind(glia_runner *r, glia_run_mode mode, glia_program *program, const float *inputs,
                               const void *targets, int64_t count, glia_error *err) {
-    GLIA_TRY(bind_params(r, mode, program, err));
+    GLIA_TRY(bind_params(r, mode, count, program, err));
     return bind_batch(r, program, inputs, mode == GLIA_RUN_PREDICT ? NULL : targets, count, err);
 }
 
@@ -183,6 +295,9 @@ glia_status glia__runner_plan(glia_runner *r, glia_run_mode mode, int64_t count,
 
 void glia__runner_deinit(glia_runner *r) {
     for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++) glia_program_free(r->programs[i].program);
-    if (r->model) glia__free(r->model->allocator, r->whole, r->whole_bytes);
+    if (r->model) {
+        glia__free(r->model->allocator, r->whole, r->whole_bytes);
+        glia__free(r->model->allocator, r->factor_memory, r->factor_bytes);
+    }
     *r = (glia_runner){.model = NULL};
 }

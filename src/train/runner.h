@@ -3,6 +3,7 @@
 #define GLIA_TRAIN_RUNNER_H
 
 #include "glia/program.h"
+#include "train/factors.h"
 #include "train/loss.h"
 #include "train/model.h"
 
@@ -25,6 +26,12 @@ typedef struct glia_runner {
     /* What GLIA_RUN_TRAIN computes, laid out as the model's block: gradients, then the new values of state. Borrowed. */
     float *gradients;
     int64_t first_example; /* of what is run next, in a larger batch */
+    /* Large gradients that are products of few rows are left as their factors, which glia__runner_factors gives: the
+     * parameter's place in `gradients` stays as it is. */
+    bool factors;
+    float *factor_memory; /* NULL before it is needed */
+    size_t factor_bytes;
+    int64_t trained_count; /* examples of the last GLIA_RUN_TRAIN */
     struct {
         glia_program *program;
         glia_run_mode mode;
@@ -56,6 +63,10 @@ GLIA_MUST_CHECK glia_status glia__runner_bind(glia_runner *runner, glia_run_mode
                                               glia_error *err);
 /* To be called when the weights were written, before runs other than GLIA_RUN_TRAIN. */
 void glia__runner_params_changed(glia_runner *runner);
+/* Whether the last GLIA_RUN_TRAIN left a parameter's gradient as its factors, and which. Valid until the next one. */
+bool glia__runner_factors(const glia_runner *runner, size_t param, glia_factors *factors);
+/* Bytes that factors of batches of `count` take. */
+size_t glia__runner_factor_bytes(const glia_runner *runner, int64_t count);
 /* What the last run predicted: [count, …]; valid until the next run. */
 glia_tensor glia__runner_predictions(const glia_runner *runner);
 /* What a program for `count` examples would need; nothing is kept. */

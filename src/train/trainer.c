@@ -27,7 +27,7 @@ static glia_status allocate_blocks(glia_trainer *t, glia_error *err) {
     t->block_bytes = (size_t)t->model->block_elems * sizeof(float);
     for (int i = 0; i < (int)GLIA_COUNT(blocks); i++) {
         if (blocks[i] == &t->part ? !t->piece : i > t->optimizer->n_moments) continue;
-        *blocks[i] = glia__alloc_aligned(t->allocator, t->block_bytes, 64);
+        *blocks[i] = glia__alloc_pages(t->allocator, t->block_bytes);
         if (!*blocks[i])
             return glia_error_set(err, GLIA_OUT_OF_MEMORY,
                                   "out of memory: gradients and moments of '%s' need %.1f MB", t->model->name,
@@ -61,8 +61,10 @@ static glia_status set_up(glia_trainer *t, const glia_target *target, const glia
                               .head = head,
                               .threads = options->threads,
                               .precision = options->precision,
-                              .seed = options->seed};
+                              .seed = options->seed,
+                              .factors = t->settings.clip_norm == 0}; /* else their norm is wanted */
     GLIA_TRY(obey_limit(t, options, use, err));
+    if (t->piece) t->runner.factors = false; /* gradients of pieces are added up */
     if (!glia__model_has_weights(t->model)) GLIA_TRY(glia_model_initialize(t->model, options->seed, err));
     GLIA_TRY(allocate_blocks(t, err));
     t->runner.gradients = t->piece ? t->part : t->gradients;
@@ -189,6 +191,26 @@ static glia_status not_finite(glia_trainer *t, const float *inputs, const void *
                           (long long)t->step + 1, isfinite(loss) ? "gradient" : "loss", inner.message);
 }
 
+/* Whether the norm of the gradient is finite, which is computed only to clip it. */
+static bool gradient_is_finite(glia_trainer *t) {
+    const int threads = t->runner.threads;
+    const int64_t count = t->model->trained_elems;
+    int64_t at = 0;
+    glia_factors f;
+    if (t->settings.clip_norm > 0) {
+        t->norm = glia__norm(t->gradients, count, threads);
+        return isfinite(t->norm);
+    }
+    for (size_t i = 0; i < t->model->n_params; i++) {
+        const glia_param *p = &t->model->params[i];
+        if (!glia__runner_factors(&t->runner, i, &f)) continue;
+        if (!isfinite(glia__largest(t->gradients + at, p->offset - at, threads))) return false;
+        if (!glia__factors_finite(&f, t->gradients + p->offset, threads)) return false;
+        at = p->offset + p->elems;
+    }
+    return isfinite(glia__largest(t->gradients + at, count - at, threads));
+}
+
 glia_status glia_trainer_backward(glia_trainer *t, const float *inputs, const void *targets, int64_t count,
                                   double *loss, glia_error *err) {
     double found = 0;
@@ -196,14 +218,31 @@ glia_status glia_trainer_backward(glia_trainer *t, const float *inputs, const vo
     GLIA_TRY(check_batch(t, inputs, targets, count, err));
     GLIA_TRY(run_batch(t, GLIA_RUN_TRAIN, inputs, targets, count, &found, err));
     if (loss) *loss = found;
-    t->norm = glia__norm(t->gradients, t->model->trained_elems, t->runner.threads);
-    if (!isfinite(found) || !isfinite(t->norm)) return not_finite(t, inputs, targets, count, found, err);
+    if (!isfinite(found) || !gradient_is_finite(t)) return not_finite(t, inputs, targets, count, found, err);
     t->backward = true;
     return GLIA_OK;
 }
 
 void glia_trainer_set_learning_rate(glia_trainer *t, double rate) {
     t->settings.learning_rate = rate;
+}
+
+/* Parameters lie in the order of the block. */
+static void update_all(const glia_trainer *t, glia_optimizer_step step) {
+    const int threads = t->runner.threads;
+    glia_factors f;
+    for (size_t i = 0; i < t->model->n_params; i++) {
+        const glia_param *p = &t->model->params[i];
+        if (!glia__runner_factors(&t->runner, i, &f)) continue;
+        step.end = p->offset;
+        glia__optimizer_run(t->optimizer, step, threads);
+        step.begin = p->offset;
+        step.end = p->offset + p->elems;
+        glia__factors_update(&f, t->optimizer, step, threads);
+        step.begin = step.end;
+    }
+    step.end = t->model->trained_elems;
+    glia__optimizer_run(t->optimizer, step, threads);
 }
 
 glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
@@ -217,7 +256,7 @@ glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
                                 .moments = {t->moments[0], t->moments[1]},
                                 .number = ++t->step,
                                 .gradient_scale = glia__clip_scale(&t->settings, t->norm)};
-    glia__optimizer_run(t->optimizer, step, t->model->trained_elems, t->runner.threads);
+    update_all(t, step);
     for (size_t i = 0; i < t->model->n_params; i++) {
         const glia_param *p = &t->model->params[i];
         if (p->update)
@@ -230,6 +269,9 @@ glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
 glia_tensor glia_trainer_gradient(const glia_trainer *t, size_t param) {
     if (!glia_model_param_trained(t->model, param)) return (glia_tensor){0};
     const glia_param *p = &t->model->params[param];
+    glia_factors f;
+    if (glia__runner_factors(&t->runner, param, &f))
+        glia__factors_expand(&f, t->gradients + p->offset, t->runner.threads);
     return glia_tensor_wrap(t->gradients + p->offset, GLIA_F32, glia_value_shape(p->value));
 }
 
