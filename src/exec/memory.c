@@ -21,16 +21,20 @@ static bool lives_overlap(const glia_buffer *a, const glia_buffer *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
+static size_t padded_to(size_t bytes, size_t unit) {
+    return (bytes + unit - 1) / unit * unit;
+}
+
 /* The lowest offset where `buffer` fits between the placed ones that live at the same time. `placed` is kept
  * sorted by offset. */
 static size_t lowest_offset(const glia_buffer *buffers, const glia_buffer *buffer, const int *placed,
-                            int count) {
+                            int count, size_t unit) {
     size_t offset = 0;
     for (int i = 0; i < count; i++) {
         const glia_buffer *other = &buffers[placed[i]];
         if (!lives_overlap(buffer, other)) continue;
-        if (offset + glia__padded(buffer->bytes) <= other->offset) break;
-        offset = GLIA_MAX(offset, other->offset + glia__padded(other->bytes));
+        if (offset + padded_to(buffer->bytes, unit) <= other->offset) break;
+        offset = GLIA_MAX(offset, other->offset + padded_to(other->bytes, unit));
     }
     return offset;
 }
@@ -41,23 +45,38 @@ static void insert_by_offset(int *placed, int count, int buffer, const glia_buff
     placed[k] = buffer;
 }
 
+size_t glia__place_buffers(glia_buffer *buffers, int *order, int *placed, int count, size_t unit) {
+    size_t bytes = 0;
+    sort_by_size(order, count, buffers);
+    for (int i = 0; i < count; i++) {
+        glia_buffer *buffer = &buffers[order[i]];
+        buffer->offset = lowest_offset(buffers, buffer, placed, i, unit);
+        insert_by_offset(placed, i, order[i], buffers);
+        bytes = GLIA_MAX(bytes, buffer->offset + padded_to(buffer->bytes, unit));
+    }
+    return bytes;
+}
+
+/* One after the other, for those who want to see every value. */
+static size_t place_apart(glia_buffer *buffers, const int *order, int count) {
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++) {
+        buffers[order[i]].offset = bytes;
+        bytes += glia__padded(buffers[order[i]].bytes);
+    }
+    return bytes;
+}
+
 glia_status glia__plan_offsets(glia_program *program, const int *which, int count, size_t *bytes,
                                glia_error *err) {
-    glia_buffer *buffers = program->buffers;
     int *order = glia__arena_alloc(&program->arena, ((size_t)count + 1) * sizeof *order);
     int *placed = glia__arena_alloc(&program->arena, ((size_t)count + 1) * sizeof *placed);
     if (!order || !placed)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
-    *bytes = 0;
     for (int i = 0; i < count; i++) order[i] = which[i];
-    sort_by_size(order, count, buffers);
-    for (int i = 0; i < count; i++) {
-        glia_buffer *buffer = &buffers[order[i]];
-        buffer->offset =
-            program->options.reuse_memory == GLIA_NO ? *bytes : lowest_offset(buffers, buffer, placed, i);
-        insert_by_offset(placed, i, order[i], buffers);
-        *bytes = GLIA_MAX(*bytes, buffer->offset + glia__padded(buffer->bytes));
-    }
+    *bytes = program->options.reuse_memory == GLIA_NO
+                 ? place_apart(program->buffers, order, count)
+                 : glia__place_buffers(program->buffers, order, placed, count, GLIA_BLOCK_ALIGNMENT);
     return GLIA_OK;
 }
 

@@ -134,7 +134,10 @@ glia_status glia__program_segment(glia_program *program, glia_error *err);
 glia_cut glia__call_cut(const glia_node *node);
 void glia__cut_types(const glia_planned_call *call, int64_t chunk, glia_type *types);
 void glia__cut_view(const glia_planned_call *call, int operand, int64_t begin, int64_t end, glia_view *view);
-/* memory.c: offsets of buffers that live at most as long as their first … last say; the bytes that all of them need. */
+/* memory.c: gives buffers order[0 … count − 1] offsets, multiples of `unit`, so that those that live at the same time
+ * (first … last) do not overlap; the bytes that all of them need. `placed`: room for `count`; `order` is sorted. */
+size_t glia__place_buffers(glia_buffer *buffers, int *order, int *placed, int count, size_t unit);
+/* Offsets of buffers that live at most as long as their first … last say; the bytes that all of them need. */
 glia_status glia__plan_offsets(glia_program *program, const int *buffers, int count, size_t *bytes,
                                glia_error *err);
 glia_status glia__program_place(glia_program *program, glia_error *err);
