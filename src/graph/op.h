@@ -11,6 +11,8 @@
 enum { GLIA_MAX_INPUTS = 16, GLIA_MAX_OUTPUTS = 8 };
 
 typedef struct glia_op glia_op;
+typedef struct glia_c glia_c;           /* a writer of C; see graph/emit.h */
+typedef struct glia_c_call glia_c_call; /* a node as its writer sees it */
 
 typedef struct glia_type {
     glia_dtype dtype;
@@ -134,8 +136,11 @@ struct glia_op {
     /* The issue "Out and in" fills these for every op. */
     const char *onnx;   /* "Relu" */
     int onnx_since;     /* first opset with this meaning */
-    const char *c_expr; /* elementwise: C expression in x (and y, z) */
-    void (*emit_c)(void *writer, const void *node);
+    const char *c_expr; /* elementwise: C expression in x (and y, z), of tgmath.h; see ops/expr.h */
+    /* The expression where it depends on types or attributes; NULL: this cannot be said in C. */
+    const char *(*c_expr_for)(const glia_type *in, const glia_type *out, const void *attrs);
+    /* Writes the body of a C function that computes the outputs in inference: graph/emit.h. */
+    glia_status (*emit_c)(glia_c *c, const glia_c_call *call);
     const glia_case *cases; /* ends with inputs == NULL */
 };
 

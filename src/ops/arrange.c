@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_trilu_attrs {
@@ -95,6 +96,7 @@ GLIA_OP(trilu) = {
     .flops = no_flops,
     .onnx = "Trilu",
     .onnx_since = 14,
+    .emit_c = glia__emit_trilu,
     .cases = GLIA_CASES({.inputs = "4x5"}, {.inputs = "4x5", .attrs = "upper=no"},
                         {.inputs = "2x3x3", .attrs = "k=1"}, {.inputs = "5x3", .attrs = "upper=no k=-2"},
                         {.inputs = "3x4", .attrs = "k=-9"}, {.inputs = "3x4", .attrs = "upper=no k=-9"},

@@ -73,21 +73,35 @@ ARITHMETIC_OP(mul, x * y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, P
 
 FLOAT_OP(div, x / y, .doc = "y = a / b", .onnx = "Div", .onnx_since = 7, PLAIN, FLOAT_CASES("away", "pos"));
 
+/* Whole powers wrap, which no expression of C says. */
+static const char *pow_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return glia_dtype_is_float(in->dtype) ? "pow(x, y)" : NULL;
+}
 SIGNED_ROWS(pow, (T)whole_power(x, y))
 GLIA_BROADCAST_ROW(pow_u8, uint8_t, uint8_t, (T)whole_power(x, y))
 NUMBER_OP(pow, pow(x, y), .doc = "y = aᵇ; gradient of b is 0 where a ≤ 0; whole numbers wrap", .onnx = "Pow",
+          .c_expr_for = pow_expr,
           .onnx_since = 7, PLAIN, NUMBER_CASES("pos", "away"));
 
+static const char *maximum_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return glia_dtype_is_float(in->dtype) ? "x > y || x != x ? x : y" : "x > y ? x : y";
+}
 SIGNED_ROWS(maximum, x > y ? x : y)
 GLIA_BROADCAST_ROW(maximum_u8, uint8_t, uint8_t, x > y ? x : y)
 NUMBER_OP(maximum, x > y || x != x ? x : y,
-          .doc = "y = max(a, b); NaN if one is NaN; a tie shares the gradient evenly", .onnx = "Max",
+          .doc = "y = max(a, b); NaN if one is NaN; a tie shares the gradient evenly", .c_expr_for = maximum_expr, .onnx = "Max",
           .onnx_since = 12, PLAIN, NUMBER_CASES("distinct", "away"));
 
+static const char *minimum_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    return glia_dtype_is_float(in->dtype) ? "x < y || x != x ? x : y" : "x < y ? x : y";
+}
 SIGNED_ROWS(minimum, x < y ? x : y)
 GLIA_BROADCAST_ROW(minimum_u8, uint8_t, uint8_t, x < y ? x : y)
 NUMBER_OP(minimum, x < y || x != x ? x : y,
-          .doc = "y = min(a, b); NaN if one is NaN; a tie shares the gradient evenly", .onnx = "Min",
+          .doc = "y = min(a, b); NaN if one is NaN; a tie shares the gradient evenly", .c_expr_for = minimum_expr, .onnx = "Min",
           .onnx_since = 12, PLAIN, NUMBER_CASES("distinct", "away"));
 /* clang-format on */
 

@@ -121,6 +121,12 @@ static glia_status bit_shift_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+static const char *bit_shift_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    if (in->dtype == GLIA_U8) return "y < 8 ? (direction ? x >> y : x << y) : 0";
+    return "y >= 0 && y < (int)sizeof x * 8 ? (direction ? x >> y : x << y) : direction && x < 0 ? -1 : 0";
+}
+
 GLIA_OP(bit_shift) = {
     .name = "bit_shift",
     .version = 1,
@@ -139,7 +145,7 @@ GLIA_OP(bit_shift) = {
     .ref = bit_shift_ref,
     .onnx = "BitShift",
     .onnx_since = 11,
-    .c_expr = "y >= 0 && y < (int)sizeof x * 8 ? (direction ? x >> y : x << y) : direction && x < 0 ? -1 : 0",
+    .c_expr_for = bit_shift_expr,
     .cases = GLIA_CASES({.inputs = "4x5:u8<200 4x5:u8<9"},
                         {.inputs = "4x5:u8<200 5:u8<9", .attrs = "direction=RIGHT"},
                         {.inputs = "3:i32<9 3:i32<40"},

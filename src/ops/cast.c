@@ -146,6 +146,18 @@ static void cast_grad(glia_gradient *g) {
 
 static const char dtype_choices[] = GLIA_DTYPE_LIST(CHOICE);
 
+/* What C leaves undefined is defined as above. */
+static const char *cast_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    if (out->dtype == GLIA_BOOL) return "x != 0";
+    if (!is_float(in->dtype) || is_float(out->dtype)) return "x";
+    if (out->dtype == GLIA_U8) return "x >= 255 ? 255 : x > 0 ? (uint8_t)x : 0";
+    if (out->dtype == GLIA_I32)
+        return "x >= (T)2147483647 ? INT32_MAX : x > (T)-2147483648.0 ? (int32_t)x : x == x ? INT32_MIN : 0";
+    return "x >= (T)9223372036854775808.0 ? INT64_MAX : x > (T)-9223372036854775808.0 ? (int64_t)x : "
+           "x == x ? INT64_MIN : 0";
+}
+
 GLIA_OP(cast) = {
     .name = "cast",
     .version = 1,
@@ -165,7 +177,7 @@ GLIA_OP(cast) = {
     .ref = cast_ref,
     .onnx = "Cast",
     .onnx_since = 13,
-    .c_expr = "x",
+    .c_expr_for = cast_expr,
     .cases = GLIA_CASES({.inputs = "4x5", .attrs = "to=f99", .expect_error = "f99"}, {.inputs = "4x5"},
                         {.inputs = "4x5", .attrs = "to=f64"}, {.inputs = "4x50", .attrs = "to=bf16"},
                         {.inputs = "4x50:bf16"}, {.inputs = "300", .attrs = "to=i32"},

@@ -1,6 +1,7 @@
 /* conv.c: 2-D convolution (cross-correlation, as everywhere in the field). */
 
 #include "ops/conv.h"
+#include "ops/emit.h"
 #include "ops/riders.h"
 #include "ops/widen.h"
 
@@ -149,6 +150,7 @@ GLIA_OP(conv2d) = {
     .flops = conv2d_flops,
     .onnx = "Conv",
     .onnx_since = 11,
+    .emit_c = glia__emit_conv2d,
     .cases = GLIA_CASES(
         {.inputs = "2x3x7x6 4x3x3x3 4"}, {.inputs = "2x1x5x5 3x1x3x3"}, {.inputs = "1x2x4x4 1x2x1x1 1"},
         {.inputs = "2x2x7x8 3x2x3x3 3", .attrs = "padding=same"},

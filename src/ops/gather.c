@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_gather_attrs {
@@ -133,6 +134,7 @@ GLIA_OP(gather) = {
     .flops = no_flops,
     .onnx = "Gather",
     .onnx_since = 13,
+    .emit_c = glia__emit_gather,
     .cases = GLIA_CASES(
         {.inputs = "5x3 4:i64<5"}, {.inputs = "5x3 2x2:i32<5"}, {.inputs = "5 scalar:i64<5"},
         {.inputs = "2x5x3 4:i64<5", .attrs = "axis=1"}, {.inputs = "2x5 3:i64<5", .attrs = "axis=-1"},
@@ -257,6 +259,7 @@ GLIA_OP(one_hot) = {
     .flops = no_flops,
     .onnx = "OneHot",
     .onnx_since = 11,
+    .emit_c = glia__emit_one_hot,
     .cases = GLIA_CASES({.inputs = "4:i64<3", .attrs = "depth=3"},
                         {.inputs = "2x2:i32<5", .attrs = "depth=5 off=0.1 on=0.9"},
                         {.inputs = "0:i64<3", .attrs = "depth=3"},

@@ -1,5 +1,6 @@
 /* linear.c: a dense layer's product with its bias, and the gradient of its parameters. */
 
+#include "ops/emit.h"
 #include "ops/matmul.h"
 #include "ops/riders.h"
 #include "ops/widen.h"
@@ -96,6 +97,7 @@ GLIA_OP(linear) = {
     .flops = linear_flops,
     .onnx = "Gemm",
     .onnx_since = 13,
+    .emit_c = glia__emit_linear,
     .cases = GLIA_CASES({.inputs = "4x5 3x5 3"}, {.inputs = "4x5 3x5"}, {.inputs = "1x40 7x40 7"},
                         {.inputs = "32x200 10x200 10"}, {.inputs = "16x33 1x33 1"}, {.inputs = "0x5 3x5 3"},
                         {.inputs = "4x5 3x5 3", .attrs = "activation=relu"},

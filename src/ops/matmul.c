@@ -1,6 +1,7 @@
 /* matmul.c: matrix products, batched and broadcast. */
 
 #include "ops/matmul.h"
+#include "ops/emit.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -209,6 +210,7 @@ GLIA_OP(matmul) = {
     .flops = matmul_flops,
     .onnx = "MatMul",
     .onnx_since = 13,
+    .emit_c = glia__emit_matmul,
     .cases = GLIA_CASES({.inputs = "4x5 5x3"}, {.inputs = "1x1 1x1"}, {.inputs = "17x33 33x20"},
                         {.inputs = "13x10 10x1500"}, {.inputs = "40x65 64x65", .attrs = "transpose_b=yes"},
                         {.inputs = "3x20x30 3x30x24"}, {.inputs = "40x16 40x24", .attrs = "transpose_a=yes"},

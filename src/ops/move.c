@@ -4,6 +4,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_transpose_attrs {
@@ -198,6 +199,7 @@ GLIA_OP(transpose) = {
     .ref = transpose_ref,
     .rows = transpose_rows,
     .flops = no_flops,
+    .emit_c = glia__emit_transpose,
     .onnx = "Transpose",
     .onnx_since = 1,
     .cases = GLIA_CASES({.inputs = "3x4"}, {.inputs = "2x3x4", .attrs = "perm=1,2,0"}, {.inputs = "5"},
@@ -292,6 +294,7 @@ GLIA_OP(concat) = {
     .flops = no_flops,
     .onnx = "Concat",
     .onnx_since = 13,
+    .emit_c = glia__emit_concat,
     .cases = GLIA_CASES({.inputs = "2x3 4x3"}, {.inputs = "2x3 2x1 2x2", .attrs = "axis=-1"}, {.inputs = "5"},
                         {.inputs = "2x3x2 2x1x2", .attrs = "axis=1"}, {.inputs = "0x3 2x3"},
                         {.inputs = "3:i64<9 2:i64<9"},
@@ -392,6 +395,7 @@ GLIA_OP(slice) = {
     .flops = no_flops,
     .onnx = "Slice",
     .onnx_since = 13,
+    .emit_c = glia__emit_slice,
     .cases =
         GLIA_CASES({.inputs = "5x3", .attrs = "start=1 end=4"}, {.inputs = "2x7x2", .attrs = "axis=1 step=3"},
                    {.inputs = "2x7", .attrs = "axis=-1 start=-3"}, {.inputs = "6", .attrs = "start=5 end=2"},

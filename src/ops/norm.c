@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "ops/emit.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -184,6 +185,7 @@ GLIA_OP(batch_norm) = {
     .flops = batch_norm_flops,
     .onnx = "BatchNormalization",
     .onnx_since = 15,
+    .emit_c = glia__emit_batch_norm,
     .cases = GLIA_CASES(
         {.inputs = "6x4 4 4 4 4:pos"}, {.inputs = "4x3x5x2 3 3 3 3:pos"},
         {.inputs = "4x3x5x2 3 3 3 3:pos", .attrs = "activation=relu"},

@@ -3,6 +3,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_pad_attrs {
@@ -159,6 +160,7 @@ GLIA_OP(pad) = {
     .flops = no_flops,
     .onnx = "Pad",
     .onnx_since = 13,
+    .emit_c = glia__emit_pad,
     .cases = GLIA_CASES(
         {.inputs = "2x3", .attrs = "begin=1 end=2"}, {.inputs = "2x3x2", .attrs = "axis=1 end=1 value=-2"},
         {.inputs = "3:i64<9", .attrs = "begin=2 value=-3"}, {.inputs = "0x2", .attrs = "begin=1"},

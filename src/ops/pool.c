@@ -1,6 +1,7 @@
 /* pool.c: pooling over images: what max_pool2d and average_pool2d share, and global_average_pool2d. */
 
 #include "ops/pool.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 /* Zero means default: strides = size, padding valid, channels first. */
@@ -164,6 +165,7 @@ GLIA_OP(global_average_pool2d) = {
     .flops = global_flops,
     .onnx = "GlobalAveragePool",
     .onnx_since = 1,
+    .emit_c = glia__emit_global_average_pool2d,
     .cases = GLIA_CASES({.inputs = "2x3x4x5"}, {.inputs = "1x1x1x1"}, {.inputs = "0x3x4x5"},
                         {.inputs = "2x4x5x3", .attrs = "channels_last=yes"},
                         {.inputs = "3x4x5x150:bf16", .attrs = "channels_last=yes"},

@@ -1,5 +1,6 @@
 /* pool_average.c: average pooling and its backward op. */
 
+#include "ops/emit.h"
 #include "ops/pool.h"
 
 static glia_status average_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -51,6 +52,7 @@ GLIA_OP(average_pool2d) = {
     .flops = glia__pool_flops,
     .onnx = "AveragePool",
     .onnx_since = 11,
+    .emit_c = glia__emit_average_pool2d,
     .cases = GLIA_CASES({.inputs = "2x3x6x8"}, {.inputs = "1x2x7x7", .attrs = "size=3 strides=2"},
                         {.inputs = "1x2x5x6", .attrs = "size=3,2 strides=1,2 padding=same"},
                         {.inputs = "1x2x5x6", .attrs = "size=2 strides=1 padding=explicit pads=1,0,0,1"},

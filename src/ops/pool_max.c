@@ -1,5 +1,6 @@
 /* pool_max.c: max pooling and its backward op. */
 
+#include "ops/emit.h"
 #include "ops/pool.h"
 
 /* The window of nearly every network, f32 with channels first, in loops that the compiler turns to vectors: short ones,
@@ -114,6 +115,7 @@ GLIA_OP(max_pool2d) = {
     .flops = glia__pool_flops,
     .onnx = "MaxPool",
     .onnx_since = 12,
+    .emit_c = glia__emit_max_pool2d,
     .cases = GLIA_CASES(
         {.inputs = "2x3x6x8:distinct"}, {.inputs = "2x3x7x5:distinct"},
         {.inputs = "1x2x7x7:distinct", .attrs = "size=3 strides=2"},

@@ -8,6 +8,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "ops/emit.h"
 #include "ops/reducer.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -193,6 +194,7 @@ const glia_field glia__reduce_fields[] = {{.name = "axes",
                    .ref = op##_ref,                                       \
                    .rows = glia__reduce_rows,                             \
                    .flops = glia__reduce_flops,                           \
+                   .emit_c = glia__emit_##op,                             \
                    __VA_ARGS__}
 
 /* Last, first, middle and mixed axes; long enough for lanes, tiles and their rests. */

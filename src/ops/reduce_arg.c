@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "glia/ops.h"
+#include "ops/emit.h"
 #include "ops/reduction.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -152,6 +153,7 @@ static const glia_field fields[] = {{.name = "axes",
                    .ref = op##_ref,                                                       \
                    .rows = find_rows,                                                     \
                    .flops = glia__reduce_flops,                                           \
+                   .emit_c = glia__emit_##op,                                             \
                    .onnx_since = 13,                                                      \
                    .cases = CASES,                                                        \
                    __VA_ARGS__}

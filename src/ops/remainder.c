@@ -11,25 +11,44 @@ GLIA_API glia_value *glia_op_trunc_div(glia_value *a, glia_value *b); /* a/b wit
 
 /* The expressions are texts too: their spacing is kept. */
 /* clang-format off */
+static const char *mod_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    if (in->dtype == GLIA_U8) return "y == 0 ? 0 : x % y";
+    return glia_dtype_is_float(in->dtype)
+               ? "fmod(x, y) + (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? y : 0)"
+               : "y == 0 || y == -1 ? 0 : x % y != 0 && (x % y < 0) != (y < 0) ? x % y + y : x % y";
+}
 SIGNED_ROWS(mod, y == 0 || y == -1 ? 0 : x % y != 0 && (x % y < 0) != (y < 0) ? x % y + y : x % y)
 GLIA_BROADCAST_ROW(mod_u8, uint8_t, uint8_t, y == 0 ? 0 : x % y)
 NUMBER_OP(mod, fmod(x, y) + (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? y : 0),
           .doc = "y = a − ⌊a/b⌋·b, with the sign of b; whole numbers: a mod 0 = 0",
-          .source = "numpy.mod; ONNX Mod has this sign for whole numbers only",
+          .source = "numpy.mod; ONNX Mod has this sign for whole numbers only", .c_expr_for = mod_expr,
           .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX,
           NUMBER_CASES("away", "pos"));
 
+static const char *fmod_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    if (in->dtype == GLIA_U8) return "y == 0 ? 0 : x % y";
+    return glia_dtype_is_float(in->dtype) ? "fmod(x, y)" : "y == 0 || y == -1 ? 0 : x % y";
+}
 SIGNED_ROWS(fmod, y == 0 || y == -1 ? 0 : x % y)
 GLIA_BROADCAST_ROW(fmod_u8, uint8_t, uint8_t, y == 0 ? 0 : x % y)
 NUMBER_OP(fmod, fmod(x, y), .doc = "y = a − trunc(a/b)·b, with the sign of a; whole numbers: by 0 gives 0",
-          .source = "C, fmod; ONNX Mod with fmod = 1",
+          .source = "C, fmod; ONNX Mod with fmod = 1", .c_expr_for = fmod_expr,
           .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX, NUMBER_CASES("away", "pos"));
 
+static const char *trunc_div_expr(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out, (void)attrs;
+    if (in->dtype == GLIA_U8) return "y == 0 ? 0 : x / y";
+    return glia_dtype_is_float(in->dtype) ? "trunc(x / y)"
+                                          : "y == 0 ? 0 : y == -1 ? (T)(0 - (uint64_t)x) : x / y";
+}
 /* −x as unsigned: the least number has no opposite, and stays. */
 SIGNED_ROWS(trunc_div, y == 0 ? 0 : y == -1 ? (T)(0 - (uint64_t)x) : x / y)
 GLIA_BROADCAST_ROW(trunc_div_u8, uint8_t, uint8_t, y == 0 ? 0 : x / y)
 NUMBER_OP(trunc_div, trunc(x / y),
           .doc = "y = trunc(a/b); whole numbers: by 0 gives 0; gradient 0", .source = "C, division of integers",
+          .c_expr_for = trunc_div_expr,
           .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX, NUMBER_CASES("away", "pos"));
 /* clang-format on */
 

@@ -1,5 +1,6 @@
 /* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
 
+#include "ops/emit.h"
 #include "ops/lines.h"
 #include "ops/rows.h"
 
@@ -93,6 +94,58 @@ ROW_REF(log_softmax_backward, {
     GLIA_ROW_SUM(total, n, a[k]);
     for (int64_t k = 0; k < n; k++) y[k] = a[k] - exp(b[k]) * (T)total;
 })
+
+/* --- in C ------------------------------------------------------------------------------------------------- */
+
+/* The largest of every line, then Σ e^(x − m), which the result's own places keep where `keeps`; in between the loops of
+ * the line are closed, and open for the last step. */
+static void emit_sum(glia_c *c, const glia_c_call *call, bool keeps) {
+    const glia_lines l = split_at_axis(&call->out[0].type.shape, call->attrs);
+    const char *x = call->in[0].name;
+    const long long step = (long long)l.inner;
+    glia__c_need(c, GLIA_C_EXP);
+    glia__c_for(c, "n", l.outer);
+    glia__c_for(c, "i", l.inner);
+    glia__c_line(c, "const int p = n * %lld + i;", (long long)(l.n * l.inner));
+    glia__c_line(c, "float m = %s[p];", x);
+    glia__c_line(c, "double s = 0;");
+    glia__c_for(c, "k", l.n);
+    glia__c_line(c, "const float v = %s[p + k * %lld];", x, step);
+    glia__c_line(c, "if (v > m || v != v) m = v;");
+    glia__c_end(c);
+    glia__c_for(c, "k", l.n);
+    glia__c_line(c, "const float e = %s_exp(%s[p + k * %lld] - m);", c->prefix, x, step);
+    if (keeps) glia__c_line(c, "%s[p + k * %lld] = e;", call->out[0].name, step);
+    glia__c_line(c, "s += (double)e;");
+    glia__c_end(c);
+}
+
+static void emit_results(glia_c *c, const glia_c_call *call, const char *array, const char *rest) {
+    const glia_lines l = split_at_axis(&call->out[0].type.shape, call->attrs);
+    char at[64], value[128];
+    snprintf(at, sizeof at, "p + k * %lld", (long long)l.inner);
+    snprintf(value, sizeof value, "%s[%s] %s", array, at, rest);
+    glia__c_for(c, "k", l.n);
+    glia__c_store(c, call, at, value);
+    for (int i = 0; i < 3; i++) glia__c_end(c);
+}
+
+GLIA_EMIT(softmax) {
+    emit_sum(c, call, true);
+    glia__c_line(c, "const float scale = (float)(1 / s);");
+    emit_results(c, call, call->out[0].name, "* scale");
+    return GLIA_OK;
+}
+
+GLIA_EMIT(log_softmax) {
+    emit_sum(c, call, false);
+    glia__c_need(c, GLIA_C_MATH);
+    glia__c_line(c, "const float shift = (float)log(s);");
+    emit_results(c, call, call->in[0].name, "- m - shift");
+    return GLIA_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- */
 
 static glia_status softmax_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                  glia_error *err) {
@@ -204,9 +257,9 @@ static const glia_field softmax_fields[] = {
                         {.inputs = "4x5 5", .expect_error = "dy f32 4×5 and y f32 5 differ"})
 
 SOFTMAX_OP(softmax, 1, softmax_flops, .doc = "y = eˣ / Σ eˣ along an axis", .onnx = "Softmax",
-           .onnx_since = 13, FORWARD);
+           .onnx_since = 13, .emit_c = glia__emit_softmax, FORWARD);
 SOFTMAX_OP(log_softmax, 1, softmax_flops, .doc = "y = x − ln Σ eˣ along an axis", .onnx = "LogSoftmax",
-           .onnx_since = 13, FORWARD);
+           .onnx_since = 13, .emit_c = glia__emit_log_softmax, FORWARD);
 SOFTMAX_OP(softmax_backward, 2, softmax_backward_flops, .doc = "dx = y·(dy − Σ dy·y)", BACKWARD("unit"));
 SOFTMAX_OP(log_softmax_backward, 2, softmax_flops, .doc = "dx = dy − eʸ·Σ dy", BACKWARD("away"));
 

@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "ops/broadcast.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 /* `shape` broadcasts with that of x as in NumPy: 1 keeps a dimension of x, and so do dimensions it does not reach. */
@@ -67,6 +68,7 @@ GLIA_OP(expand) = {
     .flops = no_flops,
     .onnx = "Expand",
     .onnx_since = 8,
+    .emit_c = glia__emit_expand,
     .cases = GLIA_CASES({.inputs = "3x1", .attrs = "shape=3,4"}, {.inputs = "3x1", .attrs = "shape=2,1,6"},
                         {.inputs = "3x4", .attrs = "shape=1"}, {.inputs = "scalar", .attrs = "shape=2,2"},
                         {.inputs = "1x3", .attrs = "shape=4,1"}, {.inputs = "5x1", .attrs = "shape=1,4"},
@@ -170,6 +172,7 @@ GLIA_OP(tile) = {
     .flops = no_flops,
     .onnx = "Tile",
     .onnx_since = 6,
+    .emit_c = glia__emit_tile,
     .cases = GLIA_CASES({.inputs = "2x3", .attrs = "repeats=2,3"},
                         {.inputs = "2x3x2", .attrs = "repeats=1,4,1"}, {.inputs = "4", .attrs = "repeats=2"},
                         {.inputs = "scalar"}, {.inputs = "2x2:i64<9", .attrs = "repeats=3,1"},
