@@ -1,134 +1,224 @@
-/* read_resize.c: Resize and Pad: one step for each dimension that changes. */
+/* read_resize.c: operators that read images at other places: Resize, Upsample, GridSample, AffineGrid. */
 
 #include "onnx/read.h"
 
-/* A list of the file as numbers, one for each of the dimensions `axes`; false when it is not there. */
-static bool numbers_in(glia_onnx_read *r, int i, const glia_shape *axes, int each, double *out) {
-    glia_tensor list;
-    if (!glia__onnx_has(r, i) || !glia__onnx_tensor_in(r, i, &list)) return false;
-    const int64_t count = glia_shape_elems(&list.shape);
-    if (count == 0) return false;
-    if (count != (int64_t)axes->rank * each) {
-        (void)glia__onnx_refuse(r, "input %d has %lld numbers for %d dimensions", i, (long long)count,
-                                axes->rank);
+/* What Resize wants along each of its axes. */
+typedef struct resizing {
+    int count;
+    int axis[GLIA_MAX_RANK];
+    int64_t size[GLIA_MAX_RANK];
+    double scale[GLIA_MAX_RANK], from[GLIA_MAX_RANK], to[GLIA_MAX_RANK];
+} resizing;
+
+static bool find_axes(glia_onnx_read *r, const glia_shape *x, resizing *z) {
+    glia_shape axes;
+    z->count = x->rank;
+    for (int i = 0; i < x->rank; i++) z->axis[i] = i;
+    if (r->opset < 18 || !glia__onnx_dims(r, "axes", &axes)) return true;
+    z->count = axes.rank;
+    for (int i = 0; i < axes.rank; i++)
+        if (!glia__axis_resolve(axes.dim[i], x->rank, &z->axis[i]))
+            (void)glia__onnx_refuse(r, "axis %lld is out of range", (long long)axes.dim[i]);
+    return !r->refused;
+}
+
+/* Sizes from scales: rounded down. */
+static bool use_scales(glia_onnx_read *r, const glia_shape *x, const glia_tensor *scales, resizing *z) {
+    enum { MOST = 1 << 30 };
+    if (glia_shape_elems(&scales->shape) != z->count) {
+        (void)glia__onnx_refuse(r, "it has %lld scales for %d dimensions",
+                                (long long)glia_shape_elems(&scales->shape), z->count);
         return false;
     }
-    for (int64_t k = 0; k < count; k++) out[k] = glia_tensor_get(&list, k);
-    return true;
+    for (int i = 0; i < z->count; i++) {
+        const int64_t in = x->dim[z->axis[i]];
+        z->scale[i] = glia_tensor_get(scales, i);
+        const double size = in < 0 && z->scale[i] == 1 ? -1 : floor((double)in * z->scale[i]);
+        if (!(z->scale[i] > 0 && size <= MOST) || (in < 0 && z->scale[i] != 1))
+            (void)glia__onnx_refuse(r, "a scale of %g cannot be used along dimension %d", z->scale[i],
+                                    z->axis[i]);
+        else
+            z->size[i] = (int64_t)size;
+    }
+    return !r->refused;
 }
 
-/* Negative axes count from the end; none: all. */
-static bool resolve_axes(glia_onnx_read *r, glia_shape *axes, int rank) {
-    if (!axes->rank)
-        for (axes->rank = 0; axes->rank < rank; axes->rank++) axes->dim[axes->rank] = axes->rank;
-    for (int i = 0; i < axes->rank; i++) {
-        int axis;
-        if (!glia__axis_resolve(axes->dim[i], rank, &axis)) {
-            (void)glia__onnx_refuse(r, "axis %lld is out of range", (long long)axes->dim[i]);
+/* Scales from sizes; one for all where the aspect is to be kept. */
+static bool use_sizes(glia_onnx_read *r, const glia_shape *x, const glia_shape *sizes, resizing *z) {
+    enum { STRETCH, NOT_LARGER, NOT_SMALLER };
+    const int policy =
+        glia__onnx_choice(r, "keep_aspect_ratio_policy", "stretch|not_larger|not_smaller", STRETCH);
+    double common = 0;
+    if (sizes->rank != z->count) {
+        (void)glia__onnx_refuse(r, "it has %d sizes for %d dimensions", sizes->rank, z->count);
+        return false;
+    }
+    for (int i = 0; i < z->count; i++) {
+        const int64_t in = x->dim[z->axis[i]];
+        z->size[i] = sizes->dim[i];
+        if (in < 1 || sizes->dim[i] < 0) {
+            (void)glia__onnx_refuse(r, "dimension %d is open or empty, or its size negative", z->axis[i]);
             return false;
         }
-        axes->dim[i] = axis;
+        z->scale[i] = (double)sizes->dim[i] / (double)in;
+        common = i == 0                 ? z->scale[i]
+                 : policy == NOT_LARGER ? GLIA_MIN(common, z->scale[i])
+                                        : GLIA_MAX(common, z->scale[i]);
     }
-    return true;
+    for (int i = 0; i < z->count && policy != STRETCH; i++) {
+        z->scale[i] = common;
+        z->size[i] = (int64_t)floor(common * (double)x->dim[z->axis[i]] + 0.5);
+    }
+    return !r->refused;
 }
 
-/* Sizes that keep the proportions: those of the side that limits, for the others too. */
-static void keep_proportions(const glia_shape *x, const glia_shape *axes, int policy, double *sizes,
-                             double *scales) {
-    double scale = policy == 1 ? INFINITY : 0;
-    for (int i = 0; i < axes->rank; i++) {
-        const double s = sizes[i] / (double)x->dim[axes->dim[i]];
-        scale = policy == 1 ? fmin(scale, s) : fmax(scale, s);
+static glia_value *resize_all(glia_value *x, const resizing *z, glia_resize_attrs a) {
+    enum { TF_CROP = 6 };
+    for (int i = 0; i < z->count && x; i++) {
+        const glia_shape shape = glia_value_shape(x);
+        const bool crops = a.coordinates == TF_CROP && (z->from[i] != 0 || z->to[i] != 1);
+        a.axis = z->axis[i];
+        a.size = z->size[i];
+        a.scale = z->scale[i];
+        a.from = z->from[i];
+        a.to = z->to[i];
+        if (z->scale[i] != 1 || crops || shape.dim[a.axis] != a.size) x = glia_op_resize(x, a);
     }
-    for (int i = 0; i < axes->rank; i++) {
-        sizes[i] = floor(scale * (double)x->dim[axes->dim[i]] + 0.5);
-        scales[i] = scale;
+    return x;
+}
+
+static void read_attributes(glia_onnx_read *r, glia_resize_attrs *a) {
+    a->mode = glia__onnx_choice(r, "mode", "nearest|linear|cubic", 0);
+    if (r->opset < 11) { /* as it was then: from the first pixel on, rounded down */
+        a->coordinates = 1;
+        a->rounding = 2;
+        return;
     }
+    a->coordinates =
+        glia__onnx_choice(r, "coordinate_transformation_mode",
+                          "half_pixel|asymmetric|align_corners|pytorch_half_pixel|half_pixel_symmetric|"
+                          "tf_half_pixel_for_nn|tf_crop_and_resize",
+                          0);
+    a->rounding = glia__onnx_choice(r, "nearest_mode", "round_prefer_floor|round_prefer_ceil|floor|ceil", 0);
+    a->cubic_a = glia__onnx_float(r, "cubic_coeff_a", -0.75);
+    a->exclude_outside = glia__onnx_int(r, "exclude_outside", 0) ? GLIA_YES : GLIA_NO;
+    a->antialias = glia__onnx_int(r, "antialias", 0) ? GLIA_YES : GLIA_NO;
+    a->outside = glia__onnx_float(r, "extrapolation_value", 0);
+}
+
+/* Where tf_crop_and_resize begins and ends: the beginnings of all axes, then the ends. */
+static bool read_region(glia_onnx_read *r, resizing *z) {
+    glia_tensor region;
+    if (!glia__onnx_tensor_in(r, 1, &region)) return false;
+    if (glia_shape_elems(&region.shape) != 2 * z->count) {
+        (void)glia__onnx_refuse(r, "its roi does not fit its axes");
+        return false;
+    }
+    for (int i = 0; i < z->count; i++) {
+        z->from[i] = glia_tensor_get(&region, i);
+        z->to[i] = glia_tensor_get(&region, z->count + i);
+    }
+    return true;
 }
 
 static void read_resize(glia_onnx_read *r) {
-    glia_shape axes = {0};
-    double scales[GLIA_MAX_RANK] = {0}, sizes[GLIA_MAX_RANK], roi[2 * GLIA_MAX_RANK] = {0};
-    const bool old = r->opset < 11; /* scales are input 1, coordinates asymmetric */
-    const glia_resize_attrs a = {
-        .mode = glia__onnx_choice(r, "mode", "nearest|linear|cubic", 0),
-        .coordinates =
-            glia__onnx_choice(r, "coordinate_transformation_mode",
-                              "half_pixel|asymmetric|align_corners|pytorch_half_pixel|half_pixel_symmetric|"
-                              "tf_half_pixel_for_nn|tf_crop_and_resize",
-                              old ? 1 : 0),
-        .rounding = glia__onnx_choice(r, "nearest_mode", "round_prefer_floor|round_prefer_ceil|floor|ceil",
-                                      old ? 2 : 0),
-        .cubic_a = glia__onnx_float(r, "cubic_coeff_a", -0.75),
-        .exclude_outside = glia__onnx_int(r, "exclude_outside", 0) ? GLIA_YES : GLIA_NO,
-        .antialias = glia__onnx_int(r, "antialias", 0) ? GLIA_YES : GLIA_NO,
-        .outside = glia__onnx_float(r, "extrapolation_value", 0)};
-    const int policy = glia__onnx_choice(r, "keep_aspect_ratio_policy", "stretch|not_larger|not_smaller", 0);
-    if (glia__onnx_has_attr(r, "axes")) (void)glia__onnx_dims(r, "axes", &axes);
-    glia_value *y = glia__onnx_in(r, 0);
-    if (!y || r->refused) return;
-    const glia_shape x = glia_value_shape(y);
-    if (!resolve_axes(r, &axes, x.rank)) return;
-    (void)numbers_in(r, old ? -1 : 1, &axes, 2, roi);
-    const bool scaled = numbers_in(r, old ? 1 : 2, &axes, 1, scales);
-    const bool sized = !scaled && numbers_in(r, old ? -1 : 3, &axes, 1, sizes);
-    if (r->refused) return;
-    if (sized && policy) keep_proportions(&x, &axes, policy, sizes, scales);
-    for (int i = 0; i < axes.rank && (scaled || sized); i++) {
-        glia_resize_attrs step = a;
-        const int64_t dim = x.dim[axes.dim[i]];
-        step.axis = axes.dim[i];
-        if (dim < 0 && scaled && scales[i] == 1) continue; /* the batch */
-        if (dim < 0) (void)glia__onnx_refuse(r, "to resize an open dimension is not supported");
-        step.from = roi[i];
-        step.to = roi[axes.rank + i];
-        step.scale = scales[i];
-        const double crop = a.coordinates == 6 && scaled ? step.to - step.from : 1;
-        step.size = (int64_t)(sized ? sizes[i] : floor((double)dim * crop * scales[i]));
-        if (r->refused) return;
-        if (step.size != dim || a.coordinates == 6) y = glia_op_resize(y, step);
-    }
-    if (!scaled && !sized)
-        (void)glia__onnx_refuse(r, "it has neither scales nor sizes");
-    else
-        r->out[0] = y;
-}
-GLIA_ONNX(resize) = {.op_type = "Resize", .since = 10, .min_inputs = 1, .max_inputs = 4, .read = read_resize};
-
-/* --- pad ---------------------------------------------------------------------------------------------------------- */
-
-/* What is cut off (negative pads) is a slice. */
-static glia_value *pad_one(glia_value *x, int axis, int64_t begin, int64_t end, int mode, double value) {
-    if (begin < 0 || end < 0)
-        x = glia_op_slice(
-            x, (glia_slice_attrs){
-                   .axis = axis, .start = GLIA_MAX(-begin, 0), .end = end < 0 ? end : INT64_MAX, .step = 1});
-    const glia_pad_attrs a = {axis, GLIA_MAX(begin, 0), GLIA_MAX(end, 0), mode, value};
-    return a.begin || a.end ? glia_op_pad(x, a) : x;
-}
-
-static void read_pad(glia_onnx_read *r) {
-    double pads[2 * GLIA_MAX_RANK], value = 0;
-    glia_shape axes = {0};
+    enum { TF_CROP = 6 };
     glia_value *x = glia__onnx_in(r, 0);
-    const int mode = glia__onnx_choice(r, "mode", "constant|reflect|edge|wrap", 0);
-    if (!x || r->refused) return;
-    const int rank = glia_value_shape(x).rank;
-    if (glia__onnx_has(r, 3) && !glia__onnx_dims_in(r, 3, &axes)) return;
-    if (!resolve_axes(r, &axes, rank)) return;
-    if (r->opset < 11) {
-        int64_t list[2 * GLIA_MAX_RANK];
-        int count = 2 * rank;
-        if (!glia__onnx_int_list(r, "pads", list, count, &count))
-            (void)glia__onnx_refuse(r, "it has no pads");
-        for (int i = 0; i < count && !r->refused; i++) pads[i] = (double)list[i];
-        value = glia__onnx_float(r, "value", 0);
-    } else {
-        if (!numbers_in(r, 1, &axes, 2, pads)) (void)glia__onnx_refuse(r, "it has no pads");
-        if (glia__onnx_has(r, 2) && !glia__onnx_number_in(r, 2, &value)) return;
+    glia_resize_attrs a = {0};
+    glia_tensor scales;
+    glia_shape sizes;
+    resizing z = {0};
+    if (!x) return;
+    const glia_shape shape = glia_value_shape(x);
+    const int scales_at = r->opset < 11 ? 1 : 2;
+    read_attributes(r, &a);
+    if (r->refused || !find_axes(r, &shape, &z)) return;
+    if (a.coordinates == TF_CROP && !read_region(r, &z)) return;
+    if (r->opset >= 11 && glia__onnx_has(r, 3)) {
+        if (!glia__onnx_dims_in(r, 3, &sizes) || !use_sizes(r, &shape, &sizes, &z)) return;
+    } else if (!glia__onnx_tensor_in(r, scales_at, &scales) || !use_scales(r, &shape, &scales, &z)) {
+        return;
     }
-    for (int i = 0; i < axes.rank && !r->refused; i++)
-        x = pad_one(x, (int)axes.dim[i], (int64_t)pads[i], (int64_t)pads[axes.rank + i], mode, value);
-    r->out[0] = x;
+    r->out[0] = resize_all(x, &z, a);
 }
-GLIA_ONNX(pad) = {.op_type = "Pad", .min_inputs = 1, .max_inputs = 4, .read = read_pad};
+GLIA_ONNX(resize) = {.op_type = "Resize", .min_inputs = 1, .max_inputs = 4, .read = read_resize};
+
+/* Resize's predecessor: an attribute in opset 7, an input in 9. */
+static void read_upsample(glia_onnx_read *r) {
+    glia_value *x = glia__onnx_in(r, 0);
+    glia_tensor scales;
+    resizing z = {0};
+    float numbers[GLIA_MAX_RANK];
+    if (!x) return;
+    const glia_shape shape = glia_value_shape(x);
+    const glia_resize_attrs a = {
+        .mode = glia__onnx_choice(r, "mode", "nearest|linear", 0), .coordinates = 1, .rounding = 2};
+    if (r->opset >= 9) {
+        if (!glia__onnx_tensor_in(r, 1, &scales)) return;
+    } else {
+        const glia_onnx_attr *attr = glia__onnx_attr(r, "scales");
+        const size_t count = attr ? attr->floats_bytes / sizeof(float) : 0;
+        if (count < 1 || count > GLIA_MAX_RANK) {
+            (void)glia__onnx_refuse(r, "it has no scales");
+            return;
+        }
+        memcpy(numbers, attr->floats, count * sizeof(float));
+        scales = glia_tensor_wrap(numbers, GLIA_F32, (glia_shape){1, {(int64_t)count}});
+    }
+    if (find_axes(r, &shape, &z) && use_scales(r, &shape, &scales, &z)) r->out[0] = resize_all(x, &z, a);
+}
+GLIA_ONNX(upsample) = {
+    .op_type = "Upsample", .since = 7, .until = 9, .min_inputs = 1, .max_inputs = 2, .read = read_upsample};
+
+static void read_grid_sample(glia_onnx_read *r) {
+    const char *modes = r->opset < 20 ? "bilinear|nearest|bicubic" : "linear|nearest|cubic";
+    const glia_grid_sample_attrs a = {
+        .mode = glia__onnx_choice(r, "mode", modes, 0),
+        .padding = glia__onnx_choice(r, "padding_mode", "zeros|border|reflection", 0),
+        .align_corners = glia__onnx_int(r, "align_corners", 0) ? GLIA_YES : GLIA_NO};
+    if (!r->refused) r->out[0] = glia_op_grid_sample(glia__onnx_in(r, 0), glia__onnx_in(r, 1), a);
+}
+GLIA_ONNX(grid_sample) = {
+    .op_type = "GridSample", .min_inputs = 2, .max_inputs = 2, .read = read_grid_sample};
+
+/* Places of `count` pixels from −1 to 1: their middles, or the outer ones at the ends. */
+static double pixel_place(int64_t i, int64_t count, bool corners) {
+    if (corners) return count > 1 ? -1 + 2 * (double)i / (double)(count - 1) : -1;
+    return (2 * (double)i + 1) / (double)count - 1;
+}
+
+/* grid = base·θᵀ, where base holds (x, y, 1), or (x, y, z, 1), of every pixel. */
+static void read_affine_grid(glia_onnx_read *r) {
+    enum { MOST = 1 << 24 };
+    glia_value *theta = glia__onnx_in(r, 0);
+    glia_shape size;
+    if (!theta || !glia__onnx_dims_in(r, 1, &size)) return;
+    const bool corners = glia__onnx_int(r, "align_corners", 0) != 0;
+    const int dims = size.rank - 2;
+    glia_shape base = {2, {1, dims + 1}}, grid = {.rank = size.rank};
+    bool fits = dims == 2 || dims == 3;
+    for (int d = 0; d < dims && fits; d++) {
+        fits = size.dim[2 + d] > 0 && size.dim[2 + d] <= MOST / base.dim[0];
+        if (fits) base.dim[0] *= grid.dim[1 + d] = size.dim[2 + d];
+    }
+    float *numbers =
+        fits ? glia__arena_alloc(&r->graph->arena, (size_t)(base.dim[0] * base.dim[1]) * sizeof *numbers)
+             : NULL;
+    if (!numbers) {
+        (void)glia__onnx_refuse(r, "its size is none of images of 2 or 3 dimensions, or too large");
+        return;
+    }
+    for (int64_t i = 0; i < base.dim[0]; i++) {
+        int64_t rest = i;
+        float *row = numbers + i * base.dim[1];
+        for (int d = dims - 1; d >= 0; rest /= size.dim[2 + d--]) /* the last dimension comes first */
+            row[dims - 1 - d] = (float)pixel_place(rest % size.dim[2 + d], size.dim[2 + d], corners);
+        row[dims] = 1;
+    }
+    glia_value *places = glia_op_cast(glia__onnx_const(r, GLIA_F32, &base, numbers), glia_value_dtype(theta));
+    grid.dim[size.rank - 1] = dims;
+    r->out[0] = glia_op_reshape(glia_op_matmul(places, theta, (glia_matmul_attrs){GLIA_NO, GLIA_YES}),
+                                (glia_reshape_attrs){grid});
+}
+GLIA_ONNX(affine_grid) = {
+    .op_type = "AffineGrid", .min_inputs = 2, .max_inputs = 2, .read = read_affine_grid};

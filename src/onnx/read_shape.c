@@ -91,26 +91,6 @@ static void read_concat(glia_onnx_read *r) {
 }
 GLIA_ONNX(concat) = {.op_type = "Concat", .min_inputs = 1, .max_inputs = 1 << 20, .read = read_concat};
 
-/* From the end to the beginning, as a gather; the slice op goes forwards. */
-static glia_value *take_backwards(glia_onnx_read *r, glia_value *x, int axis, int64_t start, int64_t end,
-                                  int64_t step) {
-    const int64_t dim = glia_value_shape(x).dim[axis];
-    if (dim < 0 || dim > 1 << 20)
-        return glia__onnx_refuse(r, "negative steps are not supported along this dimension");
-    start = start < 0 ? start + dim : start;
-    end = end < 0 ? end + dim : end;
-    start = GLIA_MIN(GLIA_MAX(start, -1), dim - 1);
-    end = GLIA_MIN(GLIA_MAX(end, -1), dim - 1);
-    int64_t *at = glia__arena_alloc(&r->graph->arena, (size_t)(dim + 1) * sizeof *at), count = 0;
-    if (!at) return glia__onnx_refuse(r, "out of memory");
-    for (int64_t i = start; i > end; i += step) {
-        at[count++] = i;
-        if (-step > i + 1) break; /* the next would be before the first; and sums stay small */
-    }
-    const glia_shape shape = {1, {count}};
-    return glia_op_gather(x, glia__onnx_const(r, GLIA_I64, &shape, at), (glia_gather_attrs){.axis = axis});
-}
-
 static glia_value *slice_one(glia_onnx_read *r, glia_value *x, int64_t axis, int64_t start, int64_t end,
                              int64_t step) {
     int at;
@@ -118,11 +98,12 @@ static glia_value *slice_one(glia_onnx_read *r, glia_value *x, int64_t axis, int
     const glia_shape shape = glia_value_shape(x);
     if (!glia__axis_resolve(axis, shape.rank, &at))
         return glia__onnx_refuse(r, "axis %lld is out of range", (long long)axis);
-    if (step < 0) return take_backwards(r, x, at, start, end, step);
     if (start == 0 && end >= INT32_MAX && step == 1) return x; /* all of it, however long */
     return glia_op_slice(
-        x,
-        (glia_slice_attrs){.axis = at, .start = start, .end = end, .step = GLIA_MIN(step, INT64_C(1) << 30)});
+        x, (glia_slice_attrs){.axis = at,
+                              .start = start,
+                              .end = end,
+                              .step = GLIA_MAX(GLIA_MIN(step, INT64_C(1) << 30), -(INT64_C(1) << 30))});
 }
 
 static void read_slice(glia_onnx_read *r) {
@@ -190,14 +171,6 @@ GLIA_ONNX(split) = {.op_type = "Split", .min_inputs = 1, .max_inputs = 2, .read 
 
 /* --- gather -------------------------------------------------------------------------------------------------------- */
 
-/* Indices that count from the end become those from the start. */
-static glia_value *from_start(glia_onnx_read *r, glia_value *indices, int64_t dim) {
-    if (dim < 0) return indices;
-    glia_value *size = glia_graph_scalar(r->graph, glia_value_dtype(indices), (double)dim);
-    glia_value *zero = glia_graph_scalar(r->graph, glia_value_dtype(indices), 0);
-    return glia_op_where(glia_op_less(indices, zero), glia_op_add(indices, size), indices);
-}
-
 static void read_gather(glia_onnx_read *r) {
     int axis;
     const int64_t wanted = glia__onnx_int(r, "axis", 0);
@@ -208,6 +181,6 @@ static void read_gather(glia_onnx_read *r) {
         (void)glia__onnx_refuse(r, "axis %lld is out of range", (long long)wanted);
         return;
     }
-    r->out[0] = glia_op_gather(x, from_start(r, indices, shape.dim[axis]), (glia_gather_attrs){.axis = axis});
+    r->out[0] = glia_op_gather(x, indices, (glia_gather_attrs){.axis = axis, .from_end = GLIA_YES});
 }
 GLIA_ONNX(gather) = {.op_type = "Gather", .min_inputs = 2, .max_inputs = 2, .read = read_gather};

@@ -175,7 +175,7 @@ GATHER_OP(gather_elements, .doc = "y[…, i, …] = x[…, indices[…, i, …],
                                .expect_error = "axis 2 is out of range for 4×3"}));
 
 GATHER_OP(gather_nd, .doc = "y[…, :] = x[indices[…, 0], indices[…, 1], …, :]",
-          .source = "ONNX GatherND; TensorFlow's gather_nd", .onnx = "GatherND", .onnx_since = 12,
+          .source = "ONNX GatherND; TensorFlow's gather_nd", .onnx = "GatherND", .onnx_since = 11,
           .cases = GLIA_CASES({.inputs = "4x3 5x2:i64<3"}, {.inputs = "4x3 2x2x1:i32<4"},
                               {.inputs = "2x4x3 2x5x1:i64<4", .attrs = "batch_dims=1"},
                               {.inputs = "2x2x4x3 2x2x2:i64<3", .attrs = "batch_dims=2"},

@@ -276,7 +276,7 @@ static const glia_field scatter_nd_fields[] = {REDUCTION_FIELD(glia_scatter_nd_a
                    __VA_ARGS__}
 
 SCATTER_OP(scatter_elements, .doc = "y = x with y[…, indices[…, i, …], …] = updates[…, i, …] along an axis",
-           .source = "ONNX ScatterElements; PyTorch's scatter", .onnx = "ScatterElements", .onnx_since = 18,
+           .source = "ONNX ScatterElements; PyTorch's scatter", .onnx = "ScatterElements", .onnx_since = 11,
            .cases = GLIA_CASES({.inputs = "4x3 2x3:i64<4 2x3"},
                                {.inputs = "4x3 4x5:i32<3 4x5", .attrs = "axis=1"},
                                {.inputs = "4x3 4x5:i64<3 4x5", .attrs = "axis=1 reduction=add"},
@@ -296,7 +296,7 @@ SCATTER_OP(scatter_elements, .doc = "y = x with y[…, indices[…, i, …], …
 
 SCATTER_OP(scatter_nd, .doc = "y = x with y[indices[…, 0], indices[…, 1], …, :] = updates[…, :]",
            .source = "ONNX ScatterND; TensorFlow's tensor_scatter_nd_update", .onnx = "ScatterND",
-           .onnx_since = 18,
+           .onnx_since = 11,
            .cases = GLIA_CASES(
                {.inputs = "4x3 5x2:i64<3 5"}, {.inputs = "4x3 2x2x1:i32<4 2x2x3"},
                {.inputs = "4x3x2 5x2:i64<3 5x2", .attrs = "reduction=add"},
