@@ -81,13 +81,15 @@ settle() {
     echo "$best" >"$file"
 }
 
-# check: whether the losses in two files of JSON agree; says how far they are apart.
+# check OURS THEIRS FIRST LATER: whether the losses in two files of JSON agree: the first of them to one part in 1/FIRST, those
+# after an update in 1/LATER; says how far they are apart at most.
 check() {
     list losses <"$1" >"$scratch/ours"
     list losses <"$2" >"$scratch/theirs"
-    paste "$scratch/ours" "$scratch/theirs" | awk -v bound="$3" 'NF == 2 {
-        d = $1 - $2; d = (d < 0 ? -d : d) / ($2 < 0 ? -$2 : $2); if (d > worst) worst = d; n++
-    } END {printf "%s %.0e\n", n && worst <= bound ? "same" : "DIFFER", worst; exit !(n && worst <= bound)}'
+    paste "$scratch/ours" "$scratch/theirs" | awk -v first="$3" -v later="$4" 'NF == 2 {
+        d = $1 - $2; d = (d < 0 ? -d : d) / ($2 < 0 ? -$2 : $2); if (d > worst) worst = d
+        if (d > (NR == 1 ? first : later)) apart = 1
+    } END {apart = apart || !NR; printf "%s %.0e\n", apart ? "DIFFER" : "same", worst; exit apart}'
 }
 
 # --- a job -------------------------------------------------------------------------------------------------------------------
@@ -101,16 +103,19 @@ measure() {
     set -- "examples/$model.yaml" "$what" "$@"
     case $what in epoch | evaluate) set -- "$@" ${EXAMPLES:+--examples "$EXAMPLES"} ;; esac
     batch=$(echo "$*" | sed 's/.*--batch \([0-9]*\).*/\1/')
-    bound=1e-4 unrandom='' best='' ratio='' theirs='' their_memory='' agreed=''
-    case "$*" in *bf16*) bound=3e-2 ;; esac
-    case $model in vgg16) unrandom="model.dropout_a.rate=0 model.dropout_b.rate=0" ;; esac
+    first=1e-4 later=1e-4 unrandom='' best='' ratio='' theirs='' their_memory='' agreed=''
+    case $model in # VGG16: see docs/performance.md, "first losses"
+    vgg16) later=1e-2 unrandom="model.dropout_a.rate=0 model.dropout_b.rate=0" ;;
+    vgg16_bn*) later=1e-2 ;;
+    esac
+    case "$*" in *bf16*) first=3e-2 later=3e-2 ;; esac
     say "$job: $title"
     # shellcheck disable=SC2086
     "$glia" "$@" $unrandom --repeats 0 --save "$scratch/load" >"$scratch/first"
     if [ "$has_torch" ]; then
         # shellcheck disable=SC2086
         torch "malloc --threads $cores" "$@" $unrandom --repeats 0 >"$scratch/second"
-        agreed=$(check "$scratch/first" "$scratch/second" "$bound") || failed=1
+        agreed=$(check "$scratch/first" "$scratch/second" "$first" "$later") || failed=1
         say "    first losses: $agreed"
         settle "$(echo "$*" | tr -c 'a-z0-9\n' _)" "$@"
     fi
