@@ -555,6 +555,7 @@ GLIA_KERNEL(cpu_conv2d_backward_weights_amx) = {
      * 7.9 → 4.1; batch 32: 32×32 8×8 0.12 → 0.05 */
     .priority = 60,
     .own_threads = true,
+    .gflops = 1150,
     .supports = supports,
 #ifdef GLIA_CPU_AMX
     .init = init,
