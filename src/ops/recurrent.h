@@ -59,6 +59,16 @@ typedef struct glia_recurrent {
     const void *y, *saved, *dy; /* for gradients */
 } glia_recurrent;
 
+/* n elements as zeros, or copied. No array, of no element, is none to memset and memcpy. */
+#define GLIA_REC_CLEAR(x, n)                                    \
+    do {                                                        \
+        if ((n) > 0) memset((x), 0, (size_t)(n) * sizeof *(x)); \
+    } while (0)
+#define GLIA_REC_COPY(to, from, n)                                     \
+    do {                                                               \
+        if ((n) > 0) memcpy((to), (from), (size_t)(n) * sizeof *(to)); \
+    } while (0)
+
 /* Input `i` of a call, or an absent one. */
 static inline glia_view glia__recurrent_input(const glia_call *c, int i) {
     return i < c->n_in ? c->in[i] : (glia_view){.data = NULL};

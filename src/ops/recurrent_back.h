@@ -68,7 +68,7 @@ static const T *NAME(cell_before)(const glia_recurrent *p, int64_t i, int64_t s)
 static void NAME(step_back)(const glia_recurrent *p, const NAME(back) * b, int64_t s) {
     const int64_t hidden = p->hidden, width = p->width, per_step = (int64_t)p->cell->saved * hidden;
     const T *dy = p->dy;
-    memset(b->row, 0, (size_t)(p->n * width) * sizeof *b->row);
+    GLIA_REC_CLEAR(b->row, p->n * width);
     for (int64_t i = 0; i < p->n; i++) {
         const int64_t at = glia__recurrent_place(p, i, s);
         T *dh = b->dh + i * hidden, *row = b->row + i * width;
@@ -77,12 +77,12 @@ static void NAME(step_back)(const glia_recurrent *p, const NAME(back) * b, int64
         if (b->dc) NAME(lstm_back)
         (p, (const T *)p->saved + at * per_step, NAME(cell_before)(p, i, s), dh, b->dc + i * hidden, row);
         else NAME(rnn_back)(p, (const T *)p->y + at * hidden, dh, row);
-        memcpy(b->da + at * width, row, (size_t)width * sizeof *row);
+        GLIA_REC_COPY(b->da + at * width, row, width);
     }
     MATMUL(b->row, p->r, b->sum, p->n, hidden, width, false, false);
     for (int64_t i = 0; i < p->n; i++)
         if (glia__recurrent_place(p, i, s) >= 0)
-            memcpy(b->dh + i * hidden, b->sum + i * hidden, (size_t)hidden * sizeof *b->dh);
+            GLIA_REC_COPY(b->dh + i * hidden, b->sum + i * hidden, hidden);
 }
 
 /* The same for gru. n sees r·(h·Rᵀ + rb) with reset_after, else (r·h)·Rᵀ + rb. */
@@ -91,7 +91,7 @@ static void NAME(gru_step_back)(const glia_recurrent *p, const NAME(back) * b, i
     const T *dy = p->dy;
     const T *weights_n = (const T *)p->r + 2 * hidden * hidden;
     T *dn = b->row; /* [N, H]: of what the weights of n give */
-    memset(b->row, 0, (size_t)(p->n * width) * sizeof *b->row);
+    GLIA_REC_CLEAR(b->row, p->n * width);
     for (int64_t i = 0; i < p->n; i++) {
         const int64_t at = glia__recurrent_place(p, i, s);
         if (at < 0) continue;
@@ -100,7 +100,7 @@ static void NAME(gru_step_back)(const glia_recurrent *p, const NAME(back) * b, i
         for (int64_t k = 0; dy && k < hidden; k++) dh[k] += dy[at * hidden + k];
         NAME(gru_back)(p, saved, before, dh, da);
         if (p->reset_after) NAME(gru_back_reset)(p, saved, saved + 3 * hidden, da + 2 * hidden, da);
-        memcpy(dar, da, (size_t)width * sizeof *da);
+        GLIA_REC_COPY(dar, da, width);
         for (int64_t k = 0; k < hidden; k++) {
             dn[i * hidden + k] = da[2 * hidden + k] * (p->reset_after ? saved[k] : 1);
             dar[2 * hidden + k] = dn[i * hidden + k];
@@ -115,16 +115,16 @@ static void NAME(gru_step_back)(const glia_recurrent *p, const NAME(back) * b, i
         T *dh = b->dh + i * hidden, *da = b->da + at * width, *dar = b->dar + at * width;
         if (!p->reset_after) {
             NAME(gru_back_reset)(p, saved, before, sum, da);
-            memcpy(dar, da, (size_t)hidden * sizeof *da);
+            GLIA_REC_COPY(dar, da, hidden);
         }
         for (int64_t k = 0; k < hidden; k++)
             dh[k] = dh[k] * saved[hidden + k] + sum[k] * (p->reset_after ? 1 : saved[k]);
     }
     /* What comes through r and z, whose weights are the first 2H rows. */
-    memset(b->row, 0, (size_t)(p->n * width) * sizeof *b->row);
+    GLIA_REC_CLEAR(b->row, p->n * width);
     for (int64_t i = 0; i < p->n; i++) {
         const int64_t at = glia__recurrent_place(p, i, s);
-        if (at >= 0) memcpy(b->row + i * 2 * hidden, b->da + at * width, 2 * (size_t)hidden * sizeof *b->row);
+        if (at >= 0) GLIA_REC_COPY(b->row + i * 2 * hidden, b->da + at * width, 2 * hidden);
     }
     MATMUL(b->row, p->r, b->sum, p->n, hidden, 2 * hidden, false, false);
     for (int64_t i = 0; i < p->n * hidden; i++) b->dh[i] += b->sum[i];
@@ -132,10 +132,10 @@ static void NAME(gru_step_back)(const glia_recurrent *p, const NAME(back) * b, i
 
 /* dx, and through `b` the other results. dh and dc hold the gradients of the last state before. */
 static void NAME(backward)(const glia_recurrent *p, const NAME(back) * b, T *dx) {
-    const size_t bytes = (size_t)(p->n * p->steps * p->width) * sizeof *b->da;
+    const int64_t sums = p->n * p->steps * p->width;
     const bool gru = p->cell->kind == GLIA_CELL_GRU;
-    memset(b->da, 0, bytes);
-    if (gru) memset(b->dar, 0, bytes);
+    GLIA_REC_CLEAR(b->da, sums);
+    if (gru) GLIA_REC_CLEAR(b->dar, sums);
     for (int64_t s = p->steps - 1; s >= 0; s--) gru ? NAME(gru_step_back)(p, b, s) : NAME(step_back)(p, b, s);
     MATMUL(b->da, p->w, dx, p->n * p->steps, p->in, p->width, false, false);
 }
@@ -147,7 +147,7 @@ static void NAME(backward)(const glia_recurrent *p, const NAME(back) * b, T *dx)
 static void NAME(weights_by_state)(const glia_recurrent *p, const T *dar, T *dr, T *seen) {
     const int64_t hidden = p->hidden, width = p->width;
     const bool scaled = p->cell->kind == GLIA_CELL_GRU && !p->reset_after;
-    memset(dr, 0, (size_t)(width * hidden) * sizeof *dr);
+    GLIA_REC_CLEAR(dr, width * hidden);
     for (int64_t i = 0; i < p->n; i++)
         for (int64_t s = 0; s < p->steps; s++) {
             const int64_t at = glia__recurrent_place(p, i, s);

@@ -72,8 +72,8 @@ static void NAME(forward)(const glia_recurrent *p, T *y, T *h, T *c, T *saved, T
     for (int64_t i = 0; b && i < p->n * p->steps * width; i++) g[i] += b[i % width];
     for (int64_t i = 0; i < p->n * hidden; i++) h[i] = p->h0 ? ((const T *)p->h0)[i] : 0;
     for (int64_t i = 0; c && i < p->n * hidden; i++) c[i] = p->c0 ? ((const T *)p->c0)[i] : 0;
-    memset(y, 0, (size_t)(p->n * p->steps * hidden) * sizeof *y);
-    memset(saved, 0, (size_t)(p->n * p->steps * per_step) * sizeof *saved);
+    GLIA_REC_CLEAR(y, p->n * p->steps * hidden);
+    GLIA_REC_CLEAR(saved, p->n * p->steps * per_step);
     for (int64_t s = 0; s < p->steps; s++) {
         const int64_t by_state = gru ? 2 * hidden : width;
         MATMUL(h, p->r, hr, p->n, by_state, hidden, false, true);
@@ -82,7 +82,7 @@ static void NAME(forward)(const glia_recurrent *p, T *y, T *h, T *c, T *saved, T
             if (at >= 0) NAME(gru_gates)
             (p, g + at * width, hr + i * by_state, rb, h + i * hidden, saved + at * per_step,
              rh + i * hidden);
-            else memset(rh + i * hidden, 0, (size_t)hidden * sizeof *rh);
+            else GLIA_REC_CLEAR(rh + i * hidden, hidden);
         }
         if (gru) MATMUL(rh, (const T *)p->r + by_state * hidden, nr, p->n, hidden, hidden, false, true);
         for (int64_t i = 0; i < p->n; i++) {
@@ -95,7 +95,7 @@ static void NAME(forward)(const glia_recurrent *p, T *y, T *h, T *c, T *saved, T
                 NAME(lstm_step)
             (p, g + at * width, hr + i * width, rb, state, c + i * hidden, saved + at * per_step);
             else NAME(rnn_step)(p, g + at * width, hr + i * width, rb, state);
-            memcpy(y + at * hidden, state, (size_t)hidden * sizeof *y);
+            GLIA_REC_COPY(y + at * hidden, state, hidden);
         }
     }
 }
