@@ -26,6 +26,16 @@ static bool axis_of(glia_onnx_read *r, glia_value *x, int64_t wanted, int *axis)
     return false;
 }
 
+/* Whether a parameter has the dimensions from the axis on, as the ops want it; ONNX lets it broadcast. */
+static bool fits(glia_value *x, int axis, glia_value *param) {
+    if (!param || glia_value_dtype(param) != glia_value_dtype(x)) return false;
+    const glia_shape shape = glia_value_shape(x), own = glia_value_shape(param);
+    if (own.rank != shape.rank - axis) return false;
+    for (int d = 0; d < own.rank; d++)
+        if (own.dim[d] != shape.dim[axis + d]) return false;
+    return true;
+}
+
 static void read_layer_normalization(glia_onnx_read *r) {
     int axis;
     const double epsilon = glia__onnx_float(r, "epsilon", 1e-5);
@@ -33,11 +43,18 @@ static void read_layer_normalization(glia_onnx_read *r) {
     glia__onnx_ignore(r, "stash_type"); /* of what f16 and bf16 are computed in */
     glia_value *x = glia__onnx_in(r, 0);
     if (!axis_of(r, x, wanted, &axis)) return;
+    glia_value *scale = glia__onnx_in(r, 1), *bias = glia__onnx_in(r, 2);
+    if (fits(x, axis, scale) && (!bias || fits(x, axis, bias))) {
+        glia_value *whole =
+            glia_op_layer_norm(x, scale, bias, (glia_layer_norm_attrs){.axis = axis, .epsilon = epsilon});
+        for (int k = 0; k < r->n_out && k < 3; k++) r->out[k] = glia_value_sibling(whole, k);
+        return;
+    }
     const glia_reduce_attrs over = from(axis, glia_value_shape(x).rank);
     glia_value *mean = glia_op_mean(x, over), *centred = glia_op_sub(x, mean);
     glia_value *inverse = inverse_deviation(centred, over, epsilon);
-    glia_value *y = glia_op_mul(glia_op_mul(centred, inverse), glia__onnx_in(r, 1));
-    r->out[0] = glia__onnx_has(r, 2) ? glia_op_add(y, glia__onnx_in(r, 2)) : y;
+    glia_value *y = glia_op_mul(glia_op_mul(centred, inverse), scale);
+    r->out[0] = bias ? glia_op_add(y, bias) : y;
     if (r->n_out > 1) r->out[1] = mean;
     if (r->n_out > 2) r->out[2] = inverse;
 }
@@ -54,8 +71,13 @@ static void read_rms_normalization(glia_onnx_read *r) {
     glia__onnx_ignore(r, "stash_type");
     glia_value *x = glia__onnx_in(r, 0);
     if (!axis_of(r, x, wanted, &axis)) return;
+    glia_value *scale = glia__onnx_in(r, 1);
+    if (fits(x, axis, scale)) {
+        r->out[0] = glia_op_rms_norm(x, scale, (glia_layer_norm_attrs){.axis = axis, .epsilon = epsilon});
+        return;
+    }
     glia_value *inverse = inverse_deviation(x, from(axis, glia_value_shape(x).rank), epsilon);
-    r->out[0] = glia_op_mul(glia_op_mul(x, inverse), glia__onnx_in(r, 1));
+    r->out[0] = glia_op_mul(glia_op_mul(x, inverse), scale);
 }
 GLIA_ONNX(rms_normalization) = {.op_type = "RMSNormalization",
                                 .since = 23,

@@ -4,7 +4,7 @@
 
 typedef glia_value *reduce_op(glia_value *x, glia_reduce_attrs attrs);
 
-/* Axes and keepdims; *all_kept when no axes mean that nothing is reduced. */
+/* Axes and keepdims; *nothing when no axes mean that nothing is reduced. */
 static bool reduction(glia_onnx_read *r, int since, glia_reduce_attrs *a, bool *nothing) {
     const bool given = r->opset < since ? glia__onnx_has_attr(r, "axes") : glia__onnx_has(r, 1);
     *a = (glia_reduce_attrs){.keep_dims = glia__onnx_int(r, "keepdims", 1) ? GLIA_YES : GLIA_NO};
@@ -13,56 +13,39 @@ static bool reduction(glia_onnx_read *r, int since, glia_reduce_attrs *a, bool *
     return true;
 }
 
-static glia_value *reduce(glia_onnx_read *r, glia_value *x, reduce_op *op, int since) {
-    glia_reduce_attrs a;
-    bool nothing;
-    if (!x || !reduction(r, since, &a, &nothing)) return NULL;
-    if (nothing) return x;
-    if (glia_value_shape(x).rank == 0) a.axes.rank = 0;
-    return op(x, a);
-}
-
-#define REDUCE_ONNX(block, type, first, x, op, after)                    \
-    static void read_##block(glia_onnx_read *r) {                        \
-        r->out[0] = after(reduce(r, x(glia__onnx_in(r, 0)), op, first)); \
-    }                                                                    \
-    GLIA_ONNX(block) = {.op_type = type, .min_inputs = 1, .max_inputs = 2, .read = read_##block}
-#define SAME(x) (x)
-
-static glia_value *square(glia_value *x) {
-    return glia_op_mul(x, x);
-}
-
-/* clang-format off */
-REDUCE_ONNX(reduce_sum, "ReduceSum", 13, SAME, glia_op_sum, SAME);
-REDUCE_ONNX(reduce_mean, "ReduceMean", 18, SAME, glia_op_mean, SAME);
-REDUCE_ONNX(reduce_max, "ReduceMax", 18, SAME, glia_op_max, SAME);
-REDUCE_ONNX(reduce_min, "ReduceMin", 18, SAME, glia_op_min, SAME);
-REDUCE_ONNX(reduce_prod, "ReduceProd", 18, SAME, glia_op_prod, SAME);
-REDUCE_ONNX(reduce_l1, "ReduceL1", 18, glia_op_abs, glia_op_sum, SAME);
-REDUCE_ONNX(reduce_l2, "ReduceL2", 18, square, glia_op_sum, glia_op_sqrt);
-REDUCE_ONNX(reduce_log_sum, "ReduceLogSum", 18, SAME, glia_op_sum, glia_op_log);
-REDUCE_ONNX(reduce_sum_square, "ReduceSumSquare", 18, square, glia_op_sum, SAME);
-/* clang-format on */
-
-/* m + ln Σ exp(x − m), with the largest for m so that nothing overflows. */
-static void read_reduce_log_sum_exp(glia_onnx_read *r) {
+/* Without axes to reduce each element is a set of its own. */
+static void read_reduction(glia_onnx_read *r, reduce_op *op, int since) {
     glia_reduce_attrs a;
     bool nothing;
     glia_value *x = glia__onnx_in(r, 0);
-    if (!x || !reduction(r, 18, &a, &nothing)) return;
+    if (!x || !reduction(r, since, &a, &nothing)) return;
+    const int rank = glia_value_shape(x).rank;
+    if (rank == 0) a.axes.rank = 0;
     if (nothing) {
-        r->out[0] = x;
-        return;
+        a = (glia_reduce_attrs){.axes = {1, {rank}}};
+        x = glia_op_unsqueeze(x, (glia_squeeze_attrs){.axes = a.axes});
     }
-    glia_reduce_attrs kept = {a.axes, GLIA_YES};
-    glia_value *largest = glia_op_max(x, kept);
-    glia_value *sum = glia_op_sum(glia_op_exp(glia_op_sub(x, largest)), a);
-    if (a.keep_dims != GLIA_YES) largest = glia_op_max(x, a);
-    r->out[0] = glia_op_add(largest, glia_op_log(sum));
+    const bool is_bool = glia_value_dtype(x) == GLIA_BOOL; /* any and all, of max and min */
+    glia_value *y = op(is_bool ? glia_op_cast(x, GLIA_U8) : x, a);
+    r->out[0] = is_bool ? glia_op_cast(y, GLIA_BOOL) : y;
 }
-GLIA_ONNX(reduce_log_sum_exp) = {
-    .op_type = "ReduceLogSumExp", .min_inputs = 1, .max_inputs = 2, .read = read_reduce_log_sum_exp};
+
+#define REDUCE_ONNX(block, type, first, op)       \
+    static void read_##block(glia_onnx_read *r) { \
+        read_reduction(r, op, first);             \
+    }                                             \
+    GLIA_ONNX(block) = {.op_type = type, .min_inputs = 1, .max_inputs = 2, .read = read_##block}
+
+REDUCE_ONNX(reduce_sum, "ReduceSum", 13, glia_op_sum);
+REDUCE_ONNX(reduce_mean, "ReduceMean", 18, glia_op_mean);
+REDUCE_ONNX(reduce_max, "ReduceMax", 18, glia_op_max);
+REDUCE_ONNX(reduce_min, "ReduceMin", 18, glia_op_min);
+REDUCE_ONNX(reduce_prod, "ReduceProd", 18, glia_op_prod);
+REDUCE_ONNX(reduce_l1, "ReduceL1", 18, glia_op_l1_norm);
+REDUCE_ONNX(reduce_l2, "ReduceL2", 18, glia_op_l2_norm);
+REDUCE_ONNX(reduce_log_sum, "ReduceLogSum", 18, glia_op_log_sum);
+REDUCE_ONNX(reduce_log_sum_exp, "ReduceLogSumExp", 18, glia_op_log_sum_exp);
+REDUCE_ONNX(reduce_sum_square, "ReduceSumSquare", 18, glia_op_sum_square);
 
 static void read_arg(glia_onnx_read *r, glia_value *(*op)(glia_value *x, glia_arg_attrs attrs)) {
     const glia_arg_attrs a = {
