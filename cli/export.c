@@ -15,12 +15,25 @@ static const glia_field *format_flags(size_t i, const char **heading) {
     return e->options ? e->options : none;
 }
 
-/* The format's own flags as "opset=18 external=0", or a usage error about one that it does not know. */
+/* A usage error about a flag that the format does not know, or about its value. */
+static int check_option(const glia_exporter *exporter, const char *name, const char *value) {
+    glia_error err = {0};
+    glia_arena arena;
+    const glia_field *field = glia__field_find(exporter->options, name);
+    if (!field) return cli_usage("export", "--%s is no option of --format %s", name, exporter->name);
+    glia__arena_init(&arena, NULL);
+    void *parsed = glia__arena_alloc(&arena, exporter->options_size);
+    glia_status status = parsed ? glia__field_parse(field, parsed, value, &arena, &err) : GLIA_OK;
+    glia__arena_free(&arena);
+    return status == GLIA_OK ? CLI_OK : cli_usage("export", "--%s", err.message);
+}
+
+/* The format's own flags as "opset=18 external=0". */
 static int format_options(const cli_options *options, const glia_exporter *exporter, glia_text *out) {
     for (int i = 0; i < options->n_others; i++) {
         const char *name = options->others[i].flag->name;
-        if (!glia__field_find(exporter->options, name))
-            return cli_usage("export", "--%s is no option of --format %s", name, exporter->name);
+        int status = check_option(exporter, name, options->others[i].value);
+        if (status != CLI_OK) return status;
         glia__text_printf(out, "%s=\"", name);
         for (const char *c = options->others[i].value; *c; c++)
             glia__text_printf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
@@ -104,8 +117,9 @@ const cli_command cli_export = {
     .arguments = "RUN",
     .summary = "Write a trained run's model for other programs",
     .details = "The best weights of the run, for inference: dropout is left out. Files are replaced.",
-    .examples = "glia export runs/mnist_cnn-7 --format safetensors\n"
-                "glia export runs/mnist_cnn-7 -o digits.safetensors --json",
+    .examples = "glia export runs/mnist_cnn-7 --format onnx\n"
+                "glia export runs/mnist_cnn-7 -o digits.onnx --preprocess --probabilities\n"
+                "glia export runs/mnist_cnn-7 --format safetensors -o digits.safetensors --json",
     .flags =
         (const glia_field[]){
             CLI_FLAG(format, STRING, "", "what to write; default: by the ending of --out", .count = 0),

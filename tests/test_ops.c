@@ -627,7 +627,8 @@ static const char *missing(const glia_op *op) {
     if (!op->ref) return "ref";
     if (!op->cases || !op->cases->inputs) return "cases";
     if (!op->grad && !(op->traits & GLIA_TRAIT_NO_GRADIENT)) return "grad (or the trait NO_GRADIENT)";
-    if (!op->onnx && !(op->traits & GLIA_TRAIT_NO_ONNX)) return "onnx (or the trait NO_ONNX)";
+    if (!op->onnx && !op->onnx_write && !(op->traits & GLIA_TRAIT_NO_ONNX))
+        return "onnx (or onnx_write, or the trait NO_ONNX)";
     if (op->onnx && op->onnx_since < 1) return "onnx_since";
     if (op->min_inputs < 0 || op->max_inputs > GLIA_MAX_INPUTS || op->min_inputs > op->max_inputs)
         return "inputs";
@@ -667,7 +668,7 @@ TEST(meta_notices) {
     WITHOUT("cases", op.cases = NULL);
     WITHOUT("cases", op.cases = &valid_only[1]);
     WITHOUT("grad (or the trait NO_GRADIENT)", op.grad = NULL);
-    WITHOUT("onnx (or the trait NO_ONNX)", op.onnx = NULL);
+    WITHOUT("onnx (or onnx_write, or the trait NO_ONNX)", op.onnx = NULL);
     WITHOUT("onnx_since", op.onnx_since = 0);
     WITHOUT("inputs", op.max_inputs = GLIA_MAX_INPUTS + 1);
     WITHOUT("doc of an attribute", op.attrs = undocumented);

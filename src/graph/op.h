@@ -11,6 +11,7 @@
 enum { GLIA_MAX_INPUTS = 16, GLIA_MAX_OUTPUTS = 8 };
 
 typedef struct glia_op glia_op;
+typedef struct glia_to_onnx glia_to_onnx;
 typedef struct glia_c glia_c;           /* a writer of C; see graph/emit.h */
 typedef struct glia_c_call glia_c_call; /* a node as its writer sees it */
 
@@ -133,9 +134,11 @@ struct glia_op {
     uint32_t (*sums)(const glia_type *in, int n_in, const void *attrs);
     /* Floating-point operations of one run, for plans and reports (NULL: one per output element). */
     double (*flops)(const glia_type *in, const glia_type *out, const void *attrs);
-    /* The issue "Out and in" fills these for every op. */
-    const char *onnx;   /* "Relu" */
-    int onnx_since;     /* first opset with this meaning */
+    /* In ONNX: the operator that is the same one-to-one ("Relu"), with the first opset in which it is; or onnx_write, which
+     * adds the nodes that compute the op (graph/to_onnx.h). With both, `onnx` is the operator that comes near. */
+    const char *onnx;
+    int onnx_since;
+    void (*onnx_write)(glia_to_onnx *w);
     const char *c_expr; /* elementwise: C expression in x (and y, z), of tgmath.h; see ops/expr.h */
     /* The expression where it depends on types or attributes; NULL: this cannot be said in C. */
     const char *(*c_expr_for)(const glia_type *in, const glia_type *out, const void *attrs);

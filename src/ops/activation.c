@@ -4,6 +4,7 @@
  * Backward ops take dy and what the forward pass kept, the result y where that is enough: the input's memory
  * is then free. In their expressions x is dy, and y what was kept. */
 
+#include "graph/to_onnx.h"
 #include "ops/expr.h"
 #include "ops/widen.h"
 
@@ -105,10 +106,42 @@ GLIA_API glia_value *glia_op_clip(glia_value *x, glia_clip_attrs attrs);
     GLIA_EXPR_REF(op, , GLIA_EXPR_BOTH(approximate, IS_APPROXIMATE, GLIA_EXPR_LOOP2(expr))) \
     BACKWARD_BLOCK(op, #expr, GLIA_TRAIT_NO_GRADIENT, __VA_ARGS__)
 
+static void silu_to_onnx(glia_to_onnx *w) {
+    GLIA_TO_ONNX(w, w->y[0], "Mul", w->x[0], GLIA_TO_ONNX(w, NULL, "Sigmoid", w->x[0]));
+}
+
+/* ½x·(1 + erf(x/√2)), or ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))): what Gelu is, which ONNX has since opset 20. */
+static void gelu_to_onnx(glia_to_onnx *w) {
+    const bool tanh_like = ((const glia_gelu_attrs *)w->node->attrs)->approximate != 0;
+    const glia_dtype dtype = w->node->inputs[0]->type.dtype;
+    const char *x = w->x[0], *inner = x;
+    if (w->opset >= 20) {
+        GLIA_TO_ONNX(w, w->y[0], "Gelu", x);
+        glia__to_onnx_text(w, "approximate", tanh_like ? "tanh" : "none");
+        return;
+    }
+    if (tanh_like) {
+        inner = GLIA_TO_ONNX(w, NULL, "Mul", GLIA_TO_ONNX(w, NULL, "Mul", x, x), x);
+        inner = GLIA_TO_ONNX(w, NULL, "Mul", inner, glia__to_onnx_number(w, dtype, 0.044715));
+        inner = GLIA_TO_ONNX(w, NULL, "Add", inner, x);
+    }
+    inner = GLIA_TO_ONNX(w, NULL, "Mul", inner,
+                         glia__to_onnx_number(w, dtype, tanh_like ? 0.7978845608028654 : 0.7071067811865476));
+    inner = GLIA_TO_ONNX(w, NULL, tanh_like ? "Tanh" : "Erf", inner);
+    inner = GLIA_TO_ONNX(w, NULL, "Add", inner, glia__to_onnx_number(w, dtype, 1));
+    const char *half = GLIA_TO_ONNX(w, NULL, "Mul", x, glia__to_onnx_number(w, dtype, 0.5));
+    GLIA_TO_ONNX(w, w->y[0], "Mul", half, inner);
+}
+
+static void clip_to_onnx(glia_to_onnx *w) {
+    const glia_clip_attrs *a = w->node->attrs;
+    const glia_dtype dtype = w->node->inputs[0]->type.dtype;
+    GLIA_TO_ONNX(w, w->y[0], "Clip", w->x[0], glia__to_onnx_number(w, dtype, a->min),
+                 glia__to_onnx_number(w, dtype, a->max));
+}
+
 #define BACKWARD (GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX)
 #define PLAIN    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION
-#define PLAIN_NO_ONNX \
-    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION | GLIA_TRAIT_NO_ONNX
 #define ERRORS                                                                       \
     {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}, {     \
         .inputs = "2x3:bool", .expect_error = "expected f32 or f64, found bool 2×3" \
@@ -268,7 +301,7 @@ BACKWARD_OP(selu_backward, y > 0 ? (T)1.0507009873554805 * x : x * (y + (T)1.758
             BACKWARD_CASES("away"));
 
 ACTIVATION_OP(silu, x, x / (1 + exp(-x)), , .doc = "y = x·sigmoid(x)",
-              .source = "Elfwing, Uchibe, Doya 2017; Ramachandran, Zoph, Le 2017 (swish)", PLAIN_NO_ONNX,
+              .source = "Elfwing, Uchibe, Doya 2017; Ramachandran, Zoph, Le 2017 (swish)", .onnx_write = silu_to_onnx, PLAIN,
               CASES);
 BACKWARD_OP(silu_backward, x / (1 + exp(-y)) * (1 + y / (1 + exp(y))), silu_second(ddx, dy, kept), ,
             .doc = "dx = dy·s·(1 + x·(1 − s)), s = sigmoid(x)", BACKWARD_CASES("away"));
@@ -279,7 +312,7 @@ ACTIVATION_GELU_OP(gelu, x,
               approximate ? x / (1 + exp((T)-1.5957691216057308 * (x + (T)0.044715 * x * x * x)))
                           : x * erfc(x * (T)-0.7071067811865476) / 2,
               .doc = "y = x·Φ(x), Φ(x) = (1 + erf(x/√2))/2, or x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2",
-              .source = "Hendrycks, Gimpel 2016", .onnx = "Gelu", .onnx_since = 20, PLAIN, ATTRS(gelu),
+              .source = "Hendrycks, Gimpel 2016", .onnx = "Gelu", .onnx_since = 20, .onnx_write = gelu_to_onnx, PLAIN, ATTRS(gelu),
               .cases = GLIA_CASES(SHAPES, {.inputs = "3x4:away", .attrs = "approximate=tanh"}, ERRORS));
 BACKWARD_GELU_OP(gelu_backward,
                  approximate
@@ -306,7 +339,7 @@ BACKWARD_OP(hard_sigmoid_backward, y > 0 && y < 1 ? alpha * x : 0, NONE, GLIA_EX
 ACTIVATION_OP(clip, x, x < min ? min : x > max ? max : x,
               GLIA_EXPR_ATTR(clip, min); GLIA_EXPR_ATTR(clip, max),
               .doc = "y = min(max(x, min), max); at the bounds the gradient passes",
-              .onnx = "Clip", .onnx_since = 11, .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE, ATTRS(clip),
+              .onnx = "Clip", .onnx_since = 11, .onnx_write = clip_to_onnx, .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE, ATTRS(clip),
               .cases = GLIA_CASES({.inputs = "4x5:away", .attrs = "min=-1 max=1"},
                                   {.inputs = "3:away", .attrs = "min=0 max=6"},
                                   {.inputs = "3:away", .attrs = "min=-inf max=0"},

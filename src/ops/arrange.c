@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -68,6 +69,16 @@ static uint32_t trilu_rows(const glia_type *in, int n_in, const void *attrs) {
     return in[0].shape.rank > 2 ? 1 : 0;
 }
 
+static void trilu_to_onnx(glia_to_onnx *w) {
+    const glia_trilu_attrs *a = w->node->attrs;
+    if (w->opset < 14) {
+        glia__to_onnx_refuse(w, "ONNX has it since opset 14 (--opset 14)");
+        return;
+    }
+    GLIA_TO_ONNX(w, w->y[0], "Trilu", w->x[0], glia__to_onnx_number(w, GLIA_I64, (double)a->k));
+    glia__to_onnx_int(w, "upper", a->upper != GLIA_NO);
+}
+
 GLIA_OP(trilu) = {
     .name = "trilu",
     .version = 1,
@@ -96,6 +107,7 @@ GLIA_OP(trilu) = {
     .flops = no_flops,
     .onnx = "Trilu",
     .onnx_since = 14,
+    .onnx_write = trilu_to_onnx,
     .emit_c = glia__emit_trilu,
     .cases = GLIA_CASES({.inputs = "4x5"}, {.inputs = "4x5", .attrs = "upper=no"},
                         {.inputs = "2x3x3", .attrs = "k=1"}, {.inputs = "5x3", .attrs = "upper=no k=-2"},
@@ -164,6 +176,13 @@ static uint32_t reverse_rows(const glia_type *in, int n_in, const void *attrs) {
     return ((const glia_reverse_sequence_attrs *)attrs)->time_first == GLIA_YES ? 0 : 3;
 }
 
+static void reverse_to_onnx(glia_to_onnx *w) {
+    const bool time_first = ((const glia_reverse_sequence_attrs *)w->node->attrs)->time_first == GLIA_YES;
+    GLIA_TO_ONNX(w, w->y[0], "ReverseSequence", w->x[0], glia__to_onnx_i64(w, 1));
+    glia__to_onnx_int(w, "batch_axis", time_first);
+    glia__to_onnx_int(w, "time_axis", !time_first);
+}
+
 GLIA_OP(reverse_sequence) = {
     .name = "reverse_sequence",
     .version = 1,
@@ -184,6 +203,7 @@ GLIA_OP(reverse_sequence) = {
     .flops = no_flops,
     .onnx = "ReverseSequence",
     .onnx_since = 10,
+    .onnx_write = reverse_to_onnx,
     .cases = GLIA_CASES(
         {.inputs = "4x5 4:i64<6"}, {.inputs = "5x4x2 4:i32<6", .attrs = "time_first=yes"},
         {.inputs = "3x4x2:i64<9 3:i64<5"}, {.inputs = "0x5 0:i64<5"}, {.inputs = "4x5:bool 4:i64<6"},

@@ -2,6 +2,7 @@
  * remainder.c, comparisons in compare.c. */
 
 #include "ops/binary.h"
+#include "graph/to_onnx.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -15,6 +16,21 @@ GLIA_API glia_value *glia_op_pow(glia_value *a,
 GLIA_API glia_value *glia_op_maximum(glia_value *a, glia_value *b); /* the larger; NaN if one is NaN */
 GLIA_API glia_value *glia_op_minimum(glia_value *a, glia_value *b); /* the smaller; NaN if one is NaN */
 #endif                                                              /* GLIA_OPS_HEADER */
+
+static void pow_to_onnx(glia_to_onnx *w) {
+    if (w->node->inputs[0]->type.dtype == GLIA_U8)
+        glia__to_onnx_refuse(w, "ONNX has no powers of u8");
+    else
+        glia__to_onnx_same(w);
+}
+
+/* ONNX adds and multiplies u8 since opset 14. */
+static void arithmetic_to_onnx(glia_to_onnx *w) {
+    if (w->node->inputs[0]->type.dtype == GLIA_U8 && w->opset < 14)
+        glia__to_onnx_refuse(w, "of u8 ONNX has it since opset 14 (--opset 14)");
+    else
+        glia__to_onnx_same(w);
+}
 
 /* Arrays of one shape go tile by tile. */
 static glia_status run_arithmetic(const glia_call *c, glia_status (*loops)(const glia_call *)) {
@@ -62,14 +78,14 @@ static int64_t whole_power(int64_t a, int64_t b) {
 /* The expressions are texts too: their spacing is kept. */
 /* clang-format off */
 WRAPPING_ROWS(add, x + y)
-ARITHMETIC_OP(add, x + y, .doc = "y = a + b", .onnx = "Add", .onnx_since = 7, PLAIN, BF16_CASES("away", "away"));
+ARITHMETIC_OP(add, x + y, .doc = "y = a + b", .onnx = "Add", .onnx_since = 7, .onnx_write = arithmetic_to_onnx, PLAIN, BF16_CASES("away", "away"));
 
 WRAPPING_ROWS(sub, x - y)
-NUMBER_OP(sub, x - y, .doc = "y = a − b", .onnx = "Sub", .onnx_since = 7, PLAIN,
+NUMBER_OP(sub, x - y, .doc = "y = a − b", .onnx = "Sub", .onnx_since = 7, .onnx_write = arithmetic_to_onnx, PLAIN,
           NUMBER_CASES("away", "away"));
 
 WRAPPING_ROWS(mul, x * y)
-ARITHMETIC_OP(mul, x * y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, PLAIN, BF16_CASES("away", "away"));
+ARITHMETIC_OP(mul, x * y, .doc = "y = a · b", .onnx = "Mul", .onnx_since = 7, .onnx_write = arithmetic_to_onnx, PLAIN, BF16_CASES("away", "away"));
 
 FLOAT_OP(div, x / y, .doc = "y = a / b", .onnx = "Div", .onnx_since = 7, PLAIN, FLOAT_CASES("away", "pos"));
 
@@ -82,7 +98,7 @@ SIGNED_ROWS(pow, (T)whole_power(x, y))
 GLIA_BROADCAST_ROW(pow_u8, uint8_t, uint8_t, (T)whole_power(x, y))
 NUMBER_OP(pow, pow(x, y), .doc = "y = aᵇ; gradient of b is 0 where a ≤ 0; whole numbers wrap", .onnx = "Pow",
           .c_expr_for = pow_expr,
-          .onnx_since = 7, PLAIN, NUMBER_CASES("pos", "away"));
+          .onnx_since = 7, .onnx_write = pow_to_onnx, PLAIN, NUMBER_CASES("pos", "away"));
 
 static const char *maximum_expr(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;

@@ -1,5 +1,6 @@
 /* bitwise.c: the bits of whole numbers, place by place with NumPy broadcasting. */
 
+#include "graph/to_onnx.h"
 #include "ops/broadcast.h"
 #include "ops/expr.h"
 
@@ -127,6 +128,14 @@ static const char *bit_shift_expr(const glia_type *in, const glia_type *out, con
     return "y >= 0 && y < (int)sizeof x * 8 ? (direction ? x >> y : x << y) : direction && x < 0 ? -1 : 0";
 }
 
+static void bit_shift_to_onnx(glia_to_onnx *w) {
+    const glia_dtype dtype = w->node->inputs[0]->type.dtype;
+    if (dtype != GLIA_U8)
+        glia__to_onnx_refuse(w, "ONNX shifts no %s, only unsigned numbers", glia_dtype_name(dtype));
+    else
+        glia__to_onnx_same(w);
+}
+
 GLIA_OP(bit_shift) = {
     .name = "bit_shift",
     .version = 1,
@@ -145,6 +154,7 @@ GLIA_OP(bit_shift) = {
     .ref = bit_shift_ref,
     .onnx = "BitShift",
     .onnx_since = 11,
+    .onnx_write = bit_shift_to_onnx,
     .c_expr_for = bit_shift_expr,
     .cases = GLIA_CASES({.inputs = "4x5:u8<200 4x5:u8<9"},
                         {.inputs = "4x5:u8<200 5:u8<9", .attrs = "direction=RIGHT"},

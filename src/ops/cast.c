@@ -1,5 +1,6 @@
 /* cast.c: from any dtype to any other. */
 
+#include "graph/to_onnx.h"
 #include "ops/expr.h"
 #include "ops/widen.h"
 
@@ -141,6 +142,11 @@ static void cast_grad(glia_gradient *g) {
     if (g->needed[0]) g->dx[0] = glia_op_cast(g->dy[0], glia_value_dtype(g->x[0]));
 }
 
+static void cast_to_onnx(glia_to_onnx *w) {
+    GLIA_TO_ONNX(w, w->y[0], "Cast", w->x[0]);
+    glia__to_onnx_dtype(w, "to", (glia_dtype)((const cast_attrs *)w->node->attrs)->to);
+}
+
 /* "f32|f64|…" in the order of glia_dtype, so that a choice is a dtype. */
 #define CHOICE(code, name, bytes, safetensors, npy) "|" name
 
@@ -177,6 +183,7 @@ GLIA_OP(cast) = {
     .ref = cast_ref,
     .onnx = "Cast",
     .onnx_since = 13,
+    .onnx_write = cast_to_onnx,
     .c_expr_for = cast_expr,
     .cases = GLIA_CASES({.inputs = "4x5", .attrs = "to=f99", .expect_error = "f99"}, {.inputs = "4x5"},
                         {.inputs = "4x5", .attrs = "to=f64"}, {.inputs = "4x50", .attrs = "to=bf16"},

@@ -1,5 +1,6 @@
 /* compare.c: comparisons and logic, which give bool, and the choice between two arrays. */
 
+#include "graph/to_onnx.h"
 #include "ops/broadcast.h"
 #include "ops/expr.h"
 
@@ -96,7 +97,10 @@ static glia_status infer_logical(const glia_type *in, int n_in, const void *attr
                {.inputs = "3:bool 3:bool", .expect_error = "found bool 3; cast it first"})
 
 COMPARE_OP(equal, x == y, .doc = "y = (a = b)", .onnx = "Equal", .onnx_since = 7, PLAIN);
-COMPARE_OP(not_equal, x != y, .doc = "y = (a ≠ b)", PLAIN | GLIA_TRAIT_NO_ONNX);
+static void not_equal_to_onnx(glia_to_onnx *w) {
+    GLIA_TO_ONNX(w, w->y[0], "Not", GLIA_TO_ONNX(w, NULL, "Equal", w->x[0], w->x[1]));
+}
+COMPARE_OP(not_equal, x != y, .doc = "y = (a ≠ b)", .onnx_write = not_equal_to_onnx, PLAIN);
 COMPARE_OP(less, x < y, .doc = "y = (a < b)", .onnx = "Less", .onnx_since = 7, PLAIN);
 COMPARE_OP(less_equal, x <= y, .doc = "y = (a ≤ b)", .onnx = "LessOrEqual", .onnx_since = 12, PLAIN);
 COMPARE_OP(greater, x > y, .doc = "y = (a > b)", .onnx = "Greater", .onnx_since = 7, PLAIN);

@@ -1,6 +1,7 @@
 /* conv.c: 2-D convolution (cross-correlation, as everywhere in the field). */
 
 #include "ops/conv.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/riders.h"
 #include "ops/widen.h"
@@ -132,6 +133,19 @@ static double conv2d_flops(const glia_type *in, const glia_type *out, const void
     return glia__conv_flops(&out[0], &in[1]);
 }
 
+static void conv2d_to_onnx(glia_to_onnx *w) {
+    const glia_conv2d_attrs *a = w->node->attrs;
+    const bool last = a->channels_last == GLIA_YES, relu = a->activation == GLIA_FUSED_RELU,
+               plain = !*w->x[3];
+    const char *x = last ? glia__to_onnx_channels_first(w, NULL, w->x[0], 4) : w->x[0];
+    const char *y = GLIA_TO_ONNX(w, relu || last || !plain ? NULL : w->y[0], "Conv", x, w->x[1], w->x[2]);
+    glia__to_onnx_int(w, "group", a->groups);
+    glia__to_onnx_sliding(w, &(glia_sliding){2, w->node->inputs[1]->type.shape.dim + 2, a->strides,
+                                             a->dilation, a->pads, a->padding, last, false});
+    if (last) y = glia__to_onnx_channels_last(w, relu || !plain ? NULL : w->y[0], y, 4);
+    glia__to_onnx_riders(w, y, relu);
+}
+
 GLIA_OP(conv2d) = {
     .name = "conv2d",
     .version = 1,
@@ -150,6 +164,7 @@ GLIA_OP(conv2d) = {
     .flops = conv2d_flops,
     .onnx = "Conv",
     .onnx_since = 11,
+    .onnx_write = conv2d_to_onnx,
     .emit_c = glia__emit_conv2d,
     .cases = GLIA_CASES(
         {.inputs = "2x3x7x6 4x3x3x3 4"}, {.inputs = "2x1x5x5 3x1x3x3"}, {.inputs = "1x2x4x4 1x2x1x1 1"},

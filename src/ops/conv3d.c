@@ -2,6 +2,7 @@
  * conv2d, which has kernels. */
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/window.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -177,6 +178,14 @@ static double conv3d_flops(const glia_type *in, const glia_type *out, const void
     return flops_of(&out[0], &in[1]);
 }
 
+static void conv3d_to_onnx(glia_to_onnx *w) {
+    const glia_conv3d_attrs *a = w->node->attrs;
+    GLIA_TO_ONNX(w, w->y[0], "Conv", w->x[0], w->x[1], w->x[2]);
+    glia__to_onnx_int(w, "group", a->groups);
+    glia__to_onnx_sliding(w, &(glia_sliding){3, w->node->inputs[1]->type.shape.dim + 2, a->strides,
+                                             a->dilation, a->pads, a->padding, false, false});
+}
+
 GLIA_OP(conv3d) = {
     .name = "conv3d",
     .version = 1,
@@ -192,6 +201,7 @@ GLIA_OP(conv3d) = {
     .flops = conv3d_flops,
     .onnx = "Conv",
     .onnx_since = 11,
+    .onnx_write = conv3d_to_onnx,
     .cases =
         GLIA_CASES({.inputs = "2x2x4x5x4 3x2x2x3x2"},
                    {.inputs = "1x2x4x5x6 2x2x3x3x3", .attrs = "padding=same strides=2"},
@@ -421,6 +431,14 @@ static double transpose_flops(const glia_type *in, const glia_type *out, const v
     return flops_of(&in[0], &in[1]);
 }
 
+static void conv_transpose3d_to_onnx(glia_to_onnx *w) {
+    const glia_conv3d_attrs *a = &((const glia_conv_transpose3d_attrs *)w->node->attrs)->conv;
+    GLIA_TO_ONNX(w, w->y[0], "ConvTranspose", w->x[0], w->x[1], w->x[2]);
+    glia__to_onnx_int(w, "group", a->groups);
+    glia__to_onnx_sliding(w, &(glia_sliding){3, w->node->inputs[1]->type.shape.dim + 2, a->strides,
+                                             a->dilation, a->pads, a->padding, false, true});
+}
+
 GLIA_OP(conv_transpose3d) = {
     .name = "conv_transpose3d",
     .version = 1,
@@ -444,6 +462,7 @@ GLIA_OP(conv_transpose3d) = {
     .flops = transpose_flops,
     .onnx = "ConvTranspose",
     .onnx_since = 11,
+    .onnx_write = conv_transpose3d_to_onnx,
     .cases = GLIA_CASES(
         {.inputs = "2x2x3x2x3 2x3x2x2x2"}, {.inputs = "1x2x2x3x2 2x2x3x2x2", .attrs = "strides=2"},
         {.inputs = "1x2x2x2x2 2x1x3x3x3", .attrs = "strides=2 padding=explicit pads=1 output_padding=1"},

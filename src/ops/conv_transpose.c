@@ -1,6 +1,7 @@
 /* conv_transpose.c: transposed 2-D convolution, which enlarges images: the gradient of a convolution by its images, used as
  * an op of its own. */
 
+#include "graph/to_onnx.h"
 #include "ops/conv.h"
 #include "ops/widen.h"
 
@@ -116,6 +117,18 @@ static double transpose_flops(const glia_type *in, const glia_type *out, const v
     return glia__conv_flops(&in[0], &in[1]);
 }
 
+static void conv_transpose2d_to_onnx(glia_to_onnx *w) {
+    const glia_conv2d_attrs *a = &((const glia_conv_transpose2d_attrs *)w->node->attrs)->conv;
+    const bool last = a->channels_last == GLIA_YES, relu = a->activation != 0;
+    const char *x = last ? glia__to_onnx_channels_first(w, NULL, w->x[0], 4) : w->x[0];
+    const char *y = GLIA_TO_ONNX(w, last || relu ? NULL : w->y[0], "ConvTranspose", x, w->x[1], w->x[2]);
+    glia__to_onnx_int(w, "group", a->groups);
+    glia__to_onnx_sliding(w, &(glia_sliding){2, w->node->inputs[1]->type.shape.dim + 2, a->strides,
+                                             a->dilation, a->pads, a->padding, last, true});
+    if (relu) y = GLIA_TO_ONNX(w, last ? NULL : w->y[0], "Relu", y);
+    if (last) glia__to_onnx_channels_last(w, w->y[0], y, 4);
+}
+
 GLIA_OP(conv_transpose2d) = {
     .name = "conv_transpose2d",
     .version = 1,
@@ -141,6 +154,7 @@ GLIA_OP(conv_transpose2d) = {
     .flops = transpose_flops,
     .onnx = "ConvTranspose",
     .onnx_since = 11,
+    .onnx_write = conv_transpose2d_to_onnx,
     .cases = GLIA_CASES(
         {.inputs = "2x3x4x5 3x2x3x3"}, {.inputs = "1x2x3x3 2x3x2x2", .attrs = "strides=2"},
         {.inputs = "2x2x3x4 2x3x3x2", .attrs = "strides=2,3 output_padding=1,2"},

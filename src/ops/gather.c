@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -120,6 +121,12 @@ static void gather_grad(glia_gradient *g) {
                  .initial = "no",                                       \
                  .doc = "negative indices count from the end"})
 
+/* ONNX counts negative indices from the end, which without from_end are an error here. */
+static void gather_to_onnx(glia_to_onnx *w) {
+    GLIA_TO_ONNX(w, w->y[0], "Gather", w->x[0], w->x[1]);
+    glia__to_onnx_int(w, "axis", ((const glia_gather_attrs *)w->node->attrs)->axis);
+}
+
 GLIA_OP(gather) = {
     .name = "gather",
     .version = 1,
@@ -134,6 +141,7 @@ GLIA_OP(gather) = {
     .flops = no_flops,
     .onnx = "Gather",
     .onnx_since = 13,
+    .onnx_write = gather_to_onnx,
     .emit_c = glia__emit_gather,
     .cases = GLIA_CASES(
         {.inputs = "5x3 4:i64<5"}, {.inputs = "5x3 2x2:i32<5"}, {.inputs = "5 scalar:i64<5"},
@@ -230,6 +238,14 @@ static glia_status one_hot_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+static void one_hot_to_onnx(glia_to_onnx *w) {
+    const glia_one_hot_attrs *a = w->node->attrs;
+    const float values[] = {(float)a->off, (float)a->on};
+    const char *depth = glia__to_onnx_number(w, GLIA_I64, (double)a->depth);
+    const char *off_on = glia__to_onnx_array(w, GLIA_F32, GLIA_SHAPE(2), values);
+    GLIA_TO_ONNX(w, w->y[0], "OneHot", glia__to_onnx_i64(w, 0), depth, off_on);
+}
+
 GLIA_OP(one_hot) = {
     .name = "one_hot",
     .version = 1,
@@ -259,6 +275,7 @@ GLIA_OP(one_hot) = {
     .flops = no_flops,
     .onnx = "OneHot",
     .onnx_since = 11,
+    .onnx_write = one_hot_to_onnx,
     .emit_c = glia__emit_one_hot,
     .cases = GLIA_CASES({.inputs = "4:i64<3", .attrs = "depth=3"},
                         {.inputs = "2x2:i32<5", .attrs = "depth=5 off=0.1 on=0.9"},

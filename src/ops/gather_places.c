@@ -1,6 +1,7 @@
 /* gather_places.c: gather_elements and gather_nd: elements and slices of x that indices point at, and their gradients. */
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/places.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -174,8 +175,14 @@ GATHER_OP(gather_elements, .doc = "y[…, i, …] = x[…, indices[…, i, …],
                                .attrs = "axis=2",
                                .expect_error = "axis 2 is out of range for 4×3"}));
 
+static void gather_nd_to_onnx(glia_to_onnx *w) {
+    w->x[1] = glia__to_onnx_i64(w, 1);
+    glia__to_onnx_same(w);
+}
+
 GATHER_OP(gather_nd, .doc = "y[…, :] = x[indices[…, 0], indices[…, 1], …, :]",
           .source = "ONNX GatherND; TensorFlow's gather_nd", .onnx = "GatherND", .onnx_since = 11,
+          .onnx_write = gather_nd_to_onnx,
           .cases = GLIA_CASES({.inputs = "4x3 5x2:i64<3"}, {.inputs = "4x3 2x2x1:i32<4"},
                               {.inputs = "2x4x3 2x5x1:i64<4", .attrs = "batch_dims=1"},
                               {.inputs = "2x2x4x3 2x2x2:i64<3", .attrs = "batch_dims=2"},

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -191,9 +192,45 @@ static void rms_norm_grad(glia_gradient *g) {
                    .flops = forward_flops,                      \
                    __VA_ARGS__}
 
+/* Ones in the shape of what is normalised together, for which ONNX asks. */
+static const char *ones(glia_to_onnx *w) {
+    const glia_type *x = &w->node->inputs[X]->type;
+    glia_shape normalised, kept;
+    w->status = split(x, w->node->attrs, &normalised, &kept, w->err);
+    const char *one = glia__to_onnx_number(w, x->dtype, 1);
+    return w->status == GLIA_OK
+               ? GLIA_TO_ONNX(w, NULL, "Expand", one, glia__to_onnx_list(w, normalised.dim, normalised.rank))
+               : "";
+}
+
+static void layer_norm_to_onnx(glia_to_onnx *w) {
+    if (!*w->x[SCALE]) w->x[SCALE] = ones(w);
+    glia__to_onnx_same(w);
+}
+
+/* ONNX has it since opset 23 only, and without the inverse deviation. */
+static void rms_norm_to_onnx(glia_to_onnx *w) {
+    const glia_layer_norm_attrs *a = w->node->attrs;
+    const glia_type *x = &w->node->inputs[X]->type;
+    glia_shape normalised, kept;
+    int64_t axes[GLIA_MAX_RANK];
+    w->status = split(x, a, &normalised, &kept, w->err);
+    if (w->status != GLIA_OK) return;
+    for (int i = 0; i < normalised.rank; i++) axes[i] = x->shape.rank - normalised.rank + i;
+    const bool by_input = w->opset >= 18;
+    const char *y = GLIA_TO_ONNX(w, NULL, "Mul", w->x[X], w->x[X]);
+    y = GLIA_TO_ONNX(w, NULL, "ReduceMean", y, by_input ? glia__to_onnx_list(w, axes, normalised.rank) : "");
+    if (!by_input) glia__to_onnx_ints(w, "axes", axes, normalised.rank);
+    y = GLIA_TO_ONNX(w, NULL, "Add", y, glia__to_onnx_number(w, x->dtype, a->epsilon));
+    y = GLIA_TO_ONNX(w, *w->y[1] ? w->y[1] : NULL, "Reciprocal", GLIA_TO_ONNX(w, NULL, "Sqrt", y));
+    y = GLIA_TO_ONNX(w, *w->x[SCALE] ? NULL : w->y[0], "Mul", w->x[X], y);
+    if (*w->x[SCALE]) GLIA_TO_ONNX(w, w->y[0], "Mul", y, w->x[SCALE]);
+}
+
 NORM_OP(layer_norm, .max_inputs = 3, .n_outputs = 3, .no_gradient = 1 << 1 | 1 << 2,
         .doc = "y = (x − μ)/√(σ² + ε)·scale + bias, μ and σ² over the dimensions from `axis` on",
         .source = "Ba, Kiros, Hinton, arXiv:1607.06450, 2016", .onnx = "LayerNormalization", .onnx_since = 17,
+        .onnx_write = layer_norm_to_onnx,
         .cases = GLIA_CASES(
             {.inputs = "4x5 5 5"}, {.inputs = "4x5 5"}, {.inputs = "4x5"}, {.inputs = "3x70 70 70"},
             {.inputs = "2x3x4 4 4", .attrs = "epsilon=0.1"}, {.inputs = "2x3x4 3x4 3x4", .attrs = "axis=1"},
@@ -208,6 +245,7 @@ NORM_OP(layer_norm, .max_inputs = 3, .n_outputs = 3, .no_gradient = 1 << 1 | 1 <
 NORM_OP(rms_norm, .max_inputs = 2, .n_outputs = 2, .no_gradient = 1 << 1,
         .doc = "y = x/√(mean x² + ε)·scale, the mean over the dimensions from `axis` on",
         .source = "Zhang, Sennrich, NeurIPS 2019", .onnx = "RMSNormalization", .onnx_since = 23,
+        .onnx_write = rms_norm_to_onnx,
         .cases = GLIA_CASES({.inputs = "4x5 5"}, {.inputs = "4x5"}, {.inputs = "3x70 70"},
                             {.inputs = "2x3x4 3x4", .attrs = "axis=1 epsilon=0.1"},
                             {.inputs = "2x3x4 2x3x4", .attrs = "axis=0"}, {.inputs = "0x3 3"},

@@ -1,5 +1,6 @@
 /* linear.c: a dense layer's product with its bias, and the gradient of its parameters. */
 
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/matmul.h"
 #include "ops/riders.h"
@@ -80,6 +81,13 @@ static double linear_flops(const glia_type *in, const glia_type *out, const void
     return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[0].shape.dim[1];
 }
 
+static void linear_to_onnx(glia_to_onnx *w) {
+    const bool relu = ((const glia_linear_attrs *)w->node->attrs)->activation == GLIA_FUSED_RELU;
+    const char *y = GLIA_TO_ONNX(w, relu || *w->x[3] ? NULL : w->y[0], "Gemm", w->x[0], w->x[1], w->x[2]);
+    glia__to_onnx_int(w, "transB", 1);
+    glia__to_onnx_riders(w, y, relu);
+}
+
 GLIA_OP(linear) = {
     .name = "linear",
     .version = 1,
@@ -97,6 +105,7 @@ GLIA_OP(linear) = {
     .flops = linear_flops,
     .onnx = "Gemm",
     .onnx_since = 13,
+    .onnx_write = linear_to_onnx,
     .emit_c = glia__emit_linear,
     .cases = GLIA_CASES({.inputs = "4x5 3x5 3"}, {.inputs = "4x5 3x5"}, {.inputs = "1x40 7x40 7"},
                         {.inputs = "32x200 10x200 10"}, {.inputs = "16x33 1x33 1"}, {.inputs = "0x5 3x5 3"},

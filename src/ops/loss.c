@@ -1,6 +1,7 @@
 /* loss.c: losses: scalars, the mean over the batch (classes) or over all elements (pairs of arrays), summed in double
  * so that the result does not depend on the order of magnitude of the batch. Each has one backward op. */
 
+#include "graph/to_onnx.h"
 #include "ops/rows.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -135,6 +136,19 @@ static double classes_flops(const glia_type *in, const glia_type *out, const voi
     return 4.0 * (double)glia_shape_elems(&in[0].shape);
 }
 
+/* Targets that are probabilities are no class labels: −mean Σ target·log_softmax(x). */
+static void softmax_cross_entropy_to_onnx(glia_to_onnx *w) {
+    if (!glia_dtype_is_float(w->node->inputs[1]->type.dtype)) {
+        glia__to_onnx_same(w);
+        return;
+    }
+    const char *y = GLIA_TO_ONNX(w, NULL, "Mul", GLIA_TO_ONNX(w, NULL, "LogSoftmax", w->x[0]), w->x[1]);
+    y = GLIA_TO_ONNX(w, NULL, "ReduceSum", y, glia__to_onnx_list(w, (const int64_t[]){1}, 1));
+    y = GLIA_TO_ONNX(w, NULL, "ReduceMean", y);
+    glia__to_onnx_int(w, "keepdims", 0);
+    GLIA_TO_ONNX(w, w->y[0], "Neg", y);
+}
+
 GLIA_OP(softmax_cross_entropy) = {
     .name = "softmax_cross_entropy",
     .version = 1,
@@ -148,6 +162,7 @@ GLIA_OP(softmax_cross_entropy) = {
     .flops = classes_flops,
     .onnx = "SoftmaxCrossEntropyLoss",
     .onnx_since = 13,
+    .onnx_write = softmax_cross_entropy_to_onnx,
     .cases = GLIA_CASES({.inputs = "4x5 4:i64<5"}, {.inputs = "3x7 3:i32<7"}, {.inputs = "1x1 1:i64<1"},
                         {.inputs = "4x5 4x5:unit"},
                         {.inputs = "4x5 3:i64<5", .expect_error = "targets i64 [N] or [N, classes]"},
@@ -252,6 +267,10 @@ static void categorical_grad(glia_gradient *g) {
     g->dx[0] = glia__apply3("categorical_cross_entropy_backward", g->x[0], g->x[1], g->dy[0]);
 }
 
+static void categorical_to_onnx(glia_to_onnx *w) {
+    GLIA_TO_ONNX(w, w->y[0], "NegativeLogLikelihoodLoss", GLIA_TO_ONNX(w, NULL, "Log", w->x[0]), w->x[1]);
+}
+
 GLIA_OP(categorical_cross_entropy) = {
     .name = "categorical_cross_entropy",
     .version = 1,
@@ -264,8 +283,7 @@ GLIA_OP(categorical_cross_entropy) = {
     .ref = categorical_ref,
     .sums = glia__rows_pair,
     .flops = classes_flops,
-    .onnx = "NegativeLogLikelihoodLoss",
-    .onnx_since = 13,
+    .onnx_write = categorical_to_onnx,
     .cases = GLIA_CASES({.inputs = "4x5:unit 4:i64<5"}, {.inputs = "3x2:unit 3:i32<2"},
                         {.inputs = "4x5 4x5", .expect_error = "categorical_cross_entropy expects"}),
 };

@@ -1,6 +1,7 @@
 /* matmul.c: matrix products, batched and broadcast. */
 
 #include "ops/matmul.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/widen.h"
 
@@ -184,6 +185,21 @@ static double matmul_flops(const glia_type *in, const glia_type *out, const void
     return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)k;
 }
 
+/* An operand with its last two dimensions swapped. */
+static const char *swapped(glia_to_onnx *w, int input) {
+    const int rank = w->node->inputs[input]->type.shape.rank;
+    int64_t perm[GLIA_MAX_RANK];
+    for (int i = 0; i < rank; i++) perm[i] = i < rank - 2 ? i : 2 * rank - 3 - i;
+    return glia__to_onnx_transpose(w, NULL, w->x[input], perm, rank);
+}
+
+static void matmul_to_onnx(glia_to_onnx *w) {
+    const glia_matmul_attrs *t = w->node->attrs;
+    const char *a = t->transpose_a == GLIA_YES ? swapped(w, 0) : w->x[0];
+    const char *b = t->transpose_b == GLIA_YES ? swapped(w, 1) : w->x[1];
+    GLIA_TO_ONNX(w, w->y[0], "MatMul", a, b);
+}
+
 GLIA_OP(matmul) = {
     .name = "matmul",
     .version = 1,
@@ -210,6 +226,7 @@ GLIA_OP(matmul) = {
     .flops = matmul_flops,
     .onnx = "MatMul",
     .onnx_since = 13,
+    .onnx_write = matmul_to_onnx,
     .emit_c = glia__emit_matmul,
     .cases = GLIA_CASES({.inputs = "4x5 5x3"}, {.inputs = "1x1 1x1"}, {.inputs = "17x33 33x20"},
                         {.inputs = "13x10 10x1500"}, {.inputs = "40x65 64x65", .attrs = "transpose_b=yes"},

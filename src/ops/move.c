@@ -4,6 +4,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -380,6 +381,13 @@ static uint32_t slice_rows(const glia_type *in, int n_in, const void *attrs) {
                  .max = 1 << 30,                                                                  \
                  .doc = "take every step-th element; negative: walk down from start"})
 
+static void slice_to_onnx(glia_to_onnx *w) {
+    const glia_slice_attrs *a = w->node->attrs;
+    GLIA_TO_ONNX(w, w->y[0], "Slice", w->x[0], glia__to_onnx_list(w, &a->start, 1),
+                 glia__to_onnx_list(w, &a->end, 1), glia__to_onnx_list(w, &a->axis, 1),
+                 glia__to_onnx_list(w, &a->step, 1));
+}
+
 GLIA_OP(slice) = {
     .name = "slice",
     .version = 1,
@@ -395,6 +403,7 @@ GLIA_OP(slice) = {
     .flops = no_flops,
     .onnx = "Slice",
     .onnx_since = 13,
+    .onnx_write = slice_to_onnx,
     .emit_c = glia__emit_slice,
     .cases =
         GLIA_CASES({.inputs = "5x3", .attrs = "start=1 end=4"}, {.inputs = "2x7x2", .attrs = "axis=1 step=3"},

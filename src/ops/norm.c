@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/widen.h"
 
@@ -165,6 +166,29 @@ static double batch_norm_flops(const glia_type *in, const glia_type *out, const 
     return 6 * (double)glia_shape_elems(&in[0].shape);
 }
 
+/* In inference the statistics are those that came in. */
+static void batch_norm_to_onnx(glia_to_onnx *w) {
+    const glia_batch_norm_attrs *a = w->node->attrs;
+    const glia_type *x = &w->node->inputs[X]->type;
+    const bool last = a->channels_last == GLIA_YES && x->shape.rank > 2, relu = a->activation != 0;
+    const char *in = last ? glia__to_onnx_channels_first(w, NULL, w->x[X], x->shape.rank) : w->x[X];
+    const char *y = GLIA_TO_ONNX(w, relu || last ? NULL : w->y[Y], "BatchNormalization", in, w->x[SCALE],
+                                 w->x[BIAS], w->x[MEAN], w->x[VAR]);
+    glia__to_onnx_float(w, "epsilon", a->epsilon);
+    glia__to_onnx_float(w, "momentum", a->momentum);
+    if (w->opset >= 14) glia__to_onnx_int(w, "training_mode", 0);
+    if (relu) y = GLIA_TO_ONNX(w, last ? NULL : w->y[Y], "Relu", y);
+    if (last) glia__to_onnx_channels_last(w, w->y[Y], y, x->shape.rank);
+    if (*w->y[NEW_MEAN]) GLIA_TO_ONNX(w, w->y[NEW_MEAN], "Identity", w->x[MEAN]);
+    if (*w->y[NEW_VAR]) GLIA_TO_ONNX(w, w->y[NEW_VAR], "Identity", w->x[VAR]);
+    if (*w->y[USED_MEAN]) GLIA_TO_ONNX(w, w->y[USED_MEAN], "Identity", w->x[MEAN]);
+    if (*w->y[USED_INVERSE]) {
+        const char *var =
+            GLIA_TO_ONNX(w, NULL, "Add", w->x[VAR], glia__to_onnx_number(w, x->dtype, a->epsilon));
+        GLIA_TO_ONNX(w, w->y[USED_INVERSE], "Reciprocal", GLIA_TO_ONNX(w, NULL, "Sqrt", var));
+    }
+}
+
 GLIA_OP(batch_norm) = {
     .name = "batch_norm",
     .version = 1,
@@ -185,6 +209,7 @@ GLIA_OP(batch_norm) = {
     .flops = batch_norm_flops,
     .onnx = "BatchNormalization",
     .onnx_since = 15,
+    .onnx_write = batch_norm_to_onnx,
     .emit_c = glia__emit_batch_norm,
     .cases = GLIA_CASES(
         {.inputs = "6x4 4 4 4 4:pos"}, {.inputs = "4x3x5x2 3 3 3 3:pos"},

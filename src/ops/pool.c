@@ -1,6 +1,7 @@
 /* pool.c: pooling over images: what max_pool2d and average_pool2d share, and global_average_pool2d. */
 
 #include "ops/pool.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -95,6 +96,16 @@ size_t glia__pool_backward_workspace(const glia_type *in, const glia_type *out, 
     return glia__pool_workspace(in, out, attrs) + glia__widened_bytes(&in[1]);
 }
 
+void glia__pool_to_onnx(glia_to_onnx *w, const char *type, const char *attribute, int64_t value) {
+    const glia_pool2d_attrs *a = w->node->attrs;
+    const bool last = a->channels_last == GLIA_YES;
+    const char *x = last ? glia__to_onnx_channels_first(w, NULL, w->x[0], 4) : w->x[0];
+    const char *y = GLIA_TO_ONNX(w, last ? NULL : w->y[0], type, x);
+    glia__to_onnx_int(w, attribute, value);
+    glia__to_onnx_sliding(w, &(glia_sliding){2, a->size, a->strides, NULL, a->pads, a->padding, last, false});
+    if (last) glia__to_onnx_channels_last(w, w->y[0], y, 4);
+}
+
 /* --- global average -------------------------------------------------------------------------------------- */
 
 static bool is_last(const void *attrs) {
@@ -148,6 +159,14 @@ static double global_flops(const glia_type *in, const glia_type *out, const void
     return (double)glia_shape_elems(&in[0].shape);
 }
 
+/* ONNX keeps height and width as dimensions of 1. */
+static void global_to_onnx(glia_to_onnx *w) {
+    const char *x = w->x[0];
+    if (is_last(w->node->attrs)) x = glia__to_onnx_channels_first(w, NULL, x, 4);
+    GLIA_TO_ONNX(w, w->y[0], "Flatten", GLIA_TO_ONNX(w, NULL, "GlobalAveragePool", x));
+    glia__to_onnx_int(w, "axis", 1);
+}
+
 GLIA_OP(global_average_pool2d) = {
     .name = "global_average_pool2d",
     .version = 1,
@@ -165,6 +184,7 @@ GLIA_OP(global_average_pool2d) = {
     .flops = global_flops,
     .onnx = "GlobalAveragePool",
     .onnx_since = 1,
+    .onnx_write = global_to_onnx,
     .emit_c = glia__emit_global_average_pool2d,
     .cases = GLIA_CASES({.inputs = "2x3x4x5"}, {.inputs = "1x1x1x1"}, {.inputs = "0x3x4x5"},
                         {.inputs = "2x4x5x3", .attrs = "channels_last=yes"},

@@ -65,6 +65,9 @@ double glia__pool_backward_flops(const glia_type *in, const glia_type *out, cons
 size_t glia__pool_workspace(const glia_type *in, const glia_type *out, const void *attrs);
 size_t glia__pool_backward_workspace(const glia_type *in, const glia_type *out, const void *attrs);
 
+/* MaxPool or AveragePool; an attribute of its own may follow. The last node is the pool unless images lie channels last. */
+void glia__pool_to_onnx(glia_to_onnx *w, const char *type, const char *attribute, int64_t value);
+
 /* The part of window `at` that lies in the input: [*begin, *end). */
 static inline void glia__pool_span(const glia_window *w, int64_t at, int64_t *begin, int64_t *end) {
     int64_t start = at * w->stride - w->pad;

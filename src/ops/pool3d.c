@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/window.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -161,6 +162,17 @@ static void max_grad(glia_gradient *g) {
     if (g->dy[0]) g->dx[0] = glia_graph_apply(g->graph, "max_pool3d_backward", in, 3, NULL);
 }
 
+static void max_pool3d_to_onnx(glia_to_onnx *w) {
+    const glia_pool3d_attrs *a = w->node->attrs;
+    const glia_dtype dtype = w->node->inputs[0]->type.dtype;
+    if (!glia_dtype_is_float(dtype) && dtype != GLIA_U8)
+        glia__to_onnx_refuse(w, "ONNX has no pools of %s", glia_dtype_name(dtype));
+    GLIA_TO_ONNX(w, w->y[0], "MaxPool", w->x[0]);
+    if (*w->y[1]) glia__to_onnx_output(w, w->y[1]);
+    glia__to_onnx_sliding(
+        w, &(glia_sliding){3, a->size, a->strides, a->dilation, a->pads, a->padding, false, false});
+}
+
 GLIA_OP(max_pool3d) = {
     .name = "max_pool3d",
     .version = 1,
@@ -178,6 +190,7 @@ GLIA_OP(max_pool3d) = {
     .flops = pool_flops,
     .onnx = "MaxPool",
     .onnx_since = 12,
+    .onnx_write = max_pool3d_to_onnx,
     .cases = GLIA_CASES(
         {.inputs = "2x2x4x4x6:distinct"}, {.inputs = "1x2x5x4x5:distinct", .attrs = "size=2,3,2 strides=1"},
         {.inputs = "2x1x3x6x6:distinct", .attrs = "size=2,2,3 strides=1,2,1 dilation=1,2,2"},
@@ -278,6 +291,19 @@ static void average_grad(glia_gradient *g) {
                                 g->attrs);
 }
 
+static void average_pool3d_to_onnx(glia_to_onnx *w) {
+    const glia_pool3d_attrs *a = w->node->attrs;
+    const bool dilated = a->dilation[0] > 1 || a->dilation[1] > 1 || a->dilation[2] > 1;
+    if (dilated && w->opset < 19) {
+        glia__to_onnx_refuse(w, "with a dilation ONNX has it since opset 19 (--opset 19)");
+        return;
+    }
+    GLIA_TO_ONNX(w, w->y[0], "AveragePool", w->x[0]);
+    glia__to_onnx_int(w, "count_include_pad", 0);
+    glia__to_onnx_sliding(
+        w, &(glia_sliding){3, a->size, a->strides, a->dilation, a->pads, a->padding, false, false});
+}
+
 GLIA_OP(average_pool3d) = {
     .name = "average_pool3d",
     .version = 1,
@@ -293,6 +319,7 @@ GLIA_OP(average_pool3d) = {
     .flops = pool_flops,
     .onnx = "AveragePool",
     .onnx_since = 19,
+    .onnx_write = average_pool3d_to_onnx,
     .cases = GLIA_CASES({.inputs = "2x2x4x4x6"}, {.inputs = "1x2x5x4x5", .attrs = "size=2,3,2 strides=1"},
                         {.inputs = "2x1x3x6x6", .attrs = "size=2,2,3 strides=1,2,1 dilation=1,2,2"},
                         {.inputs = "1x1x4x5x5", .attrs = "size=3 strides=2 padding=same"},

@@ -35,6 +35,10 @@ static void average_grad(glia_gradient *g) {
                                 g->attrs);
 }
 
+static void average_to_onnx(glia_to_onnx *w) {
+    glia__pool_to_onnx(w, "AveragePool", "count_include_pad", 0);
+}
+
 GLIA_OP(average_pool2d) = {
     .name = "average_pool2d",
     .version = 1,
@@ -52,6 +56,7 @@ GLIA_OP(average_pool2d) = {
     .flops = glia__pool_flops,
     .onnx = "AveragePool",
     .onnx_since = 11,
+    .onnx_write = average_to_onnx,
     .emit_c = glia__emit_average_pool2d,
     .cases = GLIA_CASES({.inputs = "2x3x6x8"}, {.inputs = "1x2x7x7", .attrs = "size=3 strides=2"},
                         {.inputs = "1x2x5x6", .attrs = "size=3,2 strides=1,2 padding=same"},

@@ -98,6 +98,10 @@ static void max_grad(glia_gradient *g) {
     g->dx[0] = glia_graph_apply(g->graph, "max_pool2d_backward", inputs, 2, &attrs);
 }
 
+static void max_to_onnx(glia_to_onnx *w) {
+    glia__pool_to_onnx(w, "MaxPool", "ceil_mode", 0);
+}
+
 GLIA_OP(max_pool2d) = {
     .name = "max_pool2d",
     .version = 1,
@@ -115,6 +119,7 @@ GLIA_OP(max_pool2d) = {
     .flops = glia__pool_flops,
     .onnx = "MaxPool",
     .onnx_since = 12,
+    .onnx_write = max_to_onnx,
     .emit_c = glia__emit_max_pool2d,
     .cases = GLIA_CASES(
         {.inputs = "2x3x6x8:distinct"}, {.inputs = "2x3x7x5:distinct"},

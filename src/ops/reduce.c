@@ -8,6 +8,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/reducer.h"
 
@@ -176,6 +177,33 @@ const glia_field glia__reduce_fields[] = {{.name = "axes",
                                            .onnx = "keepdims"},
                                           {.name = NULL}};
 
+/* ONNX sums no u8, and takes the axes as an input since the opset `inputs_since`. */
+void glia__reduce_to_onnx(glia_to_onnx *w, int inputs_since) {
+    const glia_reduce_attrs *a = w->node->attrs;
+    const bool narrow = w->node->inputs[0]->type.dtype == GLIA_U8, by_input = w->opset >= inputs_since;
+    const char *x = w->x[0];
+    if (narrow) {
+        x = GLIA_TO_ONNX(w, NULL, "Cast", x);
+        glia__to_onnx_dtype(w, "to", GLIA_I32);
+    }
+    const char *axes = a->axes.rank && by_input ? glia__to_onnx_list(w, a->axes.dim, a->axes.rank) : "";
+    const char *y = GLIA_TO_ONNX(w, narrow ? NULL : w->y[0], w->node->op->onnx, x, axes);
+    if (a->axes.rank && !by_input) glia__to_onnx_ints(w, "axes", a->axes.dim, a->axes.rank);
+    glia__to_onnx_int(w, "keepdims", a->keep_dims == GLIA_YES);
+    if (narrow) {
+        GLIA_TO_ONNX(w, w->y[0], "Cast", y);
+        glia__to_onnx_dtype(w, "to", GLIA_U8);
+    }
+}
+
+static void sum_to_onnx(glia_to_onnx *w) {
+    glia__reduce_to_onnx(w, 13);
+}
+
+static void reduce_to_onnx(glia_to_onnx *w) {
+    glia__reduce_to_onnx(w, 18);
+}
+
 #define REDUCE_OP(op, reducer, infer_rule, grad_rule, ...)                \
     static glia_status op##_ref(const glia_call *c) {                     \
         return reduce(c, reducer(c->in[0].dtype));                        \
@@ -220,16 +248,16 @@ const glia_field glia__reduce_fields[] = {{.name = "axes",
                    ERROR_CASES, {.inputs = "3:bool", .expect_error = "found bool 3; cast it first"})
 
 REDUCE_OP(sum, sum_reducer, glia__reduce_infer, sum_grad, .doc = "y = Σ x", .sums = sum_sums,
-          .onnx = "ReduceSum", .onnx_since = 13, NUMBER_CASES("away"));
+          .onnx = "ReduceSum", .onnx_since = 13, .onnx_write = sum_to_onnx, NUMBER_CASES("away"));
 REDUCE_OP(mean, glia__reducer_mean, mean_infer, mean_grad, .doc = "y = Σ x / count", .onnx = "ReduceMean",
-          .onnx_since = 13,
+          .onnx_since = 13, .onnx_write = reduce_to_onnx,
           .cases = GLIA_CASES(FLOAT_CASES("away"), ERROR_CASES,
                               {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}));
 REDUCE_OP(max, max_reducer, glia__reduce_infer, extreme_grad,
           .doc = "y = max x; ties share the gradient evenly", .onnx = "ReduceMax", .onnx_since = 13,
-          NUMBER_CASES("distinct"));
+          .onnx_write = reduce_to_onnx, NUMBER_CASES("distinct"));
 REDUCE_OP(min, min_reducer, glia__reduce_infer, extreme_grad,
           .doc = "y = min x; ties share the gradient evenly", .onnx = "ReduceMin", .onnx_since = 13,
-          NUMBER_CASES("distinct"));
+          .onnx_write = reduce_to_onnx, NUMBER_CASES("distinct"));
 REDUCE_OP(prod, prod_reducer, glia__reduce_infer, prod_grad, .doc = "y = Π x", .onnx = "ReduceProd",
-          .onnx_since = 13, NUMBER_CASES("pos"));
+          .onnx_since = 13, .onnx_write = reduce_to_onnx, NUMBER_CASES("pos"));

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/reduction.h"
 
@@ -134,6 +135,32 @@ static const glia_field fields[] = {{.name = "axes",
                                      .onnx = "select_last_index"},
                                     {.name = NULL}};
 
+/* ONNX looks along one axis: several become the last one. */
+static void find_to_onnx(glia_to_onnx *w) {
+    const glia_arg_attrs *a = w->node->attrs;
+    const int rank = w->node->inputs[0]->type.shape.rank;
+    bool reduced[GLIA_MAX_RANK];
+    w->status = glia__reduce_axes(&a->axes, rank, reduced, w->err);
+    if (w->status != GLIA_OK) return;
+    const glia_shape list = glia__reduce_list(reduced, rank);
+    const bool one = list.rank == 1, keep = a->keep_dims == GLIA_YES;
+    int64_t perm[GLIA_MAX_RANK], shape[GLIA_MAX_RANK] = {0};
+    int kept = 0;
+    for (int d = 0; d < rank; d++)
+        if (!reduced[d]) perm[kept++] = d;
+    for (int i = 0; i < list.rank; i++) perm[kept + i] = list.dim[i];
+    shape[kept] = -1;
+    const char *x = w->x[0];
+    if (!one && rank) x = glia__to_onnx_transpose(w, NULL, x, perm, rank);
+    if (!one) x = GLIA_TO_ONNX(w, NULL, "Reshape", x, glia__to_onnx_list(w, shape, kept + 1));
+    const char *y = GLIA_TO_ONNX(w, keep && list.rank ? NULL : w->y[0], w->node->op->onnx, x);
+    glia__to_onnx_int(w, "axis", one ? list.dim[0] : kept);
+    glia__to_onnx_int(w, "keepdims", 0);
+    glia__to_onnx_int(w, "select_last_index", a->select_last == GLIA_YES);
+    if (keep && list.rank)
+        GLIA_TO_ONNX(w, w->y[0], "Unsqueeze", y, glia__to_onnx_list(w, list.dim, list.rank));
+}
+
 #define FIND_OP(op, ...)                                                                  \
     static glia_status op##_ref(const glia_call *c) {                                     \
         const glia_dtype dtype = c->in[0].dtype;                                          \
@@ -155,6 +182,7 @@ static const glia_field fields[] = {{.name = "axes",
                    .flops = glia__reduce_flops,                                           \
                    .emit_c = glia__emit_##op,                                             \
                    .onnx_since = 13,                                                      \
+                   .onnx_write = find_to_onnx,                                            \
                    .cases = CASES,                                                        \
                    __VA_ARGS__}
 #define CASES                                                                                             \

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "graph/to_onnx.h"
 #include "ops/reducer.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -133,6 +134,10 @@ static void log_sum_exp_grad(glia_gradient *g) {
         {.inputs = "4x5", .attrs = "axes=2", .expect_error = "axis 2 is out of range for 2 dimensions"},     \
         {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"})
 
+static void norm_to_onnx(glia_to_onnx *w) {
+    glia__reduce_to_onnx(w, 18);
+}
+
 #define NORM_OP(op, ...)                                                  \
     static glia_status op##_ref(const glia_call *c) {                     \
         return reduce(c, &op##_f32, &op##_f64);                           \
@@ -152,6 +157,7 @@ static void log_sum_exp_grad(glia_gradient *g) {
                    .rows = glia__reduce_rows,                             \
                    .flops = glia__reduce_flops,                           \
                    .onnx_since = 13,                                      \
+                   .onnx_write = norm_to_onnx,                            \
                    __VA_ARGS__}
 
 NORM_OP(l1_norm, .doc = "y = Σ |x|", .onnx = "ReduceL1", CASES("away"));

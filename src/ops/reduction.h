@@ -57,4 +57,7 @@ extern const glia_field glia__like_fields[];
 glia_status glia__like_shape(const glia_shape *small, const glia_shape *big, const glia_shape *axes,
                              glia_shape *out, glia_error *err);
 
+/* A reduction as the operator `.onnx` of the op, whose axes are an input since the opset `inputs_since`. */
+void glia__reduce_to_onnx(glia_to_onnx *w, int inputs_since);
+
 #endif

@@ -1,5 +1,6 @@
 /* remainder.c: whole quotients and remainders, place by place with NumPy broadcasting. */
 
+#include "graph/to_onnx.h"
 #include "ops/binary.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -10,6 +11,21 @@ GLIA_API glia_value *glia_op_trunc_div(glia_value *a, glia_value *b); /* a/b wit
 #endif                                                                /* GLIA_OPS_HEADER */
 
 /* The expressions are texts too: their spacing is kept. */
+/* ONNX's Mod takes the sign of b for whole numbers only. */
+static void mod_to_onnx(glia_to_onnx *w) {
+    if (!glia_dtype_is_float(w->node->inputs[0]->type.dtype)) {
+        GLIA_TO_ONNX(w, w->y[0], "Mod", w->x[0], w->x[1]);
+        return;
+    }
+    const char *whole = GLIA_TO_ONNX(w, NULL, "Floor", GLIA_TO_ONNX(w, NULL, "Div", w->x[0], w->x[1]));
+    GLIA_TO_ONNX(w, w->y[0], "Sub", w->x[0], GLIA_TO_ONNX(w, NULL, "Mul", whole, w->x[1]));
+}
+
+static void fmod_to_onnx(glia_to_onnx *w) {
+    GLIA_TO_ONNX(w, w->y[0], "Mod", w->x[0], w->x[1]);
+    glia__to_onnx_int(w, "fmod", 1);
+}
+
 /* clang-format off */
 static const char *mod_expr(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;
@@ -21,9 +37,9 @@ static const char *mod_expr(const glia_type *in, const glia_type *out, const voi
 SIGNED_ROWS(mod, y == 0 || y == -1 ? 0 : x % y != 0 && (x % y < 0) != (y < 0) ? x % y + y : x % y)
 GLIA_BROADCAST_ROW(mod_u8, uint8_t, uint8_t, y == 0 ? 0 : x % y)
 NUMBER_OP(mod, fmod(x, y) + (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? y : 0),
-          .doc = "y = a − ⌊a/b⌋·b, with the sign of b; whole numbers: a mod 0 = 0",
+          .onnx_write = mod_to_onnx, .doc = "y = a − ⌊a/b⌋·b, with the sign of b; whole numbers: a mod 0 = 0",
           .source = "numpy.mod; ONNX Mod has this sign for whole numbers only", .c_expr_for = mod_expr,
-          .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX,
+          .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE,
           NUMBER_CASES("away", "pos"));
 
 static const char *fmod_expr(const glia_type *in, const glia_type *out, const void *attrs) {
@@ -33,9 +49,9 @@ static const char *fmod_expr(const glia_type *in, const glia_type *out, const vo
 }
 SIGNED_ROWS(fmod, y == 0 || y == -1 ? 0 : x % y)
 GLIA_BROADCAST_ROW(fmod_u8, uint8_t, uint8_t, y == 0 ? 0 : x % y)
-NUMBER_OP(fmod, fmod(x, y), .doc = "y = a − trunc(a/b)·b, with the sign of a; whole numbers: by 0 gives 0",
+NUMBER_OP(fmod, fmod(x, y), .onnx_write = fmod_to_onnx, .doc = "y = a − trunc(a/b)·b, with the sign of a; whole numbers: by 0 gives 0",
           .source = "C, fmod; ONNX Mod with fmod = 1", .c_expr_for = fmod_expr,
-          .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX, NUMBER_CASES("away", "pos"));
+          .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE, NUMBER_CASES("away", "pos"));
 
 static const char *trunc_div_expr(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;

@@ -1,5 +1,6 @@
 /* riders.c: what may ride on a convolution or a dense layer's product: checks, and the loops of their refs. */
 #include "ops/riders.h"
+#include "graph/to_onnx.h"
 
 glia_status glia__check_residual(const glia_type *in, int n_in, const glia_type *out, glia_error *err) {
     char expected[160], found[160];
@@ -25,4 +26,9 @@ void glia__finish_product(const glia_call *call, int activation) {
         for (int64_t i = 0; i < elems && residual; i++) y[i] += residual[i];
         for (int64_t i = 0; i < elems && activation == GLIA_FUSED_RELU; i++) y[i] = y[i] < 0 ? 0 : y[i];
     });
+}
+
+void glia__to_onnx_riders(glia_to_onnx *w, const char *y, bool relu) {
+    if (*w->x[3]) y = GLIA_TO_ONNX(w, relu ? NULL : w->y[0], "Add", y, w->x[3]);
+    if (relu) GLIA_TO_ONNX(w, w->y[0], "Relu", y);
 }

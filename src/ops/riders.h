@@ -22,6 +22,8 @@ static inline bool glia__has_residual(const glia_type *in, int n_in) {
 glia_status glia__check_residual(const glia_type *in, int n_in, const glia_type *out, glia_error *err);
 /* Cut along dimension 0: input 0, and the residual where there is one. */
 uint32_t glia__rows_first_and_residual(const glia_type *in, int n_in, const void *attrs);
+/* The same in ONNX, of a product called `y`; nothing when nothing rides. */
+void glia__to_onnx_riders(glia_to_onnx *w, const char *y, bool relu);
 /* Loops of a ref, at their end: adds the residual to out[0] and applies the activation. */
 void glia__finish_product(const glia_call *call, int activation);
 

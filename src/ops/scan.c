@@ -1,5 +1,6 @@
 /* scan.c: running sums, and the place of the largest, along one axis. */
 
+#include "graph/to_onnx.h"
 #include "ops/lines.h"
 
 #include "glia/ops.h"
@@ -173,6 +174,13 @@ static void hardmax_grad(glia_gradient *g) {
     (void)g;
 }
 
+static void hardmax_to_onnx(glia_to_onnx *w) {
+    if (!w->node->inputs[0]->type.shape.rank)
+        glia__to_onnx_refuse(w, "ONNX has it of no scalar");
+    else
+        glia__to_onnx_same(w);
+}
+
 GLIA_OP(hardmax) = {
     .name = "hardmax",
     .version = 1,
@@ -192,6 +200,7 @@ GLIA_OP(hardmax) = {
     .rows = hardmax_rows,
     .onnx = "Hardmax",
     .onnx_since = 13,
+    .onnx_write = hardmax_to_onnx,
     .cases =
         GLIA_CASES({.inputs = "4x5:distinct"}, {.inputs = "4x5:distinct", .attrs = "axis=0"},
                    {.inputs = "2x3x4:distinct", .attrs = "axis=-2"}, {.inputs = "3x7:f32<3"},

@@ -1,6 +1,7 @@
 /* scatter.c: scatter_elements and scatter_nd: x with updates put, added, multiplied … at places that indices point at. */
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/places.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -275,8 +276,30 @@ static const glia_field scatter_nd_fields[] = {REDUCTION_FIELD(glia_scatter_nd_a
                    .flops = flops,                          \
                    __VA_ARGS__}
 
+/* ONNX replaces, since opset 16 adds and multiplies, since 18 takes the larger or smaller. */
+static void scatter_as(glia_to_onnx *w, const char *indices, int how) {
+    static const char *const words[] = {"none", "add", "mul", "max", "min"};
+    const int since = how > 2 ? 18 : how ? 16 : 13;
+    if (w->opset < since)
+        glia__to_onnx_refuse(w, "reduction %s: ONNX has it since opset %d (--opset %d)", words[how], since,
+                             since);
+    GLIA_TO_ONNX(w, w->y[0], w->node->op->onnx, w->x[0], indices, w->x[2]);
+    if (how) glia__to_onnx_text(w, "reduction", words[how]);
+}
+
+static void scatter_elements_to_onnx(glia_to_onnx *w) {
+    const glia_scatter_elements_attrs *a = w->node->attrs;
+    scatter_as(w, w->x[1], a->reduction);
+    glia__to_onnx_int(w, "axis", a->axis);
+}
+
+static void scatter_nd_to_onnx(glia_to_onnx *w) {
+    scatter_as(w, glia__to_onnx_i64(w, 1), ((const glia_scatter_nd_attrs *)w->node->attrs)->reduction);
+}
+
 SCATTER_OP(scatter_elements, .doc = "y = x with y[…, indices[…, i, …], …] = updates[…, i, …] along an axis",
            .source = "ONNX ScatterElements; PyTorch's scatter", .onnx = "ScatterElements", .onnx_since = 11,
+           .onnx_write = scatter_elements_to_onnx,
            .cases = GLIA_CASES({.inputs = "4x3 2x3:i64<4 2x3"},
                                {.inputs = "4x3 4x5:i32<3 4x5", .attrs = "axis=1"},
                                {.inputs = "4x3 4x5:i64<3 4x5", .attrs = "axis=1 reduction=add"},
@@ -296,7 +319,7 @@ SCATTER_OP(scatter_elements, .doc = "y = x with y[…, indices[…, i, …], …
 
 SCATTER_OP(scatter_nd, .doc = "y = x with y[indices[…, 0], indices[…, 1], …, :] = updates[…, :]",
            .source = "ONNX ScatterND; TensorFlow's tensor_scatter_nd_update", .onnx = "ScatterND",
-           .onnx_since = 11,
+           .onnx_since = 11, .onnx_write = scatter_nd_to_onnx,
            .cases = GLIA_CASES(
                {.inputs = "4x3 5x2:i64<3 5"}, {.inputs = "4x3 2x2x1:i32<4 2x2x3"},
                {.inputs = "4x3x2 5x2:i64<3 5x2", .attrs = "reduction=add"},

@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "graph/to_onnx.h"
 
 #ifdef GLIA_OPS_HEADER
 /* `shape`: 0 keeps that dimension of x, one -1 takes the rest. */
@@ -92,6 +93,11 @@ static glia_status reshape_infer(const glia_type *in, int n_in, const void *attr
     return GLIA_OK;
 }
 
+static void reshape_to_onnx(glia_to_onnx *w) {
+    const glia_shape *shape = &((const glia_reshape_attrs *)w->node->attrs)->shape;
+    GLIA_TO_ONNX(w, w->y[0], "Reshape", w->x[0], glia__to_onnx_list(w, shape->dim, shape->rank));
+}
+
 GLIA_OP(reshape) = {
     .name = "reshape",
     .version = 1,
@@ -111,6 +117,7 @@ GLIA_OP(reshape) = {
     .flops = no_flops,
     .onnx = "Reshape",
     .onnx_since = 13,
+    .onnx_write = reshape_to_onnx,
     .cases = GLIA_CASES({.inputs = "4x6", .attrs = "shape=2,3,4"}, {.inputs = "4x6", .attrs = "shape=0,-1,3"},
                         {.inputs = "2x3x4", .attrs = "shape=-1"}, {.inputs = "1x1"},
                         {.inputs = "2x3:i64<9", .attrs = "shape=3,2"},
@@ -278,6 +285,13 @@ static glia_status unsqueeze_infer(const glia_type *in, int n_in, const void *at
     return GLIA_OK;
 }
 
+/* Their axes are an input in ONNX; Squeeze without them drops every dimension of 1. */
+static void axes_to_onnx(glia_to_onnx *w) {
+    const glia_shape *axes = &((const glia_squeeze_attrs *)w->node->attrs)->axes;
+    GLIA_TO_ONNX(w, w->y[0], w->node->op->onnx, w->x[0],
+                 axes->rank ? glia__to_onnx_list(w, axes->dim, axes->rank) : "");
+}
+
 #define AXES_FIELDS(text)                                      \
     GLIA_FIELDS({.name = "axes",                               \
                  .kind = GLIA_FIELD_DIMS,                      \
@@ -300,6 +314,7 @@ GLIA_OP(squeeze) = {
     .flops = no_flops,
     .onnx = "Squeeze",
     .onnx_since = 13,
+    .onnx_write = axes_to_onnx,
     .cases = GLIA_CASES({.inputs = "2x1x3x1"}, {.inputs = "2x1x3x1", .attrs = "axes=-1"},
                         {.inputs = "2x3", .attrs = "axes=0", .expect_error = "dimension 0 is 2, not 1"},
                         {.inputs = "1x3", .attrs = "axes=5", .expect_error = "axis 5 is out of range"}),
@@ -320,6 +335,7 @@ GLIA_OP(unsqueeze) = {
     .flops = no_flops,
     .onnx = "Unsqueeze",
     .onnx_since = 13,
+    .onnx_write = axes_to_onnx,
     .cases = GLIA_CASES({.inputs = "2x3", .attrs = "axes=1"}, {.inputs = "2x3", .attrs = "axes=0,-1"},
                         {.inputs = "2x3", .attrs = "axes=1,1", .expect_error = "named twice"},
                         {.inputs = "2x3", .attrs = "axes=9", .expect_error = "axis 9 is out of range"}),

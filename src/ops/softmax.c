@@ -1,5 +1,6 @@
 /* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
 
+#include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/lines.h"
 #include "ops/rows.h"
@@ -256,10 +257,21 @@ static const glia_field softmax_fields[] = {
                         {.inputs = "scalar scalar:" kind}, {.inputs = "0x3 0x3"},                    \
                         {.inputs = "4x5 5", .expect_error = "dy f32 4×5 and y f32 5 differ"})
 
+/* ONNX's has no axis to take in a scalar. */
+static void softmax_to_onnx(glia_to_onnx *w) {
+    if (w->node->inputs[0]->type.shape.rank) {
+        glia__to_onnx_same(w);
+        return;
+    }
+    const char *axes = glia__to_onnx_list(w, (const int64_t[]){0}, 1);
+    const char *row = GLIA_TO_ONNX(w, NULL, "Unsqueeze", w->x[0], axes);
+    GLIA_TO_ONNX(w, w->y[0], "Squeeze", GLIA_TO_ONNX(w, NULL, w->node->op->onnx, row), axes);
+}
+
 SOFTMAX_OP(softmax, 1, softmax_flops, .doc = "y = eˣ / Σ eˣ along an axis", .onnx = "Softmax",
-           .onnx_since = 13, .emit_c = glia__emit_softmax, FORWARD);
+           .onnx_since = 13, .onnx_write = softmax_to_onnx, .emit_c = glia__emit_softmax, FORWARD);
 SOFTMAX_OP(log_softmax, 1, softmax_flops, .doc = "y = x − ln Σ eˣ along an axis", .onnx = "LogSoftmax",
-           .onnx_since = 13, .emit_c = glia__emit_log_softmax, FORWARD);
+           .onnx_since = 13, .onnx_write = softmax_to_onnx, .emit_c = glia__emit_log_softmax, FORWARD);
 SOFTMAX_OP(softmax_backward, 2, softmax_backward_flops, .doc = "dx = y·(dy − Σ dy·y)", BACKWARD("unit"));
 SOFTMAX_OP(log_softmax_backward, 2, softmax_flops, .doc = "dx = dy − eʸ·Σ dy", BACKWARD("away"));
 

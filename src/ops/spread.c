@@ -1,6 +1,7 @@
 /* spread.c: arrays made larger by repeating them: expand (dimensions of 1 stretch) and tile (whole copies). */
 
 #include "glia/ops.h"
+#include "graph/to_onnx.h"
 #include "ops/broadcast.h"
 #include "ops/emit.h"
 
@@ -46,6 +47,11 @@ static uint32_t expand_rows(const glia_type *in, int n_in, const void *attrs) {
     return x->rank > 0 && (shape->rank < x->rank || (shape->rank == x->rank && shape->dim[0] == 1)) ? 1 : 0;
 }
 
+static void expand_to_onnx(glia_to_onnx *w) {
+    const glia_shape *shape = &((const glia_reshape_attrs *)w->node->attrs)->shape;
+    GLIA_TO_ONNX(w, w->y[0], "Expand", w->x[0], glia__to_onnx_list(w, shape->dim, shape->rank));
+}
+
 GLIA_OP(expand) = {
     .name = "expand",
     .version = 1,
@@ -68,6 +74,7 @@ GLIA_OP(expand) = {
     .flops = no_flops,
     .onnx = "Expand",
     .onnx_since = 8,
+    .onnx_write = expand_to_onnx,
     .emit_c = glia__emit_expand,
     .cases = GLIA_CASES({.inputs = "3x1", .attrs = "shape=3,4"}, {.inputs = "3x1", .attrs = "shape=2,1,6"},
                         {.inputs = "3x4", .attrs = "shape=1"}, {.inputs = "scalar", .attrs = "shape=2,2"},
@@ -156,6 +163,11 @@ static uint32_t tile_rows(const glia_type *in, int n_in, const void *attrs) {
                  .max = 1e18,                                  \
                  .doc = "copies along each dimension"})
 
+static void tile_to_onnx(glia_to_onnx *w) {
+    const glia_shape *repeats = &((const glia_tile_attrs *)w->node->attrs)->repeats;
+    GLIA_TO_ONNX(w, w->y[0], "Tile", w->x[0], glia__to_onnx_list(w, repeats->dim, repeats->rank));
+}
+
 GLIA_OP(tile) = {
     .name = "tile",
     .version = 1,
@@ -172,6 +184,7 @@ GLIA_OP(tile) = {
     .flops = no_flops,
     .onnx = "Tile",
     .onnx_since = 6,
+    .onnx_write = tile_to_onnx,
     .emit_c = glia__emit_tile,
     .cases = GLIA_CASES({.inputs = "2x3", .attrs = "repeats=2,3"},
                         {.inputs = "2x3x2", .attrs = "repeats=1,4,1"}, {.inputs = "4", .attrs = "repeats=2"},

@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "graph/to_onnx.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_top_k_attrs {
@@ -127,6 +128,15 @@ static uint32_t top_k_rows(const glia_type *in, int n_in, const void *attrs) {
     return found && axis > 0 ? 1 : 0;
 }
 
+static void top_k_to_onnx(glia_to_onnx *w) {
+    const glia_top_k_attrs *a = w->node->attrs;
+    GLIA_TO_ONNX(w, w->y[0], "TopK", w->x[0], glia__to_onnx_list(w, &a->k, 1));
+    glia__to_onnx_output(w, w->y[1]);
+    glia__to_onnx_int(w, "axis", a->axis);
+    glia__to_onnx_int(w, "largest", a->smallest != GLIA_YES);
+    glia__to_onnx_int(w, "sorted", 1);
+}
+
 GLIA_OP(top_k) = {
     .name = "top_k",
     .version = 1,
@@ -160,6 +170,7 @@ GLIA_OP(top_k) = {
     .rows = top_k_rows,
     .onnx = "TopK",
     .onnx_since = 11,
+    .onnx_write = top_k_to_onnx,
     .cases = GLIA_CASES(
         {.inputs = "4x7:distinct", .attrs = "k=3"}, {.inputs = "4x7:distinct", .attrs = "k=2 axis=0"},
         {.inputs = "2x5x3:distinct", .attrs = "k=5 axis=1 smallest=yes"},

@@ -25,8 +25,7 @@
                    .c_expr = #expr,                            \
                    __VA_ARGS__}
 
-#define PLAIN         .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE
-#define PLAIN_NO_ONNX .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX
+#define PLAIN .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE
 /* Shapes that every unary op is tried with; `kind` keeps the values where the function is smooth. */
 #define CASES(kind)                                                                                      \
     .cases = GLIA_CASES({.inputs = "4x5:" kind}, {.inputs = "2x3x17:" kind}, {.inputs = "scalar:" kind}, \

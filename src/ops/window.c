@@ -1,6 +1,9 @@
 /* window.c: how many places a sliding window has. */
 
 #include "ops/window.h"
+#include "graph/to_onnx.h"
+
+#include "graph/to_onnx.h"
 
 glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end, const char *op,
                              const char *what, glia_error *err) {
@@ -37,4 +40,36 @@ glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int
             op, (long long)reach, what, (long long)(w->in + total));
     w->out = (w->in + total - reach) / w->stride + 1;
     return GLIA_OK;
+}
+
+void glia__to_onnx_sliding(glia_to_onnx *w, const glia_sliding *s) {
+    int64_t pads[6] = {0}, strides[3], dilation[3], more[3] = {0};
+    bool dilated = false, longer = false;
+    const int n = s->sides, first = s->channels_last ? 1 : 2;
+    for (int d = 0; d < n && w->status == GLIA_OK; d++) {
+        strides[d] = s->strides[d] ? s->strides[d] : s->size[d];
+        dilation[d] = s->dilation ? s->dilation[d] : 1;
+        int64_t large = w->node->inputs[0]->type.shape.dim[first + d];
+        int64_t small = w->node->outputs[0].type.shape.dim[first + d];
+        if (s->transposed) {
+            const int64_t swap = large;
+            large = small;
+            small = swap;
+        }
+        glia_window v = {.in = large, .size = s->size[d], .stride = strides[d], .dilation = dilation[d]};
+        w->status =
+            glia__window_fit(&v, s->padding, s->pads[d], s->pads[n + d], w->node->op->name, "side", w->err);
+        const int64_t covered = (small - 1) * strides[d] + (s->size[d] - 1) * dilation[d] + 1;
+        const int64_t after = covered - v.pad - large; /* negative: what no window covers */
+        pads[d] = v.pad;
+        pads[n + d] = GLIA_MAX(after, 0);
+        more[d] = GLIA_MAX(-after, 0);
+        dilated |= dilation[d] != 1;
+        longer |= more[d] != 0;
+    }
+    if (dilated) glia__to_onnx_ints(w, "dilations", dilation, n);
+    glia__to_onnx_ints(w, "kernel_shape", s->size, n);
+    if (s->transposed && longer) glia__to_onnx_ints(w, "output_padding", more, n);
+    glia__to_onnx_ints(w, "pads", pads, 2 * n);
+    glia__to_onnx_ints(w, "strides", strides, n);
 }

@@ -48,6 +48,17 @@ static inline const char *glia__nchw_text(bool channels_last) {
 glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end, const char *op,
                              const char *what, glia_error *err);
 
+/* How a window slides over images, for ONNX. */
+typedef struct glia_sliding {
+    int sides;                                       /* 1, 2 or 3 */
+    const int64_t *size, *strides, *dilation, *pads; /* strides of 0: the size; dilation NULL: 1 */
+    int padding;
+    bool channels_last, transposed;
+} glia_sliding;
+/* The attributes of it of the node added last: explicit pads, which every engine reads alike, whatever the padding was
+ * called. The sizes are those of input 0 and output 0. */
+void glia__to_onnx_sliding(glia_to_onnx *w, const glia_sliding *s);
+
 /* The outputs whose tap at `offset` (tap · dilation − pad) falls inside the input: [*begin, *end). */
 static inline void glia__window_inside(const glia_window *w, int64_t tap, int64_t *begin, int64_t *end) {
     int64_t offset = tap * w->dilation - w->pad;

@@ -1,0 +1,89 @@
+/* write.c: walks an inference graph and lets every op say what it is in ONNX. */
+#include "onnx/write.h"
+
+#include <stdio.h>
+
+typedef struct walk {
+    glia_onnx_out *out;
+    const char **names; /* by value; NULL: none yet */
+    bool *read;         /* by value: somebody needs it */
+} walk;
+
+/* Inputs and outputs first: they keep their names when others want them too. */
+static void name_ends(walk *k) {
+    glia_to_onnx *w = &k->out->lists;
+    const glia_inference *f = k->out->inference;
+    char text[32];
+    for (int i = 0; i < f->n_inputs; i++) {
+        k->out->inputs[i] = glia__to_onnx_name(w, f->inputs[i]->name);
+        k->names[f->inputs[i]->id] = k->out->inputs[i];
+    }
+    for (int o = 0; o < f->n_outputs; o++) {
+        snprintf(text, sizeof text, o ? "output_%d" : "output", o + 1);
+        k->out->outputs[o] = glia__to_onnx_name(w, text);
+        k->read[f->outputs[o]->id] = true;
+        /* A source, or a value that is an output twice, is passed on by a node of its own at the end. */
+        if (f->outputs[o]->node && !k->names[f->outputs[o]->id])
+            k->names[f->outputs[o]->id] = k->out->outputs[o];
+    }
+}
+
+/* Parameters keep their names, so they come before the nodes. Only those that are read. */
+static void add_arrays(walk *k) {
+    const glia_graph *graph = k->out->inference->graph;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t v = 0; v < graph->n_values; v++) {
+            const glia_value *value = graph->values[v];
+            const bool constant = value->kind == GLIA_VALUE_CONST;
+            if (!k->read[v] || value->node || value->kind == GLIA_VALUE_INPUT || constant != (pass == 1))
+                continue;
+            k->names[v] = glia__to_onnx_name(&k->out->lists, value->name);
+            glia__to_onnx_borrow(&k->out->lists, k->names[v], &value->type, value->data, constant);
+        }
+}
+
+static const char *output_name(walk *k, const glia_value *value) {
+    char text[512];
+    if (!k->read[value->id]) return "";
+    if (k->names[value->id]) return k->names[value->id];
+    snprintf(text, sizeof text, value->index ? "%.480s.%d" : "%.480s", value->name, value->index);
+    return k->names[value->id] = glia__to_onnx_name(&k->out->lists, text);
+}
+
+static glia_status add_node(walk *k, const glia_node *node) {
+    glia_to_onnx *w = &k->out->lists;
+    w->node = node;
+    for (int i = 0; i < GLIA_MAX_INPUTS; i++)
+        w->x[i] = i < node->n_inputs && node->inputs[i] ? k->names[node->inputs[i]->id] : "";
+    for (int o = 0; o < GLIA_MAX_OUTPUTS; o++)
+        w->y[o] = o < node->n_outputs ? output_name(k, &node->outputs[o]) : "";
+    glia__to_onnx_op(w);
+    return w->status;
+}
+
+static glia_status add_all(walk *k) {
+    glia_to_onnx *w = &k->out->lists;
+    const glia_inference *f = k->out->inference;
+    for (size_t n = 0; n < f->graph->n_nodes; n++)
+        for (int i = 0; i < f->graph->nodes[n]->n_inputs; i++)
+            if (f->graph->nodes[n]->inputs[i]) k->read[f->graph->nodes[n]->inputs[i]->id] = true;
+    name_ends(k);
+    add_arrays(k);
+    for (size_t n = 0; n < f->graph->n_nodes && w->status == GLIA_OK; n++)
+        GLIA_TRY(add_node(k, f->graph->nodes[n]));
+    for (int o = 0; o < f->n_outputs; o++) {
+        const char *name = k->names[f->outputs[o]->id];
+        if (name != k->out->outputs[o]) GLIA_TO_ONNX(w, k->out->outputs[o], "Identity", name);
+    }
+    return w->status;
+}
+
+glia_status glia__onnx_lists(glia_onnx_out *out, const glia_inference *inference, int opset,
+                             glia_arena *arena, glia_error *err) {
+    *out = (glia_onnx_out){
+        .lists = {.opset = opset, .arena = arena, .err = err}, .inference = inference, .name = "model"};
+    const size_t values = inference->graph->n_values + 1;
+    walk k = {out, glia__arena_alloc(arena, values * sizeof *k.names), glia__arena_alloc(arena, values)};
+    if (!k.names || !k.read) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    return add_all(&k);
+}

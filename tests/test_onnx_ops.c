@@ -1,0 +1,177 @@
+/* test_onnx_ops.c: every case of every op as ONNX: it is written, or refused for a reason that is known. With
+ * GLIA_ONNX_CASES=DIR the files are kept, with their inputs and what Glia computes of them: test_onnx_export.sh gives them to
+ * ONNX Runtime. */
+#include "op_engine.h"
+
+#include "glia/io.h"
+#include "onnx/write.h"
+
+/* Of each change in how something is written, the opset before and the one from it on. */
+static const int opsets[] = {13, 14, 17, 18, 20, 23};
+
+/* The graph of one case as an exporter gets it. */
+typedef struct onnx_case {
+    glia_graph *graph;
+    glia_value *inputs[GLIA_MAX_INPUTS], *outputs[GLIA_MAX_OUTPUTS];
+    int places[GLIA_MAX_INPUTS]; /* of the inputs in the case */
+    glia_export model;
+    glia_inference inference;
+} onnx_case;
+
+static bool build_case(const op_test *t, onnx_case *c, glia_error *err) {
+    glia_value *in[GLIA_MAX_INPUTS] = {NULL};
+    char name[16];
+    *c = (onnx_case){.graph = glia_graph_new(NULL)};
+    c->model = (glia_export){
+        .name = t->op->name, .graph = c->graph, .inputs = c->inputs, .outputs = c->outputs, .scale = 1};
+    for (int i = 0; i < t->in.count; i++) {
+        if (t->in.types[i].shape.rank < 0) continue;
+        snprintf(name, sizeof name, "x%d", i);
+        in[i] = glia_graph_input(c->graph, name, t->in.types[i].dtype, t->in.types[i].shape);
+        c->places[c->model.n_inputs] = i;
+        c->inputs[c->model.n_inputs++] = in[i];
+    }
+    glia_value *y = glia_graph_apply_text(c->graph, t->op->name, in, t->in.count, t->example->attrs);
+    if (glia_graph_status(c->graph, err) != GLIA_OK) return false;
+    c->model.n_outputs = op_outputs(t->op);
+    for (int o = 0; o < c->model.n_outputs; o++) c->outputs[o] = glia_value_sibling(y, o);
+    return glia__inference_new(&c->inference, &c->model, false, false, err) == GLIA_OK;
+}
+
+static void free_case(onnx_case *c) {
+    glia__inference_free(&c->inference);
+    glia_graph_free(c->graph);
+}
+
+/* --- for ONNX Runtime ------------------------------------------------------------------------------------- */
+
+static void put_array(const char *dir, const char *name, const char *kind, int i, const glia_tensor *array) {
+    char path[600];
+    glia_error err = {0};
+    snprintf(path, sizeof path, "%s/%s.%s%d.npy", dir, name, kind, i);
+    CHECK_OK(glia_npy_write(path, array, &err), &err);
+}
+
+static glia_status run_case(const op_test *t, onnx_case *c, glia_program **program, glia_error *err) {
+    const glia_inference *f = &c->inference;
+    GLIA_TRY(glia_program_new(program, f->graph, f->outputs, f->n_outputs,
+                              (glia_program_options){.reference = GLIA_YES, .reuse_memory = GLIA_NO}, err));
+    for (int i = 0; i < f->n_inputs; i++)
+        GLIA_TRY(glia_program_bind(*program, f->inputs[i], t->in.views[c->places[i]].data, err));
+    return glia_program_run(*program, 0, err);
+}
+
+/* NAME-OPSET.onnx, NAME.in0.npy …, NAME.out0.npy …, and a line of NAME, opset, tolerance, text of the case. */
+static void keep_case(const op_test *t, onnx_case *c, const char *dir) {
+    static int number;
+    char name[100], path[600];
+    glia_error err = {0};
+    glia_program *program = NULL;
+    const glia_exporter *exporter;
+    snprintf(name, sizeof name, "%s-%d", t->op->name, number++);
+    if (run_case(t, c, &program, &err) != GLIA_OK) {
+        report(t, "run", err.message);
+        glia_program_free(program);
+        return;
+    }
+    for (int i = 0; i < c->inference.n_inputs; i++) {
+        const glia_view *view = &t->in.views[c->places[i]];
+        glia_tensor x = glia_tensor_wrap(view->data, view->dtype, view->shape);
+        put_array(dir, name, "in", i, &x);
+    }
+    for (int o = 0; o < c->inference.n_outputs; o++) {
+        glia_tensor y = glia_program_output(program, c->inference.outputs[o]);
+        put_array(dir, name, "out", o, &y);
+    }
+    CHECK_OK(glia__exporter_find(&exporter, "onnx", NULL, &err), &err);
+    for (size_t k = 0; k < GLIA_COUNT(opsets); k++) {
+        char options[32];
+        glia_error refusal = {0};
+        snprintf(options, sizeof options, "opset=%d", opsets[k]);
+        snprintf(path, sizeof path, "%s/%s-%d.onnx", dir, name, opsets[k]);
+        if (glia__export_write(&c->model, exporter, options, path, NULL, &refusal) != GLIA_OK) continue;
+        printf("%s %d %g %s [%s]\n", name, opsets[k], t->example->tolerance, t->example->inputs,
+               t->example->attrs ? t->example->attrs : "");
+    }
+    glia_program_free(program);
+}
+
+/* --- the walk --------------------------------------------------------------------------------------------- */
+
+static bool has_bf16(const op_test *t) {
+    bool found = false;
+    for (int i = 0; i < t->in.count; i++) found |= t->in.types[i].dtype == GLIA_BF16;
+    for (int o = 0; o < op_outputs(t->op); o++) found |= t->out[o].dtype == GLIA_BF16;
+    return found;
+}
+
+static const glia_op *written; /* the last op of which a case could be written */
+
+static void check_opset(const op_test *t, onnx_case *c, int opset) {
+    glia_arena arena;
+    glia_onnx_out out;
+    glia_onnx_bytes bytes = {.total = 0};
+    glia_error err = {0};
+    char what[32];
+    snprintf(what, sizeof what, "as ONNX %d", opset);
+    glia__arena_init(&arena, NULL);
+    glia_status status = glia__onnx_lists(&out, &c->inference, opset, &arena, &err);
+    if (status == GLIA_OK) status = glia__onnx_encode(&bytes, &out, 0, "", &arena, &err);
+    const bool refused = status == GLIA_UNSUPPORTED && strstr(err.message, t->op->name);
+    if (status != GLIA_OK && !refused) report(t, what, err.message);
+    if (status == GLIA_OK && !has_bf16(t)) written = t->op;
+    if (status == GLIA_OK && bytes.total < 40) report(t, what, "hardly any bytes");
+    glia__text_free(&bytes.text);
+    glia__arena_free(&arena);
+}
+
+static void check_case(op_test *t) {
+    const char *dir = getenv("GLIA_ONNX_CASES");
+    glia_error err = {0};
+    onnx_case c;
+    if (!t->op->onnx && !t->op->onnx_write) return;
+    if (!build_case(t, &c, &err))
+        report(t, "inference graph", err.message);
+    else
+        for (size_t k = 0; k < GLIA_COUNT(opsets); k++) check_opset(t, &c, opsets[k]);
+    if (dir && !has_bf16(t) && err.status == GLIA_OK) keep_case(t, &c, dir);
+    free_case(&c);
+}
+
+/* A case may be refused (it is of bf16, or ONNX has it in a later opset, or not at all), but not every one. */
+TEST(every_case) {
+    const char *only = getenv("OP");
+    for (size_t i = 0; i < glia__ops_count; i++) {
+        const glia_op *op = glia__ops[i];
+        if (only && strcmp(only, op->name) != 0) continue;
+        written = NULL;
+        for (const glia_case *example = op->cases; (op->onnx || op->onnx_write) && example->inputs; example++)
+            if (!example->expect_error) visit_case(op, example, false, GLIA_F32, check_case);
+        test_checks++;
+        if (written == op || !(op->onnx || op->onnx_write)) continue;
+        test_failures++;
+        printf("%s: none of its cases can be written as ONNX\n", op->name);
+    }
+}
+
+/* What has nothing like it in ONNX is refused, naming node and op. */
+static void check_refused(op_test *t) {
+    glia_error err = {0};
+    onnx_case c;
+    if (t->op->onnx || t->op->onnx_write || !build_case(t, &c, &err)) return;
+    glia_arena arena;
+    glia_onnx_out out;
+    glia__arena_init(&arena, NULL);
+    if (glia__onnx_lists(&out, &c.inference, 23, &arena, &err) != GLIA_UNSUPPORTED)
+        report(t, "as ONNX", "is not refused");
+    else if (!strstr(err.message, t->op->name))
+        report(t, "refusal", err.message);
+    glia__arena_free(&arena);
+    free_case(&c);
+}
+
+TEST(others_are_refused) {
+    for_each_case(GLIA_F32, false, check_refused);
+}
+
+TEST_MAIN(TEST_ENTRY(every_case), TEST_ENTRY(others_are_refused))
