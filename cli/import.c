@@ -124,8 +124,8 @@ const cli_command cli_import = {
         "pytorch; or order: by the\norder and shapes of both. What Keras lays out otherwise is turned. Every "
         "array is listed: loaded, missing,\nof another shape, unexpected or ignored; without --partial "
         "anything missing is an error. A Keras file that\nis a plain sequence of layers needs no model file. "
-        "An ONNX file is model and weights: its run keeps the way to "
-        "it\n(docs/onnx.md); model.onnx.output=TENSOR ends at another tensor.",
+        "An ONNX file is model and weights: its run keeps a copy "
+        "of it\n(docs/onnx.md); model.onnx.output=TENSOR ends at another tensor.",
     .examples =
         "glia import --weights digits.safetensors examples/mnist_cnn.yaml --map pytorch --out runs/theirs\n"
         "glia import mnist.h5 data.source=mnist\n"

@@ -24,6 +24,37 @@ YAML
 expect 0 "saved tuned" "$GLIA" train tune.yaml --out tuned
 expect 0 "accuracy" "$GLIA" evaluate tuned
 expect 0 "saved whole" "$GLIA" train tune.yaml --out whole "model=[{onnx: bars.onnx}]"
+
+# A run keeps its own copy: the file may go, the run may move, the training may go on.
+mkdir elsewhere && cp bars.onnx elsewhere/theirs.onnx
+sed 's|bars.onnx|elsewhere/theirs.onnx|' tune.yaml >theirs.yaml
+expect 0 "saved moved" "$GLIA" import elsewhere/theirs.onnx --out moved
+expect 0 "saved theirs" "$GLIA" train theirs.yaml --out theirs train.epochs=1
+expect 0 "saved theirs" "$GLIA" train theirs.yaml --out theirs train.epochs=2 --resume
+mv elsewhere gone && mv moved there && mv theirs ours
+expect 0 "" "$GLIA" predict there data/six.idx
+expect 0 "accuracy" "$GLIA" evaluate ours
+expect 0 "saved again2" "$GLIA" train ours/config.yaml --out again2
+expect 0 "saved ours" "$GLIA" train ours/config.yaml --out ours --force
+expect 0 "accuracy" "$GLIA" evaluate ours
+expect 0 "saved ours" "$GLIA" train ours/config.yaml --out ours --resume train.epochs=4
+cp bars.onnx gone/theirs.onnx && printf 'x' >>gone/theirs.onnx
+expect 1 "ours holds another training" "$GLIA" train ours/config.yaml --out ours --resume model.onnx.file=gone/theirs.onnx
+
+# Weights to begin with: of a run, of a file; what is not there begins anew.
+source="data.source={idx: {images: data/images.idx, labels: data/labels.idx}}"
+expect 0 "initial weights: 2 of 2 parameters from $PWD/imported/best.safetensors" \
+    "$GLIA" train imported/config.yaml "$source" train.initial_weights=imported train.epochs=1 --out fine
+expect 0 "acc 1.0000" cat fine/log.txt # after one epoch: it began with what it knew
+expect 0 "2 arrays" "$GLIA" convert imported/best.safetensors bars.npz
+net='model=[flatten, {dense: {units: 5, name: hidden}}, {dense: {units: 3, name: head}}]'
+expect 0 "saved small" "$GLIA" train tune.yaml "$net" --out small
+expect 0 "initial weights: 1 of 4 parameters from $PWD/small/best.safetensors; anew: hidden.weight (of another shape there), hidden.bias (" \
+    "$GLIA" train tune.yaml "$(echo "$net" | sed s/5/6/)" train.initial_weights=small --out wider
+expect 1 "initial_weights: $PWD/bars.npz: none of the file's 2 arrays is of this model" \
+    "$GLIA" train tune.yaml 'model=[flatten, {dense: {units: 3, name: other}}]' train.initial_weights=bars.npz --out none
+expect 1 "data is no run directory" "$GLIA" train tune.yaml train.initial_weights=data --out none
+expect 1 "cannot open nowhere.npz" "$GLIA" train tune.yaml train.initial_weights=nowhere.npz --out none
 expect 1 "there is no file none.onnx" "$GLIA" summary tune.yaml model.onnx.file=none.onnx
 expect 1 "there is no tensor called 'none'" "$GLIA" summary bars.onnx model.onnx.output=none
 head -c 500 bars.onnx >cut.onnx

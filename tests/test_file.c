@@ -56,6 +56,23 @@ TEST(write_and_read) {
     rmdir(folder);
 }
 
+TEST(copied) {
+    make_folder();
+    glia_error err = {0};
+    const char *from = in_folder("a.txt"), *to = in_folder("b.txt");
+    CHECK_OK(glia__file_write(from, "some words", 10, &err), &err);
+    CHECK_OK(glia__file_copy(from, to, &err), &err);
+    check_contents(to, "some words");
+    CHECK_ERR(glia__file_copy(in_folder("none"), to, &err), GLIA_NOT_FOUND, &err, "cannot open");
+    err = (glia_error){0};
+    CHECK_ERR(glia__file_copy(folder, to, &err), GLIA_IO, &err, "cannot read");
+    check_contents(to, "some words");
+    CHECK_INT(files_in_folder(), 2);
+    unlink(from);
+    unlink(to);
+    rmdir(folder);
+}
+
 TEST(abandoned) {
     make_folder();
     glia_error err = {0};
@@ -188,5 +205,5 @@ TEST(folders) {
     CHECK(rmdir(folder) == 0);
 }
 
-TEST_MAIN(TEST_ENTRY(write_and_read), TEST_ENTRY(abandoned), TEST_ENTRY(write_refused), TEST_ENTRY(full_disk),
-          TEST_ENTRY(read_refused), TEST_ENTRY(read_memory), TEST_ENTRY(folders))
+TEST_MAIN(TEST_ENTRY(write_and_read), TEST_ENTRY(copied), TEST_ENTRY(abandoned), TEST_ENTRY(write_refused),
+          TEST_ENTRY(full_disk), TEST_ENTRY(read_refused), TEST_ENTRY(read_memory), TEST_ENTRY(folders))

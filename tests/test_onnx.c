@@ -5,6 +5,7 @@
 #include "glia/model.h"
 #include "glia/onnx.h"
 #include "glia/program.h"
+#include "onnx/proto.h"
 #include "onnx_bytes.h"
 #include "scratch.h"
 
@@ -262,6 +263,34 @@ TEST(external_data) {
     scratch_remove();
 }
 
+TEST(copies_take_their_data_along) {
+    scratch_make();
+    static const float data[4] = {0, -1, 2, -3};
+    glia_error err = {0};
+    char folder[256];
+    const char *copied[] = {"m.onnx", "weights"};
+    snprintf(folder, sizeof folder, "%s/copy", scratch);
+    scratch_put("weights", data, sizeof data);
+    put_external("weights", "0");
+    CHECK_OK(glia__onnx_copy(put(&model), folder, &err), &err);
+    unlink(scratch_path("weights"));
+    CHECK_OK(import(scratch_path("copy/m.onnx"), NULL, &err), &err);
+    CHECK_OK(glia__onnx_copy(scratch_path("copy/m.onnx"), folder, &err), &err); /* to itself: nothing to do */
+    CHECK_OK(import(scratch_path("copy/m.onnx"), NULL, &err), &err);
+    CHECK_ERR(glia__onnx_copy(scratch_path("m.onnx"), folder, &err), GLIA_NOT_FOUND, &err, "cannot read");
+    err = (glia_error){0};
+    put_external("../weights", "0");
+    CHECK_ERR(glia__onnx_copy(put(&model), folder, &err), GLIA_BAD_FORMAT, &err,
+              "outside of the model's folder");
+    for (int i = 0; i < 2; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/%s", folder, copied[i]);
+        CHECK(unlink(path) == 0);
+    }
+    CHECK(rmdir(folder) == 0);
+    scratch_remove();
+}
+
 /* Depth and numbers that only an attacker has use for: time and memory stay small. */
 TEST(hostile_sizes) {
     scratch_make();
@@ -343,5 +372,5 @@ TEST(every_allocation_may_fail) {
 
 TEST_MAIN(TEST_ENTRY(read_and_run), TEST_ENTRY(symbolic_shapes_are_computed),
           TEST_ENTRY(what_is_not_supported_is_named_together), TEST_ENTRY(damaged_files),
-          TEST_ENTRY(tensors_that_lie), TEST_ENTRY(external_data), TEST_ENTRY(hostile_sizes),
-          TEST_ENTRY(layer), TEST_ENTRY(every_allocation_may_fail))
+          TEST_ENTRY(tensors_that_lie), TEST_ENTRY(external_data), TEST_ENTRY(copies_take_their_data_along),
+          TEST_ENTRY(hostile_sizes), TEST_ENTRY(layer), TEST_ENTRY(every_allocation_may_fail))

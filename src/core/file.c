@@ -185,6 +185,28 @@ glia_status glia__file_write(const char *path, const void *data, size_t bytes, g
     return status;
 }
 
+static glia_status copy_stream(FILE *from, const char *path, glia_writer *to, glia_error *err) {
+    char buffer[1 << 16];
+    for (;;) {
+        errno = 0;
+        const size_t got = fread(buffer, 1, sizeof buffer, from);
+        if (!got) return ferror(from) ? system_error(err, "read", path) : GLIA_OK;
+        GLIA_TRY(glia__writer_put(to, buffer, got, err));
+    }
+}
+
+glia_status glia__file_copy(const char *from, const char *to, glia_error *err) {
+    glia_writer writer = {.stream = NULL};
+    FILE *stream = fopen(from, "rbe");
+    if (!stream) return system_error(err, "open", from);
+    glia_status status = glia__writer_open(&writer, to, err);
+    if (status == GLIA_OK) status = copy_stream(stream, from, &writer, err);
+    fclose(stream);
+    if (status == GLIA_OK) return glia__writer_commit(&writer, err);
+    glia__writer_abandon(&writer);
+    return status;
+}
+
 glia_status glia__file_rename(const char *from, const char *path, glia_error *err) {
     if (rename(from, path) != 0) return system_error(err, "write", path);
     sync_folder(path);

@@ -33,6 +33,8 @@ GLIA_MUST_CHECK glia_status glia__file_rename(const char *from, const char *path
 /* open, put, commit. */
 GLIA_MUST_CHECK glia_status glia__file_write(const char *path, const void *data, size_t bytes,
                                              glia_error *err);
+/* Copies a file as glia__file_write writes one, through a small buffer. */
+GLIA_MUST_CHECK glia_status glia__file_copy(const char *from, const char *to, glia_error *err);
 /* mkdir -p. */
 GLIA_MUST_CHECK glia_status glia__make_folders(const char *path, glia_error *err);
 

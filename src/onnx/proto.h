@@ -123,6 +123,11 @@ void glia__onnx_data_copy(const glia_onnx *file, const void *data, size_t bytes,
 /* A TensorProto alone, as node tests store their data; the tensor borrows from `file`, which is closed as ever. */
 GLIA_MUST_CHECK glia_status glia__onnx_open_tensor(glia_onnx **file, const char *path,
                                                    glia_onnx_tensor *tensor, glia_error *err);
+/* Opens the files beside the model in which its tensors have data; then their names, NULL past the last. */
+GLIA_MUST_CHECK glia_status glia__onnx_find_external(glia_onnx *file, glia_error *err);
+const char *glia__onnx_external(const glia_onnx *file, size_t index);
+/* Copies the model at `path` to `folder`, which is made, under its own name, with the files that have its data. */
+GLIA_MUST_CHECK glia_status glia__onnx_copy(const char *path, const char *folder, glia_error *err);
 const char *glia__onnx_dtype_name(int64_t data_type); /* "float16"; "?" */
 glia_dtype glia__onnx_dtype(int64_t data_type);       /* GLIA_DTYPE_COUNT: none */
 

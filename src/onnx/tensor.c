@@ -156,6 +156,26 @@ glia_status glia__onnx_tensor_check(glia_onnx *file, glia_onnx_tensor *t, glia_e
     return bad(file, t, err, what);
 }
 
+glia_status glia__onnx_find_external(glia_onnx *file, glia_error *err) {
+    const glia_onnx_graph *graph = file->model.graph;
+    for (size_t i = 0; i < graph->n_initializers; i++)
+        if (graph->initializers[i].location == GLIA_ONNX_LOCATION_EXTERNAL)
+            GLIA_TRY(glia__onnx_tensor_check(file, &graph->initializers[i], err));
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        for (size_t k = 0; k < graph->nodes[i].n_attrs; k++) {
+            glia_onnx_tensor *t = graph->nodes[i].attrs[k].tensor;
+            if (t && t->location == GLIA_ONNX_LOCATION_EXTERNAL)
+                GLIA_TRY(glia__onnx_tensor_check(file, t, err));
+        }
+    return GLIA_OK;
+}
+
+const char *glia__onnx_external(const glia_onnx *file, size_t index) {
+    const external *e = file->external;
+    while (e && index--) e = e->next;
+    return e ? e->name : NULL;
+}
+
 void glia__onnx_data_copy(const glia_onnx *file, const void *data, size_t bytes, void *to) {
     const glia_map *map = glia__map_holds(&file->map, data, bytes) ? &file->map : NULL;
     for (const external *e = file->external; e && !map; e = e->next)

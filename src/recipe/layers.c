@@ -125,23 +125,53 @@ static glia_status read_settings(glia_recipe *recipe, glia_recipe_layer *layer, 
     return check_required(layer, node, err);
 }
 
-/* A file that a layer names is looked for beside the model file and in the current folder, and remembered whole. */
-static glia_status find_file(glia_recipe *recipe, const glia_recipe_layer *layer, glia_error *err) {
+/* --- files of layers ----------------------------------------------------------------------------------- */
+
+const char **glia__recipe_layer_file(const glia_recipe_layer *layer) {
     const glia_field *field =
         layer->def->file ? glia__field_find(layer->def->fields, layer->def->file) : NULL;
     const char **name = field ? (const char **)(void *)((char *)layer->options + field->offset) : NULL;
-    if (!name || !*name || !**name) return GLIA_OK;
-    char path[1200], *whole = NULL;
-    snprintf(path, sizeof path, "%s/%s", recipe->folder, *name);
-    if (**name != '/') whole = realpath(path, NULL);
-    if (!whole) whole = realpath(*name, NULL);
-    if (!whole)
-        return glia__yaml_key_error(layer->at, err, GLIA_NOT_FOUND, "%s: there is no file %s",
-                                    layer->def->name, *name);
-    *name = glia__arena_strdup(&recipe->arena, whole);
-    free(whole);
-    return *name ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    return name && *name && **name ? name : NULL;
 }
+
+glia_status glia__recipe_find_file(glia_recipe *recipe, const char *name, const char **out, glia_error *err) {
+    char path[1200], *whole = NULL;
+    snprintf(path, sizeof path, "%s/%s", recipe->folder, name);
+    if (*name != '/') whole = realpath(path, NULL);
+    if (!whole) whole = realpath(name, NULL);
+    if (!whole) return glia_error_set(err, GLIA_NOT_FOUND, "there is no file %s", name);
+    *out = glia__arena_strdup(&recipe->arena, whole);
+    free(whole);
+    return *out ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+}
+
+static glia_status find_layer_file(glia_recipe *recipe, const glia_recipe_layer *layer, glia_error *err) {
+    const char **name = glia__recipe_layer_file(layer);
+    glia_error inner = {0};
+    glia_status status = name ? glia__recipe_find_file(recipe, *name, name, &inner) : GLIA_OK;
+    return status == GLIA_OK
+               ? GLIA_OK
+               : glia__yaml_key_error(layer->at, err, status, "%s: %s", layer->def->name, inner.message);
+}
+
+glia_status glia__recipe_keep_files(glia_recipe *recipe, const char *dir, glia_error *err) {
+    for (int i = 0; i < recipe->n_layers; i++) {
+        const glia_recipe_layer *layer = &recipe->layers[i];
+        const char **name = glia__recipe_layer_file(layer);
+        if (!name) continue;
+        const char *slash = strrchr(*name, '/'), *base = slash ? slash + 1 : *name;
+        const char *folder =
+            glia__arena_printf(&recipe->arena, "%s/" GLIA_RECIPE_LAYER_FILES "/%s", dir, layer->name);
+        const char *kept =
+            glia__arena_printf(&recipe->arena, GLIA_RECIPE_LAYER_FILES "/%s/%s", layer->name, base);
+        if (!folder || !kept) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        GLIA_TRY(layer->def->copy(*name, folder, err));
+        *name = kept;
+    }
+    return glia__recipe_resolve(recipe, err);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------- */
 
 static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_error *err) {
     char found[120];
@@ -180,7 +210,7 @@ static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_e
     recipe->n_layers++; /* from here on it may be named */
     GLIA_TRY(read_settings(recipe, layer, node, err));
     GLIA_TRY(check_input_count(layer, err));
-    GLIA_TRY(find_file(recipe, layer, err));
+    GLIA_TRY(find_layer_file(recipe, layer, err));
     if (!layer->n_inputs && recipe->n_layers > 1) recipe->layers[recipe->n_layers - 2].used = true;
     return GLIA_OK;
 }

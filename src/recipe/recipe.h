@@ -81,6 +81,7 @@ struct glia_recipe {
     int n_metrics;
     struct {
         int64_t epochs, batch_size, validate_every, seed, threads, memory_limit;
+        const char *initial_weights; /* a file or a run; "" */
         glia_bool shuffle;
         int precision; /* f32|bf16 */
         glia_schedule_options schedule;
@@ -147,6 +148,16 @@ glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node,
                                      glia_error *err);
 void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
                                glia_text *out);
+
+/* The file that a layer names, where its options have it; NULL: none. */
+const char **glia__recipe_layer_file(const glia_recipe_layer *layer);
+/* Looks for a file beside the model file and in the current folder; *out is its whole path. */
+GLIA_MUST_CHECK glia_status glia__recipe_find_file(glia_recipe *recipe, const char *name, const char **out,
+                                                   glia_error *err);
+/* Runs keep the files of their layers, so that they may be moved: copies them to `dir`, and the recipe names them from
+ * there. */
+#define GLIA_RECIPE_LAYER_FILES "layers"
+GLIA_MUST_CHECK glia_status glia__recipe_keep_files(glia_recipe *recipe, const char *dir, glia_error *err);
 
 /* Prints `name: value` of a field as YAML, without indentation or newline. Unset texts print nothing and give
  * false. */

@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "core/map.h"
 
 static const char *const run_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
                                         "report.html",      "log.txt",          "config.yaml"};
@@ -29,7 +30,8 @@ static bool holds_others(const char *path) {
     DIR *d = opendir(path);
     bool others = !d;
     for (struct dirent *e; d && !others && (e = readdir(d));) {
-        bool ours = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strstr(e->d_name, ".tmp-");
+        bool ours = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                    strcmp(e->d_name, GLIA_RECIPE_LAYER_FILES) == 0 || strstr(e->d_name, ".tmp-");
         for (size_t i = 0; i < GLIA_COUNT(run_files) && !ours; i++)
             ours = strcmp(e->d_name, run_files[i]) == 0;
         others = !ours;
@@ -99,6 +101,24 @@ static void quote_difference(const char *line, size_t at, char *out, size_t capa
         snprintf(out, capacity, "%.*s: … %.*s", (int)name, line, (int)(end - start), line + start);
 }
 
+static bool same_bytes(const char *a, const char *b) {
+    glia_map x = {0}, y = {0};
+    bool same = glia__map_open(&x, a, NULL) == GLIA_OK && glia__map_open(&y, b, NULL) == GLIA_OK &&
+                x.bytes == y.bytes && memcmp(x.data, y.data, x.bytes) == 0;
+    glia__map_close(&x);
+    glia__map_close(&y);
+    return same;
+}
+
+/* A run has copies of the files that layers name: the same file elsewhere is no difference. */
+static void call_files_alike(const glia_recipe *old, const glia_recipe *recipe) {
+    for (int i = 0; i < old->n_layers && i < recipe->n_layers; i++) {
+        const char **there = glia__recipe_layer_file(&old->layers[i]);
+        const char **here = glia__recipe_layer_file(&recipe->layers[i]);
+        if (there && here && same_bytes(*there, *here)) *there = *here;
+    }
+}
+
 static glia_status check_same(glia_run_dir *run, const glia_recipe *recipe, glia_error *err) {
     const char *dir = run->path;
     char path[1200];
@@ -110,6 +130,7 @@ static glia_status check_same(glia_run_dir *run, const glia_recipe *recipe, glia
     glia__text_init(&a, recipe->arena.allocator);
     glia__text_init(&b, recipe->arena.allocator);
     snprintf(run->substitute, sizeof run->substitute, "%s", old->trained.substitute);
+    call_files_alike(old, recipe);
     print_identity(old, &a);
     print_identity(recipe, &b);
     glia_status status = GLIA_OK;
@@ -239,12 +260,17 @@ glia_status glia__run_dir_choose(glia_run_dir *dir, const glia_recipe *recipe,
     return decide(dir, recipe, options, err);
 }
 
-glia_status glia__run_dir_create(glia_run_dir *dir, const glia_recipe *recipe, glia_error *err) {
+glia_status glia__run_dir_create(glia_run_dir *dir, glia_recipe *recipe, glia_error *err) {
     char path[1200];
     GLIA_TRY(glia__make_folders(dir->path, err));
     GLIA_TRY(open_log(dir, err));
     remove_temporaries(dir->path);
     if (!dir->resuming) remove_old(dir->path);
+    for (int i = 0; i < recipe->n_layers; i++) {
+        snprintf(path, sizeof path, "%s/" GLIA_RECIPE_LAYER_FILES "/%s", dir->path, recipe->layers[i].name);
+        if (glia__recipe_layer_file(&recipe->layers[i])) remove_temporaries(path);
+    }
+    GLIA_TRY(glia__recipe_keep_files(recipe, dir->path, err));
     return glia__file_write(glia__run_file(dir->path, "config.yaml", path, sizeof path), recipe->resolved,
                             strlen(recipe->resolved), err);
 }
@@ -257,17 +283,23 @@ void glia__run_dir_close(glia_run_dir *dir) {
 
 /* --- opening for use ----------------------------------------------------------------------------------- */
 
-static glia_status load_weights(glia_run *run, const char *path, glia_error *err) {
-    char file[1200];
+glia_status glia__run_weights(const char *path, char *out, size_t capacity, glia_error *err) {
     static const char *const names[] = {"best.safetensors", "last.safetensors"};
     for (size_t i = 0; i < GLIA_COUNT(names); i++)
-        if (exists(path, names[i]))
-            return glia_model_load_weights(run->model, glia__run_file(path, names[i], file, sizeof file),
-                                           err);
+        if (exists(path, names[i])) {
+            glia__run_file(path, names[i], out, capacity);
+            return GLIA_OK;
+        }
     return glia_error_set(err, GLIA_NOT_FOUND,
                           "%.300s has no weights: its training did not finish one epoch (glia train %.100s "
                           "--resume)",
                           path, path);
+}
+
+static glia_status load_weights(glia_run *run, const char *path, glia_error *err) {
+    char file[1200];
+    GLIA_TRY(glia__run_weights(path, file, sizeof file, err));
+    return glia_model_load_weights(run->model, file, err);
 }
 
 glia_status glia__run_check(const char *path, glia_error *err) {

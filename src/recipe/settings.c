@@ -167,7 +167,35 @@ glia_status glia__recipe_settings_init(glia_recipe *recipe, glia_error *err) {
     glia_yaml adam = {.kind = GLIA_YAML_TEXT, .text = "adam", .origin = recipe->path};
     recipe->loss = "auto";
     recipe->n_metrics = 0;
+    recipe->train.initial_weights = "";
     return set_optimizer(recipe, "adam", &adam, err);
+}
+
+/* --- initial weights ------------------------------------------------------------------------------------ */
+
+/* The whole path, when it is there: a run is also read where its first weights have gone. */
+static glia_status read_initial_weights(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                        glia_error *err) {
+    char found[120];
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected the name of a file or run, found %s", field->name,
+                                    glia__yaml_found(node, found, sizeof found));
+    recipe->train.initial_weights = node->text;
+    glia_error inner = {0};
+    glia_status status =
+        *node->text ? glia__recipe_find_file(recipe, node->text, &recipe->train.initial_weights, &inner)
+                    : GLIA_OK;
+    if (status != GLIA_OUT_OF_MEMORY) return GLIA_OK;
+    return glia_error_set(err, status, "%s", inner.message);
+}
+
+static void print_initial_weights(const glia_recipe *recipe, const glia_field *field, int indent,
+                                  glia_text *out) {
+    if (!*recipe->train.initial_weights) return;
+    glia__text_printf(out, "%*s%s: ", indent, "", field->name);
+    glia__yaml_quote(out, recipe->train.initial_weights);
+    glia__text_add(out, "\n");
 }
 
 /* --- trained: lists of words and numbers --------------------------------------------------------------- */
@@ -287,6 +315,13 @@ static const glia_recipe_key train_keys[] = {
     {.field = {"shuffle", GLIA_FIELD_BOOL, AT(train.shuffle), "yes", "draw a new order every epoch"}},
     {.field = {"validate_every", GLIA_FIELD_INT, AT(train.validate_every), "1", "epochs between validations",
                .min = 1, .max = 1e9}},
+    {.field =
+         {"initial_weights", .initial = "",
+          .doc =
+              "a run, or a file of weights (.safetensors, .npz, .h5, …), to begin with; what is not in it, "
+              "or has another shape, begins anew, and the log says so"},
+     .read = read_initial_weights,
+     .print = print_initial_weights},
     {.field = {"schedule", .doc = "how the learning rate changes from step to step"},
      .section = schedule_keys},
     {.field = {"early_stopping", .doc = "when to stop before the last epoch"}, .section = stop_keys},

@@ -1,9 +1,11 @@
 /* train.c: the whole of `glia train`: data, model, fit with checkpoints, evaluation of the best weights,
  * report. */
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/log.h"
+#include "glia/weights.h"
 #include "recipe/page.h"
 
 typedef struct training {
@@ -78,6 +80,58 @@ static glia_status check_memory(const training *t, glia_error *err) {
                       at->key_line ? at->key_column : at->column);
     }
     return GLIA_OUT_OF_MEMORY;
+}
+
+/* --- weights to begin with ------------------------------------------------------------------------------- */
+
+/* "head.weight, head.bias and 3 more". */
+static void add_left_out(const glia_import_report *report, glia_text *out) {
+    enum { MOST = 6 };
+    size_t count = 0;
+    for (size_t i = 0; i < report->count; i++) {
+        const glia_import_entry *e = &report->entries[i];
+        const bool misshaped = e->state == GLIA_IMPORT_MISSHAPED;
+        if (!misshaped && e->state != GLIA_IMPORT_MISSING) continue;
+        if (count++ < MOST)
+            glia__text_printf(out, "%s%s%s", count > 1 ? ", " : "", e->ours,
+                              misshaped ? " (of another shape there)" : "");
+    }
+    if (count > MOST) glia__text_printf(out, " and %zu more", count - MOST);
+}
+
+static void announce_initial(training *t, const char *path, const glia_import_report *report) {
+    const size_t wanted = report->loaded + report->missing + report->misshaped;
+    glia_text text;
+    glia__text_init(&text, t->recipe->arena.allocator);
+    add_left_out(report, &text);
+    glia__log(&t->dir.tee, GLIA_LOG_INFO, "initial weights: %zu of %zu parameters from %s%s%.900s",
+              report->loaded, wanted, path, text.length ? "; anew: " : "", text.data);
+    glia__text_free(&text);
+}
+
+static glia_status load_initial(training *t, glia_error *err) {
+    const char *from = t->recipe->train.initial_weights;
+    char path[1200];
+    struct stat st;
+    glia_weights *weights;
+    glia_import_report *report = NULL;
+    if (!*from || t->dir.resuming) return GLIA_OK;
+    const bool run = stat(from, &st) == 0 && S_ISDIR(st.st_mode);
+    snprintf(path, sizeof path, "%s", from);
+    if (run) GLIA_TRY(glia__run_check(from, err));
+    if (run) GLIA_TRY(glia__run_weights(from, path, sizeof path, err));
+    GLIA_TRY(glia_model_initialize(t->model, glia_recipe_fit_options(t->recipe).seed, err));
+    GLIA_TRY(glia_weights_open(&weights, path, t->recipe->arena.allocator, err));
+    glia_error inner = {0};
+    glia_status status =
+        glia_model_import_with(t->model, weights, (glia_import_options){.partial = true}, &report, &inner);
+    if (status == GLIA_OK)
+        announce_initial(t, path, report);
+    else
+        glia_error_set(err, status, "initial_weights: %.300s: %s", path, inner.message);
+    glia_import_report_free(report);
+    glia_weights_close(weights);
+    return status;
 }
 
 /* An epoch's line for log.txt; the person at the terminal has the progress bar. */
@@ -182,6 +236,7 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia__recipe_learn(t->recipe, info, err));
     GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
     GLIA_TRY(check_memory(t, err));
+    GLIA_TRY(load_initial(t, err));
     GLIA_TRY(glia__run_dir_create(&t->dir, t->recipe, err));
     announce_data(t);
     announce_model(t);

@@ -25,6 +25,8 @@ typedef struct glia_layer_def {
     size_t options_size;
     const char *shorthand; /* the field that `- dense: 10` sets; NULL: none */
     const char *file; /* the field that names a file, which is looked for beside the model file; NULL: none */
+    /* Copies that file, and what belongs to it, to a folder, under its own name: runs keep theirs. */
+    glia_status (*copy)(const char *path, const char *folder, glia_error *err);
     /* Options are resolved: defaults filled, bounds checked. Errors: glia__layer_fail. */
     glia_value *(*build)(const glia_layer_build *b, const void *options);
     const glia_op *op; /* set when the definition stands for an activation op, see below */

@@ -127,5 +127,6 @@ GLIA_LAYER(onnx) = {
     .options_size = sizeof(onnx_options),
     .shorthand = "file",
     .file = "file",
+    .copy = glia__onnx_copy,
     .build = build_onnx,
 };
