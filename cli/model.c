@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "io/weights.h"
 #include "recipe/import.h"
 #include "recipe/recipe.h"
 #include "recipe/run.h"
@@ -47,15 +48,29 @@ static void complete_target(cli_model *m) {
     for (int d = 1; d < out.rank; d++) m->target.shape.dim[d - 1] = out.dim[d];
 }
 
-/* A model file, or an ONNX file, which is one and its input. */
+/* A file of weights that says what its model is. */
+static glia_status load_import(const glia_recipe_import *request, cli_model *m, glia_error *err) {
+    glia_run run;
+    glia_import_report *report;
+    glia_status status = glia__recipe_import_open(request, &run, &report, err);
+    glia_import_report_free(report);
+    GLIA_TRY(status);
+    m->recipe = run.recipe;
+    run.recipe = NULL;
+    glia_run_close(&run);
+    return GLIA_OK;
+}
+
+/* A model file, or one that is model and input at once. */
 static glia_status load(const cli_options *options, const char *file, const char *const *overrides,
                         size_t count, cli_model *m, glia_error *err) {
-    glia_shape input = {.rank = 0};
-    if (!glia__names_onnx(file)) return glia_recipe_load(&m->recipe, file, overrides, count, NULL, err);
-    if (options->input[0] && !cli_parse_shape(options->input, &input))
+    glia_recipe_import request = {.overrides = overrides, .n_overrides = count, .weights = file};
+    if (!glia__weights_format_of(file)) return glia_recipe_load(&m->recipe, file, overrides, count, NULL, err);
+    if (options->input[0] && !cli_parse_shape(options->input, &request.input))
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "--input: expected a shape like 1x28x28, found '%.60s'", options->input);
-    GLIA_TRY(glia__onnx_recipe(&m->recipe, file, &input, overrides, count, err));
+    if (!glia__names_onnx(file)) return load_import(&request, m, err);
+    GLIA_TRY(glia__onnx_recipe(&m->recipe, file, &request.input, overrides, count, err));
     return glia__recipe_learn_shape(m->recipe, m->recipe->trained.input_shape, err);
 }
 

@@ -282,7 +282,7 @@ static int run_plan(const cli_options *options, char **arguments, int count) {
 
 const cli_command cli_plan = {
     .name = "plan",
-    .arguments = "MODEL.yaml|RUN|FILE.onnx [key.sub=value ...]",
+    .arguments = "MODEL.yaml|RUN|FILE.onnx|FILE.h5|FILE.keras [key.sub=value ...]",
     .summary = "Show how a step of a network will run: kernels, work, memory, time",
     .details =
         "Prints the program of one batch: the totals, with memory before and after planning, then each "

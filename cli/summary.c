@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "io/weights.h"
+#include "recipe/import.h"
 #include "recipe/recipe.h"
 #include "train/loss.h"
 
@@ -142,7 +143,8 @@ static int summarize_file(const cli_options *options, const char *path) {
 
 static int run_summary(const cli_options *options, char **arguments, int count) {
     cli_model m;
-    if (count == 1 && glia__weights_format_of(arguments[0])) return summarize_file(options, arguments[0]);
+    if (count == 1 && !glia__names_onnx(arguments[0]) && glia__weights_format_of(arguments[0]))
+        return summarize_file(options, arguments[0]);
     if (cli_open_model(options, arguments, count, &m) != CLI_OK) return CLI_FAILED;
     int code = print_summary(options, m.recipe, m.model);
     cli_close_model(&m);

@@ -55,6 +55,15 @@ expect 1 "initial_weights: $PWD/bars.npz: none of the file's 2 arrays is of this
     "$GLIA" train tune.yaml 'model=[flatten, {dense: {units: 3, name: other}}]' train.initial_weights=bars.npz --out none
 expect 1 "data is no run directory" "$GLIA" train tune.yaml train.initial_weights=data --out none
 expect 1 "cannot open nowhere.npz" "$GLIA" train tune.yaml train.initial_weights=nowhere.npz --out none
+# From format to format: weights by their names, models by what they are.
+expect 0 "2 arrays" "$GLIA" convert bars.onnx weights.safetensors
+expect 0 "head.weight" "$GLIA" summary weights.safetensors
+expect 0 "initial weights: 2 of 2" "$GLIA" train imported/config.yaml "$source" train.initial_weights=bars.onnx --out fine --force
+expect 0 "bars.c: " "$GLIA" convert bars.onnx bars.c
+expect 0 "imported.c: " "$GLIA" convert imported imported.c
+expect 1 "says nothing of their model" "$GLIA" convert weights.safetensors bars.c
+expect 1 "says nothing of their model" "$GLIA" plan weights.safetensors
+
 expect 1 "there is no file none.onnx" "$GLIA" summary tune.yaml model.onnx.file=none.onnx
 expect 1 "there is no tensor called 'none'" "$GLIA" summary bars.onnx model.onnx.output=none
 head -c 500 bars.onnx >cut.onnx

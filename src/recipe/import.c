@@ -128,22 +128,36 @@ static glia_status write_run(const glia_recipe_import *request, const glia_run *
     return status;
 }
 
-glia_status glia__recipe_import(const glia_recipe_import *request, glia_import_report **report, char *dir,
+static glia_status open_weights(const glia_recipe_import *request, glia_run *run, glia_import_report **report,
                                 glia_error *err) {
     glia_weights *weights;
-    glia_run run = {.recipe = NULL};
-    *report = NULL;
-    if (!request->model && glia__names_onnx(request->weights)) {
-        glia_status status = open_onnx(request, &run, err);
-        if (status == GLIA_OK) status = write_run(request, &run, dir, err);
-        glia_run_close(&run);
-        return status;
-    }
     GLIA_TRY(glia_weights_open(&weights, request->weights, NULL, err));
-    glia_status status = open_model(request, weights, &run, err);
-    if (status == GLIA_OK) status = glia_model_import_with(run.model, weights, request->options, report, err);
+    glia_status status = open_model(request, weights, run, err);
+    if (status == GLIA_OK)
+        status = glia_model_import_with(run->model, weights, request->options, report, err);
     glia_weights_close(weights);
-    if (status == GLIA_OK) status = write_run(request, &run, dir, err);
+    return status;
+}
+
+glia_status glia__recipe_import_open(const glia_recipe_import *request, glia_run *run,
+                                     glia_import_report **report, glia_error *err) {
+    *run = (glia_run){.recipe = NULL};
+    *report = NULL;
+    glia_status status = !request->model && glia__names_onnx(request->weights)
+                             ? open_onnx(request, run, err)
+                             : open_weights(request, run, report, err);
+    if (status == GLIA_OK)
+        glia__run_take_trained(run);
+    else
+        glia_run_close(run);
+    return status;
+}
+
+glia_status glia__recipe_import(const glia_recipe_import *request, glia_import_report **report, char *dir,
+                                glia_error *err) {
+    glia_run run;
+    GLIA_TRY(glia__recipe_import_open(request, &run, report, err));
+    glia_status status = write_run(request, &run, dir, err);
     glia_run_close(&run);
     return status;
 }

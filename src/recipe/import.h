@@ -15,8 +15,11 @@ typedef struct glia_recipe_import {
     glia_run_options run; /* dir NULL: runs/NAME-imported */
 } glia_recipe_import;
 
-/* Builds the model, loads the weights and writes a run that predicts, evaluates and exports. *report is to be freed; it
- * is there as soon as file and model could be compared. `dir` (1024 bytes) becomes the run's folder. */
+/* Builds the model and loads the weights: a run that is nowhere on disk. *report is to be freed; it is there as soon as file
+ * and model could be compared. */
+GLIA_MUST_CHECK glia_status glia__recipe_import_open(const glia_recipe_import *request, glia_run *run,
+                                                     glia_import_report **report, glia_error *err);
+/* The same, and writes the run, which predicts, evaluates and exports. `dir` (1024 bytes) becomes its folder. */
 GLIA_MUST_CHECK glia_status glia__recipe_import(const glia_recipe_import *request,
                                                 glia_import_report **report, char *dir, glia_error *err);
 

@@ -335,10 +335,15 @@ glia_status glia__run_open_with(glia_run *run, const char *path, const char *con
     if (status == GLIA_OK)
         status = glia_recipe_model(run->recipe, t->input_shape, t->classes, &run->model, NULL, err);
     if (status == GLIA_OK) status = load_weights(run, path, err);
-    if (status != GLIA_OK) {
+    if (status == GLIA_OK)
+        glia__run_take_trained(run);
+    else
         glia_run_close(run);
-        return status;
-    }
+    return status;
+}
+
+void glia__run_take_trained(glia_run *run) {
+    const glia_recipe_trained *t = &run->recipe->trained;
     run->input_shape = t->input_shape;
     run->target = (glia_target_kind)t->target;
     run->classes = t->classes;
@@ -346,7 +351,6 @@ glia_status glia__run_open_with(glia_run *run, const char *path, const char *con
     run->scale = t->scale;
     run->mean = t->n_mean == t->input_shape.dim[0] ? t->mean : NULL;
     run->std = t->n_std == t->input_shape.dim[0] ? t->std : NULL;
-    return GLIA_OK;
 }
 
 void glia_run_close(glia_run *run) {

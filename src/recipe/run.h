@@ -32,6 +32,8 @@ GLIA_MUST_CHECK glia_status glia__run_weights(const char *path, char *out, size_
 GLIA_MUST_CHECK glia_status glia__run_open_with(glia_run *run, const char *path, const char *const *overrides,
                                                 size_t count, const glia_allocator *allocator,
                                                 glia_error *err);
+/* Fills what the recipe's section `trained` says of a run. */
+void glia__run_take_trained(glia_run *run);
 /* "path/name" to out. */
 const char *glia__run_file(const char *dir, const char *name, char *out, size_t capacity);
 
