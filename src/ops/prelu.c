@@ -44,7 +44,7 @@ GLIA_OP(prelu) = {
     .grad = prelu_grad,
     .ref = prelu_ref,
     .onnx = "PRelu",
-    .onnx_since = 9,
+    .onnx_since = 7,
     .c_expr = "x < 0 ? y * x : x",
     .cases = GLIA_CASES({.inputs = "4x5:away 4x5"}, {.inputs = "4x5:away 5"},
                         {.inputs = "2x3x4x5:away 3x1x1"}, {.inputs = "3x4:away scalar"},
