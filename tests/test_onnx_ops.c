@@ -1,10 +1,13 @@
-/* test_onnx_ops.c: every case of every op as ONNX: it is written, or refused for a reason that is known. With
+/* test_onnx_ops.c: every case of every op as ONNX: it is written, or refused for a reason that is known; what is written is read
+ * again and gives the same numbers. With
  * GLIA_ONNX_CASES=DIR the files are kept, with their inputs and what Glia computes of them: test_onnx_export.sh gives them to
  * ONNX Runtime. */
 #include "op_engine.h"
 
 #include "glia/io.h"
+#include "glia/onnx.h"
 #include "onnx/write.h"
+#include "scratch.h"
 
 /* Of each change in how something is written, the opset before and the one from it on. */
 static const int opsets[] = {13, 14, 17, 18, 20, 23};
@@ -41,6 +44,13 @@ static bool build_case(const op_test *t, onnx_case *c, glia_error *err) {
 static void free_case(onnx_case *c) {
     glia__inference_free(&c->inference);
     glia_graph_free(c->graph);
+}
+
+static bool has_bf16(const op_test *t) {
+    bool found = false;
+    for (int i = 0; i < t->in.count; i++) found |= t->in.types[i].dtype == GLIA_BF16;
+    for (int o = 0; o < op_outputs(t->op); o++) found |= t->out[o].dtype == GLIA_BF16;
+    return found;
 }
 
 /* --- for ONNX Runtime ------------------------------------------------------------------------------------- */
@@ -96,18 +106,84 @@ static void keep_case(const op_test *t, onnx_case *c, const char *dir) {
     glia_program_free(program);
 }
 
-/* --- the walk --------------------------------------------------------------------------------------------- */
+/* --- there and back ----------------------------------------------------------------------------------------- */
 
-static bool has_bf16(const op_test *t) {
-    bool found = false;
-    for (int i = 0; i < t->in.count; i++) found |= t->in.types[i].dtype == GLIA_BF16;
-    for (int o = 0; o < op_outputs(t->op); o++) found |= t->out[o].dtype == GLIA_BF16;
-    return found;
+static void put_file(const glia_onnx_bytes *bytes, const char *path) {
+    FILE *f = fopen(path, "wb");
+    size_t at = 0; /* in the text */
+    CHECK(f != NULL);
+    for (size_t i = 0; f && i < bytes->n_pieces; i++) {
+        const glia_onnx_piece *piece = &bytes->pieces[i];
+        const void *data = piece->data ? piece->data : bytes->text.data + at;
+        if (!piece->data) at += piece->bytes;
+        CHECK(fwrite(data, 1, piece->bytes, f) == piece->bytes);
+    }
+    if (f) fclose(f);
 }
+
+/* The model that the file has become, on the inputs of the case. */
+static glia_status run_read(const op_test *t, const onnx_case *c, glia_graph *graph, const char *path,
+                            glia_value **y, glia_program **program, glia_error *err) {
+    glia_value *in[GLIA_MAX_INPUTS];
+    glia_onnx *file;
+    char name[16];
+    const int n = c->inference.n_inputs;
+    for (int i = 0; i < n; i++) {
+        const glia_type *type = &t->in.types[c->places[i]];
+        snprintf(name, sizeof name, "x%d", i);
+        in[i] = glia_graph_input(graph, name, type->dtype, type->shape);
+    }
+    GLIA_TRY(glia_onnx_open(&file, path, NULL, err));
+    const glia_onnx_options options = {.inputs = in, .n_inputs = (size_t)n};
+    glia_status status = glia_onnx_build(file, graph, options, y, GLIA_MAX_OUTPUTS, err);
+    glia_onnx_close(file);
+    GLIA_TRY(status);
+    GLIA_TRY(glia_program_new(program, graph, y, c->inference.n_outputs,
+                              (glia_program_options){.reference = GLIA_YES, .reuse_memory = GLIA_NO}, err));
+    for (int i = 0; i < n; i++)
+        GLIA_TRY(glia_program_bind(*program, in[i], t->in.views[c->places[i]].data, err));
+    return glia_program_run(*program, 0, err);
+}
+
+static void compare(const op_test *t, const char *what, const glia_tensor *got, const glia_tensor *expected) {
+    const glia_view a = {.data = got->data, .dtype = got->dtype, .shape = got->shape};
+    const glia_view b = {.data = expected->data, .dtype = expected->dtype, .shape = expected->shape};
+    const double tolerance = t->example->tolerance > 0 ? t->example->tolerance : 1e-5;
+    char message[160];
+    if (a.dtype != b.dtype || !glia_shape_equal(&a.shape, &b.shape))
+        report(t, what, "another shape or dtype");
+    else if (!views_near(&a, &b, GLIA_MAX(tolerance, has_bf16(t) ? 0x1p-6 : 0), message, sizeof message))
+        report(t, what, message);
+}
+
+/* Reads what was written; `expected` has run the case. */
+static void check_read(const op_test *t, const onnx_case *c, const glia_onnx_bytes *bytes, const char *what,
+                       const glia_program *expected) {
+    glia_error err = {0};
+    glia_value *y[GLIA_MAX_OUTPUTS];
+    glia_program *program = NULL;
+    glia_graph *graph = glia_graph_new(NULL);
+    const char *path = scratch_path("m.onnx");
+    test_checks++;
+    put_file(bytes, path);
+    if (run_read(t, c, graph, path, y, &program, &err) != GLIA_OK) {
+        report(t, what, err.message);
+    } else {
+        for (int o = 0; o < c->inference.n_outputs; o++) {
+            const glia_tensor got = glia_program_output(program, y[o]);
+            const glia_tensor want = glia_program_output(expected, c->inference.outputs[o]);
+            compare(t, what, &got, &want);
+        }
+    }
+    glia_program_free(program);
+    glia_graph_free(graph);
+}
+
+/* --- every opset ---------------------------------------------------------------------------------------------- */
 
 static const glia_op *written; /* the last op of which a case could be written */
 
-static void check_opset(const op_test *t, onnx_case *c, int opset) {
+static void check_opset(const op_test *t, onnx_case *c, int opset, const glia_program *expected) {
     glia_arena arena;
     glia_onnx_out out;
     glia_onnx_bytes bytes = {.total = 0};
@@ -120,7 +196,7 @@ static void check_opset(const op_test *t, onnx_case *c, int opset) {
     const bool refused = status == GLIA_UNSUPPORTED && strstr(err.message, t->op->name);
     if (status != GLIA_OK && !refused) report(t, what, err.message);
     if (status == GLIA_OK && !has_bf16(t)) written = t->op;
-    if (status == GLIA_OK && bytes.total < 40) report(t, what, "hardly any bytes");
+    if (status == GLIA_OK) check_read(t, c, &bytes, what, expected);
     glia__text_free(&bytes.text);
     glia__arena_free(&arena);
 }
@@ -128,12 +204,16 @@ static void check_opset(const op_test *t, onnx_case *c, int opset) {
 static void check_case(op_test *t) {
     const char *dir = getenv("GLIA_ONNX_CASES");
     glia_error err = {0};
+    glia_program *program = NULL;
     onnx_case c;
     if (!t->op->onnx && !t->op->onnx_write) return;
     if (!build_case(t, &c, &err))
         report(t, "inference graph", err.message);
+    else if (run_case(t, &c, &program, &err) != GLIA_OK)
+        report(t, "run", err.message);
     else
-        for (size_t k = 0; k < GLIA_COUNT(opsets); k++) check_opset(t, &c, opsets[k]);
+        for (size_t k = 0; k < GLIA_COUNT(opsets); k++) check_opset(t, &c, opsets[k], program);
+    glia_program_free(program);
     if (dir && !has_bf16(t) && err.status == GLIA_OK) keep_case(t, &c, dir);
     free_case(&c);
 }
@@ -141,6 +221,7 @@ static void check_case(op_test *t) {
 /* A case may be refused (it is of bf16, or ONNX has it in a later opset, or not at all), but not every one. */
 TEST(every_case) {
     const char *only = getenv("OP");
+    scratch_make();
     for (size_t i = 0; i < glia__ops_count; i++) {
         const glia_op *op = glia__ops[i];
         if (only && strcmp(only, op->name) != 0) continue;
@@ -152,6 +233,7 @@ TEST(every_case) {
         test_failures++;
         printf("%s: none of its cases can be written as ONNX\n", op->name);
     }
+    scratch_remove();
 }
 
 /* What has nothing like it in ONNX is refused, naming node and op. */
