@@ -1,6 +1,6 @@
 /* test_emit.c: every case of every op that can be said in C is written, compiled and run against its ref: once with all
- * inputs given to the function, and once with all but the first as constants. All cases are one C file, which must be clean
- * C99 and C++. Without a compiler (CC, else cc) the test is skipped. */
+ * inputs given to the function, once with all but the first as constants, once with each further output, and once
+ * with another op riding on it. All cases are one C file, which must be clean C99 and C++. Without a compiler (CC, else cc) the test is skipped. */
 
 #include "op_engine.h"
 
@@ -16,7 +16,8 @@ enum { MOST_CASES = 8000 };
 typedef struct written {
     const glia_op *op;
     const glia_case *example;
-    bool constants;
+    bool constants, ridden; /* inputs but the first; neg comes after it */
+    int output;             /* that is given besides the first; 0: none */
 } written;
 
 static written cases[MOST_CASES];
@@ -60,25 +61,28 @@ static glia_value *build(const op_test *t, bool constants, glia_graph *graph, gl
     return glia_graph_apply_text(graph, t->op->name, in, t->in.count, t->example->attrs);
 }
 
-static void write_call(int number, int inputs) {
+static void write_call(int number, int inputs, bool two) {
     glia__text_printf(&dispatch, "    case %d: return c%d_predict_r(&memory.c%d", number, number, number);
     for (int i = 0; i < inputs; i++) glia__text_printf(&dispatch, ", in[%d]", i);
-    glia__text_add(&dispatch, ", out);\n");
+    glia__text_add(&dispatch, two ? ", out, second);\n" : ", out);\n");
 }
 
-static void write_case(op_test *t, bool constants) {
+static void write_case(op_test *t, written how) {
     glia_graph *graph = glia_graph_new(NULL);
-    glia_value *inputs[GLIA_MAX_INPUTS], *y;
+    glia_value *inputs[GLIA_MAX_INPUTS], *y[2];
     glia_emit_result result = {.ram_bytes = 0};
     glia_error err = {0};
     int count;
     char name[16], include[32];
     if (n_cases == MOST_CASES) return;
-    y = build(t, constants, graph, inputs, &count);
+    y[0] = build(t, how.constants, graph, inputs, &count);
+    y[1] = how.output ? glia_value_sibling(y[0], how.output) : NULL;
+    if (how.ridden) y[0] = glia_op_neg(y[0]);
     snprintf(name, sizeof name, "c%d", n_cases);
     const glia_emit_options options = {.name = name, .file = name, .title = t->op->name};
     glia_status status = glia_graph_status(graph, &err);
-    if (status == GLIA_OK) status = glia__emit_c99(&result, graph, inputs, count, &y, 1, &options, &err);
+    if (status == GLIA_OK)
+        status = glia__emit_c99(&result, graph, inputs, count, y, how.output ? 2 : 1, &options, &err);
     if (status != GLIA_OK) {
         if (status != GLIA_UNSUPPORTED) report(t, "C", err.message);
     } else {
@@ -87,32 +91,37 @@ static void write_case(op_test *t, bool constants) {
         if (line) memset(line, ' ', strlen(include));
         glia__text_add(&file, result.header.data);
         glia__text_add(&file, result.source.data);
-        write_call(n_cases, count);
-        cases[n_cases++] = (written){t->op, t->example, constants};
+        write_call(n_cases, count, how.output > 0);
+        how.op = t->op;
+        how.example = t->example;
+        cases[n_cases++] = how;
     }
     glia__emit_result_free(&result);
     glia_graph_free(graph);
 }
 
-static void write_both(op_test *t) {
+static void write_all(op_test *t) {
     if (!can_be_written(t)) return;
-    write_case(t, false);
-    if (t->in.count > 1) write_case(t, true);
+    write_case(t, (written){.constants = false});
+    if (t->in.count > 1) write_case(t, (written){.constants = true});
+    for (int o = 1; o < op_outputs(t->op); o++) write_case(t, (written){.output = o});
+    if (t->op->emit_c && t->out[0].dtype == GLIA_F32) write_case(t, (written){.ridden = true});
 }
 
 /* Not for C++, which asks for casts. */
 static void write_dispatch(glia_text *out) {
     glia__text_add(out, "#ifndef __cplusplus\nstatic union {\n");
     for (int i = 0; i < n_cases; i++) glia__text_printf(out, "    c%d_arena c%d;\n", i, i);
-    glia__text_add(out, "} memory;\nint run(int number, const void *const *in, void *out);\n"
-                        "int run(int number, const void *const *in, void *out) {\n    switch (number) {\n");
+    glia__text_add(out, "} memory;\nint run(int number, const void *const *in, void *out, void *second);\n"
+                        "int run(int number, const void *const *in, void *out, void *second) {\n"
+                        "    (void)second;\n    switch (number) {\n");
     glia__text_add(out, dispatch.data);
     glia__text_add(out, "    default: return 1;\n    }\n}\n#endif\n");
 }
 
 /* --- running --------------------------------------------------------------------------------------------- */
 
-typedef int run_function(int number, const void *const *in, void *out);
+typedef int run_function(int number, const void *const *in, void *out, void *second);
 
 static bool run_inference(op_test *t, glia_view *out) {
     glia_error err = {0};
@@ -150,11 +159,20 @@ static void run_case(run_function *run, int number) {
         if (t.in.types[i].shape.rank >= 0) in[count++] = t.in.views[i].data;
     if (run_inference(&t, wanted)) {
         make_outputs(t.op, t.out, found);
-        const int status = run(number, in, found[0].data);
+        const int second = cases[number].output;
+        const int status = run(number, in, found[0].data, second ? found[second].data : NULL);
         const double tolerance = t.example->tolerance > 0 ? t.example->tolerance : 1e-5;
         snprintf(message, sizeof message, "returned %d", status);
+        float *y = found[0].data;
+        for (int64_t i = 0; cases[number].ridden && i < glia_shape_elems(&found[0].shape); i++) y[i] = -y[i];
         if (status != 0 || !views_near(&found[0], &wanted[0], tolerance, message, sizeof message))
-            report(&t, cases[number].constants ? "C with constants" : "C", message);
+            report(&t,
+                   cases[number].constants ? "C with constants"
+                   : cases[number].ridden  ? "C with a rider"
+                                           : "C",
+                   message);
+        else if (second && !views_near(&found[second], &wanted[second], tolerance, message, sizeof message))
+            report(&t, "C of a further output", message);
         if (!canaries_live(t.op, found)) report(&t, "C", "wrote behind its output");
         free_outputs(t.op, found);
         free_outputs(t.op, wanted);
@@ -185,7 +203,7 @@ TEST(cases_against_ref) {
     const char *source, *library = scratch_path("cases.so");
     glia__text_init(&file, NULL);
     glia__text_init(&dispatch, NULL);
-    for_each_case(GLIA_F32, false, write_both);
+    for_each_case(GLIA_F32, false, write_all);
     write_dispatch(&file);
     CHECK(!file.failed && !dispatch.failed);
     source = scratch_put("cases.c", file.data, file.length);

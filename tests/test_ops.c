@@ -619,7 +619,13 @@ TEST(bad_inputs) {
 
 /* --- meta: an op is complete or does not exist ---------------------------------------------------------------- */
 
-/* What is missing in a block. ONNX mapping and C emission join with their exporters. */
+/* Whether the op can be said in C, or is not in networks that predict. */
+static bool has_c(const glia_op *op) {
+    const uint32_t without = GLIA_TRAIT_NO_C | GLIA_TRAIT_INTERNAL | GLIA_TRAIT_ALIAS;
+    return op->c_expr || op->c_expr_for || op->emit_c || (op->traits & without);
+}
+
+/* What is missing in a block. */
 static const char *missing(const glia_op *op) {
     if (!op->doc || !*op->doc) return "doc";
     if (op->version < 1) return "version";
@@ -630,6 +636,7 @@ static const char *missing(const glia_op *op) {
     if (!op->onnx && !op->onnx_write && !(op->traits & GLIA_TRAIT_NO_ONNX))
         return "onnx (or onnx_write, or the trait NO_ONNX)";
     if (op->onnx && op->onnx_since < 1) return "onnx_since";
+    if (!has_c(op)) return "c_expr, c_expr_for or emit_c (or the trait NO_C)";
     if (op->min_inputs < 0 || op->max_inputs > GLIA_MAX_INPUTS || op->min_inputs > op->max_inputs)
         return "inputs";
     for (const glia_field *f = op->attrs; f && f->name; f++)
@@ -670,6 +677,7 @@ TEST(meta_notices) {
     WITHOUT("grad (or the trait NO_GRADIENT)", op.grad = NULL);
     WITHOUT("onnx (or onnx_write, or the trait NO_ONNX)", op.onnx = NULL);
     WITHOUT("onnx_since", op.onnx_since = 0);
+    WITHOUT("c_expr, c_expr_for or emit_c (or the trait NO_C)", op.c_expr = NULL);
     WITHOUT("inputs", op.max_inputs = GLIA_MAX_INPUTS + 1);
     WITHOUT("doc of an attribute", op.attrs = undocumented);
     WITHOUT("a case with expect_error", op.cases = valid_only);

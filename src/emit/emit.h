@@ -55,7 +55,7 @@ typedef struct emit_array {
     bool in_arena, used;
 } emit_array;
 
-enum { EMIT_RIDERS = 12, EMIT_ARGUMENTS = GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS + 2 * EMIT_RIDERS };
+enum { EMIT_RIDERS = 12, EMIT_ARGUMENTS = GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS + 2 * EMIT_RIDERS + GLIA_C_OWN };
 
 typedef struct emit_argument {
     int array;

@@ -184,6 +184,23 @@ static void take_repacked(emit_plan *p, emit_function *f, const glia_c *c, const
     }
 }
 
+static void take_own(emit_plan *p, emit_function *f, const glia_c *c) {
+    for (int i = 0; i < c->n_own; i++) {
+        const glia_c_own *own = &c->own[i];
+        emit_argument *a = &f->arguments[f->n_arguments++];
+        *a = (emit_argument){.array = p->n_arrays, .written = !own->data};
+        snprintf(a->name, sizeof a->name, "%s", own->name);
+        p->arrays[p->n_arrays++] = (emit_array){.data = own->data,
+                                                .type = {own->dtype, {1, {own->elems}}},
+                                                .elems = own->elems,
+                                                .label = f->node->name,
+                                                .input = -1,
+                                                .output = -1,
+                                                .first = -1,
+                                                .last = -1};
+    }
+}
+
 /* When arrays are used: by the position of the function. */
 static void note_uses(emit_plan *p, const emit_function *f) {
     const int64_t at = f - p->functions;
@@ -234,6 +251,7 @@ glia_status glia__emit_function(emit_plan *p, emit_function *f, glia_error *err)
     if (status == GLIA_OK) {
         f->fails = c.fails;
         take_repacked(p, f, &c, &d);
+        take_own(p, f, &c);
         drop_unused(f, body.data);
         note_uses(p, f);
         p->needs |= c.needs;

@@ -175,11 +175,11 @@ static int add_array(emit_plan *p, const glia_value *value, const char *label) {
     return p->n_arrays++;
 }
 
-/* Room for every value, and for constants in another order. */
+/* Room for every value, for constants in another order, and for what is a function's alone. */
 static glia_status list_arrays(emit_plan *p, glia_error *err) {
     const size_t values = p->graph->n_values + 1;
-    p->arrays =
-        glia__arena_alloc(&p->arena, (values + p->graph->n_nodes * GLIA_MAX_INPUTS) * sizeof *p->arrays);
+    const size_t most = values + p->graph->n_nodes * (GLIA_MAX_INPUTS + GLIA_C_OWN);
+    p->arrays = glia__arena_alloc(&p->arena, most * sizeof *p->arrays);
     p->array_of = glia__arena_alloc(&p->arena, values * sizeof *p->array_of);
     p->copied = glia__arena_alloc(&p->arena, (size_t)(p->n_outputs + 1) * sizeof *p->copied);
     if (!p->arrays || !p->array_of || !p->copied) return out_of_memory(err);

@@ -55,6 +55,31 @@ void *glia__c_repack(glia_c *c, const glia_c_call *call, int input, int64_t elem
     return data;
 }
 
+static glia_c_own *add_own(glia_c *c, const char *word, glia_dtype dtype, int64_t elems) {
+    static glia_c_own none;
+    if (c->n_own == GLIA_C_OWN) {
+        c->text->failed = true;
+        return &none;
+    }
+    glia_c_own *own = &c->own[c->n_own];
+    *own = (glia_c_own){.dtype = dtype, .elems = elems};
+    snprintf(own->name, sizeof own->name, "%s%d", word, c->n_own++);
+    return own;
+}
+
+const char *glia__c_work(glia_c *c, glia_dtype dtype, int64_t elems) {
+    return add_own(c, "work", dtype, elems)->name;
+}
+
+void *glia__c_table(glia_c *c, glia_dtype dtype, int64_t elems, const char **name) {
+    void *data = glia__arena_alloc(c->arena, (size_t)elems * glia_dtype_bytes(dtype) + 1);
+    glia_c_own *own = add_own(c, "table", dtype, elems);
+    own->data = data;
+    *name = own->name;
+    if (!data) c->text->failed = true;
+    return data;
+}
+
 /* --- numbers --------------------------------------------------------------------------------------------- */
 
 const char *glia__c_type(glia_dtype dtype) {

@@ -45,6 +45,15 @@ enum {
     GLIA_C_DOT = 1 << 5 /* float PREFIX_dot(a, b, n) */
 };
 
+/* An array that is the function's alone: memory to work in, or a table. */
+typedef struct glia_c_own {
+    char name[12];
+    glia_dtype dtype;
+    int64_t elems;
+    const void *data; /* of a table */
+} glia_c_own;
+enum { GLIA_C_OWN = 4 }; /* at most so many */
+
 struct glia_c {
     const char *prefix; /* of names that the whole file sees */
     glia_text *text;
@@ -58,6 +67,8 @@ struct glia_c {
     /* Constants that the op wants in another order: what the caller passes in place of input i. */
     const void *repacked[GLIA_MAX_INPUTS];
     int64_t repacked_elems[GLIA_MAX_INPUTS];
+    glia_c_own own[GLIA_C_OWN];
+    int n_own;
 };
 
 /* A line, indented. One that ends with "{" indents what follows, one that begins with "}" ends that. */
@@ -72,6 +83,10 @@ void glia__c_fail_if(glia_c *c, const char *condition);
 /* Memory for input i in another order, to be filled; the function then finds that under the input's name. NULL when the
  * input is no constant, or out of memory (then `c->text` has failed). */
 void *glia__c_repack(glia_c *c, const glia_c_call *call, int input, int64_t elems);
+/* Memory in the arena while the function runs; returns its name in the function. Its contents are undefined at first. */
+const char *glia__c_work(glia_c *c, glia_dtype dtype, int64_t elems);
+/* A constant array, to be filled; `*name` in the function. NULL when out of memory (then `c->text` has failed). */
+void *glia__c_table(glia_c *c, glia_dtype dtype, int64_t elems, const char **name);
 /* The file gets what the function calls. */
 void glia__c_need(glia_c *c, uint32_t needs);
 

@@ -44,6 +44,7 @@ typedef enum glia_trait {
     GLIA_TRAIT_NO_ONNX = 1 << 8,    /* has no ONNX counterpart (backward ops) */
     GLIA_TRAIT_RESIDUAL = 1 << 9,   /* adds its input 3, of the result's type, where there is one */
     GLIA_TRAIT_OUTER = 1 << 10, /* output 0 is (input 1)ᵀ·input 0, output 1 the sum of input 1's rows */
+    GLIA_TRAIT_NO_C = 1 << 11,  /* is not written as C (losses, which no network that predicts has) */
 } glia_trait;
 
 /* What stays the same during one run of a program. */

@@ -204,6 +204,7 @@ GLIA_OP(reverse_sequence) = {
     .onnx = "ReverseSequence",
     .onnx_since = 10,
     .onnx_write = reverse_to_onnx,
+    .emit_c = glia__emit_reverse_sequence,
     .cases = GLIA_CASES(
         {.inputs = "4x5 4:i64<6"}, {.inputs = "5x4x2 4:i32<6", .attrs = "time_first=yes"},
         {.inputs = "3x4x2:i64<9 3:i64<5"}, {.inputs = "0x5 0:i64<5"}, {.inputs = "4x5:bool 4:i64<6"},

@@ -3,6 +3,7 @@
 
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 #include "ops/window.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -202,6 +203,7 @@ GLIA_OP(conv3d) = {
     .onnx = "Conv",
     .onnx_since = 11,
     .onnx_write = conv3d_to_onnx,
+    .emit_c = glia__emit_conv3d,
     .cases =
         GLIA_CASES({.inputs = "2x2x4x5x4 3x2x2x3x2"},
                    {.inputs = "1x2x4x5x6 2x2x3x3x3", .attrs = "padding=same strides=2"},
@@ -463,6 +465,7 @@ GLIA_OP(conv_transpose3d) = {
     .onnx = "ConvTranspose",
     .onnx_since = 11,
     .onnx_write = conv_transpose3d_to_onnx,
+    .emit_c = glia__emit_conv_transpose3d,
     .cases = GLIA_CASES(
         {.inputs = "2x2x3x2x3 2x3x2x2x2"}, {.inputs = "1x2x2x3x2 2x2x3x2x2", .attrs = "strides=2"},
         {.inputs = "1x2x2x2x2 2x1x3x3x3", .attrs = "strides=2 padding=explicit pads=1 output_padding=1"},

@@ -3,6 +3,7 @@
 
 #include "graph/to_onnx.h"
 #include "ops/conv.h"
+#include "ops/emit.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -155,6 +156,7 @@ GLIA_OP(conv_transpose2d) = {
     .onnx = "ConvTranspose",
     .onnx_since = 11,
     .onnx_write = conv_transpose2d_to_onnx,
+    .emit_c = glia__emit_conv_transpose2d,
     .cases = GLIA_CASES(
         {.inputs = "2x3x4x5 3x2x3x3"}, {.inputs = "1x2x3x3 2x3x2x2", .attrs = "strides=2"},
         {.inputs = "2x2x3x4 2x3x3x2", .attrs = "strides=2,3 output_padding=1,2"},

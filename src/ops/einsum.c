@@ -2,9 +2,10 @@
  * letter: general, not fast; large products are better written as matmul. */
 
 #include <ctype.h>
+#include <stdio.h>
 
 #include "glia/ops.h"
-#include "graph/op.h"
+#include "graph/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_einsum_attrs {
@@ -214,6 +215,39 @@ static glia_status einsum_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+/* Loops over the labels of the result, and inside over those that are summed. */
+static glia_status einsum_emit(glia_c *c, const glia_c_call *call) {
+    glia_type in[MOST_OPERANDS];
+    einsum e;
+    char text[200], variable[8], factor[240];
+    glia_text product;
+    for (int i = 0; i < call->n_in && i < MOST_OPERANDS; i++) in[i] = call->in[i].type;
+    GLIA_TRY(parse(&e, in, call->n_in, ((const glia_einsum_attrs *)call->attrs)->equation, call->err));
+    glia__text_init(&product, c->arena->allocator);
+    int64_t step[MOST_OPERANDS + 1][LABELS];
+    for (int i = 0; i <= e.operands; i++)
+        for (int k = 0; k < e.n_labels; k++) step[i][k] = e.step[i][e.order[k]];
+    for (int i = 0; i < e.operands; i++) {
+        glia__c_index(e.n_labels, "i", step[i], 0, text, sizeof text);
+        snprintf(factor, sizeof factor, "%s(double)%s[%s]", i ? " * " : "", call->in[i].name, text);
+        glia__text_add(&product, factor);
+    }
+    for (int k = 0; k <= e.n_labels; k++) {
+        if (k == e.n_out) glia__c_line(c, "double s = 0;");
+        if (k == e.n_labels) break;
+        snprintf(variable, sizeof variable, "i%d", k);
+        glia__c_for(c, variable, e.dim[e.order[k]]);
+    }
+    glia__c_line(c, "s += %s;", product.data ? product.data : "0");
+    for (int k = e.n_out; k < e.n_labels; k++) glia__c_end(c);
+    glia__c_store(c, call, glia__c_index(e.n_out, "i", step[e.operands], 0, text, sizeof text), "(float)s");
+    for (int k = 0; k < e.n_out; k++) glia__c_end(c);
+    c->macs = (double)steps_of(&e, 0, e.n_labels) * (double)e.operands;
+    c->text->failed |= product.failed;
+    glia__text_free(&product);
+    return GLIA_OK;
+}
+
 static double einsum_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out;
     const char *equation = ((const glia_einsum_attrs *)attrs)->equation;
@@ -261,6 +295,7 @@ GLIA_OP(einsum) = {
     .flops = einsum_flops,
     .onnx = "Einsum",
     .onnx_since = 12,
+    .emit_c = einsum_emit,
     .cases = GLIA_CASES(
         {.inputs = "3x4 4x2", .attrs = "equation=ij,jk->ik"}, {.inputs = "3x4", .attrs = "equation=ij->ji"},
         {.inputs = "3x4", .attrs = "equation=ij->i"}, {.inputs = "5 5", .attrs = "equation=i,i"},

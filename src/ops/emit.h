@@ -31,7 +31,33 @@ GLIA_EMIT(argmax);
 GLIA_EMIT(argmin);
 GLIA_EMIT(softmax);
 GLIA_EMIT(log_softmax);
+GLIA_EMIT(l1_norm);
+GLIA_EMIT(l2_norm);
+GLIA_EMIT(sum_square);
+GLIA_EMIT(log_sum);
+GLIA_EMIT(log_sum_exp);
+GLIA_EMIT(cumsum);
+GLIA_EMIT(hardmax);
+GLIA_EMIT(top_k);
+GLIA_EMIT(resize);
+GLIA_EMIT(layer_norm);
+GLIA_EMIT(rms_norm);
+GLIA_EMIT(rnn);
+GLIA_EMIT(lstm);
+GLIA_EMIT(gru);
+GLIA_EMIT(conv_transpose2d);
+GLIA_EMIT(conv3d);
+GLIA_EMIT(conv_transpose3d);
+GLIA_EMIT(max_pool3d);
+GLIA_EMIT(average_pool3d);
+GLIA_EMIT(gather_elements);
+GLIA_EMIT(gather_nd);
+GLIA_EMIT(scatter_elements);
+GLIA_EMIT(scatter_nd);
+GLIA_EMIT(reverse_sequence);
 
+/* Reads an index, "index", which must be below `bound`; negative ones count from the end if they may. */
+void glia__emit_index(glia_c *c, const glia_c_array *indices, const char *at, int64_t bound, bool from_end);
 /* Several products in one statement: "s[k] = s[k] + v0 * t[k] + v1 * t[32 + k];" for `count` values v0, v1, …, whose rows
  * of `t` are `row` apart, and the elements in a row `step`. */
 void glia__emit_products(glia_c *c, int64_t count, int64_t row, int64_t step);

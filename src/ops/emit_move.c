@@ -147,9 +147,32 @@ GLIA_EMIT(trilu) {
     return GLIA_OK;
 }
 
+GLIA_EMIT(reverse_sequence) {
+    const bool time_first = ((const glia_reverse_sequence_attrs *)call->attrs)->time_first == GLIA_YES;
+    const glia_shape *x = &call->in[0].type.shape;
+    const long long batch = x->dim[time_first ? 1 : 0], time = x->dim[time_first ? 0 : 1];
+    const long long example_step = time_first ? 1 : time, time_step = time_first ? batch : 1;
+    const char *lengths = call->in[1].name;
+    long long inner = 1;
+    char text[160], value[200];
+    for (int d = 2; d < x->rank; d++) inner *= x->dim[d];
+    glia__c_for(c, "n", batch);
+    snprintf(text, sizeof text, "%s[n] < 0 || %s[n] > %lld", lengths, lengths, time);
+    glia__c_fail_if(c, text);
+    glia__c_for(c, "i", time);
+    glia__c_line(c, "const int from = i < %s[n] ? (int)%s[n] - 1 - i : i;", lengths, lengths);
+    glia__c_for(c, "k", inner);
+    snprintf(value, sizeof value, "%s[(n * %lld + from * %lld) * %lld + k]", call->in[0].name, example_step,
+             time_step, inner);
+    snprintf(text, sizeof text, "(n * %lld + i * %lld) * %lld + k", example_step, time_step, inner);
+    glia__c_store(c, call, text, value);
+    for (int i = 0; i < 3; i++) glia__c_end(c);
+    return GLIA_OK;
+}
+
 /* --- by index -------------------------------------------------------------------------------------------- */
 
-static void read_index(glia_c *c, const glia_c_array *indices, const char *at, int64_t bound, bool from_end) {
+void glia__emit_index(glia_c *c, const glia_c_array *indices, const char *at, int64_t bound, bool from_end) {
     char out_of_range[64];
     glia__c_line(c, "%s%s index = %s[%s];", from_end ? "" : "const ", glia__c_type(indices->type.dtype),
                  indices->name, at);
@@ -169,8 +192,8 @@ GLIA_EMIT(gather) {
     for (int d = axis + 1; d < x->rank; d++) inner *= x->dim[d];
     glia__c_for(c, "n", outer);
     glia__c_for(c, "i", count);
-    read_index(c, &call->in[1], "i", x->dim[axis],
-               ((const glia_gather_attrs *)call->attrs)->from_end == GLIA_YES);
+    glia__emit_index(c, &call->in[1], "i", x->dim[axis],
+                     ((const glia_gather_attrs *)call->attrs)->from_end == GLIA_YES);
     glia__c_for(c, "k", inner);
     snprintf(to, sizeof to, "(n * %lld + i) * %lld + k", (long long)count, (long long)inner);
     snprintf(value, sizeof value, "%s[(n * %lld + (int)index) * %lld + k]", call->in[0].name,
@@ -191,7 +214,7 @@ GLIA_EMIT(one_hot) {
     glia__text_add(&value, " : ");
     glia__c_number(&value, GLIA_F32, a->off);
     glia__c_for(c, "i", glia_shape_elems(&call->in[0].type.shape));
-    read_index(c, &call->in[0], "i", a->depth, false);
+    glia__emit_index(c, &call->in[0], "i", a->depth, false);
     glia__c_for(c, "k", a->depth);
     snprintf(to, sizeof to, "i * %lld + k", (long long)a->depth);
     glia__c_store(c, call, to, value.data);

@@ -9,6 +9,8 @@
 /* What becomes of an element v: statements that set s, of type `acc` and first `start`; {type} limits by dtype. */
 typedef struct reduction {
     const char *start, *next, *next_whole, *result;
+    const char *also; /* another declaration */
+    uint32_t needs;
     bool in_double; /* floats are summed in double, whole numbers as they are */
     bool index;     /* the result is where, not what */
 } reduction;
@@ -55,6 +57,8 @@ static glia_status emit_reduction(glia_c *c, const glia_c_call *call, const glia
     if (r->index) glia__c_line(c, "int best = -1;");
     const char *next = glia_dtype_is_float(dtype) ? r->next : r->next_whole;
     const char *acc = r->in_double && glia_dtype_is_float(dtype) ? "double" : type;
+    glia__c_need(c, r->needs);
+    if (r->also) glia__c_line(c, "%s", r->also);
     glia__c_line(c, "%s s = %s;", acc, r->start);
     if (!r->in_double) glia__c_line(c, "int first = 1;");
     const int inner = open_loops(c, x, reduced, true);
@@ -78,6 +82,18 @@ static glia_status emit_reduction(glia_c *c, const glia_c_call *call, const glia
         const glia_reduce_attrs *a = call->attrs;                            \
         return emit_reduction(c, call, &a->axes, &(reduction){__VA_ARGS__}); \
     }
+
+REDUCTION(l1_norm, .start = "0", .next = "s += v < 0 ? -v : v;", .result = "(%s)s", .in_double = true)
+REDUCTION(l2_norm, .start = "0", .next = "s += v * v;", .result = "(%s)sqrt(s)", .in_double = true,
+          .needs = GLIA_C_MATH)
+REDUCTION(sum_square, .start = "0", .next = "s += v * v;", .result = "(%s)s", .in_double = true)
+REDUCTION(log_sum, .start = "0", .next = "s += v;", .result = "(%s)log(s)", .in_double = true,
+          .needs = GLIA_C_MATH)
+/* Σ e^(v − most) of the largest so far, without a difference of equals, which would be NaN of infinities. */
+REDUCTION(
+    log_sum_exp, .start = "0", .also = "double most = -INFINITY;",
+    .next = "if (v > most) s = s * exp(most - v) + 1, most = v; else s += v == most ? 1 : exp(v - most);",
+    .result = "(%s)(most + log(s))", .in_double = true, .needs = GLIA_C_MATH)
 
 /* Extremes: the first of equals, and a NaN, which nothing follows. */
 REDUCTION(sum, .start = "0", .next = "s += v;", .result = "(%s)s", .in_double = true)

@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 #include "ops/places.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -160,6 +161,7 @@ static const glia_field gather_nd_fields[] = {{.name = "batch_dims",
                    .ref = op##_ref,                         \
                    .workspace = op##_workspace,             \
                    .flops = no_flops,                       \
+                   .emit_c = glia__emit_##op,               \
                    __VA_ARGS__}
 
 GATHER_OP(gather_elements, .doc = "y[…, i, …] = x[…, indices[…, i, …], …] along an axis",

@@ -251,6 +251,7 @@ GLIA_OP(grid_sample) = {
     .max_inputs = 2,
     .attrs = sample_fields,
     .attrs_size = sizeof(glia_grid_sample_attrs),
+    .traits = GLIA_TRAIT_NO_C,
     .infer = sample_infer,
     .grad = sample_grad,
     .ref = sample_ref,

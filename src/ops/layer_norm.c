@@ -5,6 +5,7 @@
 
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -190,6 +191,7 @@ static void rms_norm_grad(glia_gradient *g) {
                    .workspace = forward_workspace,              \
                    .rows = forward_rows,                        \
                    .flops = forward_flops,                      \
+                   .emit_c = glia__emit_##op,                   \
                    __VA_ARGS__}
 
 /* Ones in the shape of what is normalised together, for which ONNX asks. */

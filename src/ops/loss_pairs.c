@@ -123,10 +123,11 @@ static glia_value *sigmoid_cross_entropy_target_gradient(glia_gradient *g, glia_
                  .cases = GLIA_CASES({.inputs = "4x5 4x5:unit scalar"},                                \
                                      {.inputs = "4x5 4x5 2", .expect_error = "is a scalar"})
 
-#define PAIR_LOSS(op_name, formula, kind)                                                   \
-    PAIR_BLOCKS, .name = #op_name, .doc = formula, .min_inputs = 2, .max_inputs = 2,        \
-                 .traits = GLIA_TRAIT_NO_ONNX, .infer = pair_infer, .grad = op_name##_grad, \
-                 .ref = op_name##_ref, .sums = glia__rows_pair, .cases = PAIR_CASES(kind)
+#define PAIR_LOSS(op_name, formula, kind)                                               \
+    PAIR_BLOCKS, .name = #op_name, .doc = formula, .min_inputs = 2, .max_inputs = 2,    \
+                 .traits = GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_C, .infer = pair_infer,   \
+                 .grad = op_name##_grad, .ref = op_name##_ref, .sums = glia__rows_pair, \
+                 .cases = PAIR_CASES(kind)
 
 PAIR_REF(mse, 0, d *d, 2 * d)
 GLIA_OP(mse) = {PAIR_LOSS(mse, "mean of (h − y)²", "")};

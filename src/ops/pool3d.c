@@ -5,6 +5,7 @@
 
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 #include "ops/window.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -191,6 +192,7 @@ GLIA_OP(max_pool3d) = {
     .onnx = "MaxPool",
     .onnx_since = 12,
     .onnx_write = max_pool3d_to_onnx,
+    .emit_c = glia__emit_max_pool3d,
     .cases = GLIA_CASES(
         {.inputs = "2x2x4x4x6:distinct"}, {.inputs = "1x2x5x4x5:distinct", .attrs = "size=2,3,2 strides=1"},
         {.inputs = "2x1x3x6x6:distinct", .attrs = "size=2,2,3 strides=1,2,1 dilation=1,2,2"},
@@ -320,6 +322,7 @@ GLIA_OP(average_pool3d) = {
     .onnx = "AveragePool",
     .onnx_since = 19,
     .onnx_write = average_pool3d_to_onnx,
+    .emit_c = glia__emit_average_pool3d,
     .cases = GLIA_CASES({.inputs = "2x2x4x4x6"}, {.inputs = "1x2x5x4x5", .attrs = "size=2,3,2 strides=1"},
                         {.inputs = "2x1x3x6x6", .attrs = "size=2,2,3 strides=1,2,1 dilation=1,2,2"},
                         {.inputs = "1x1x4x5x5", .attrs = "size=3 strides=2 padding=same"},

@@ -3,6 +3,7 @@
 
 #include "ops/recurrent.h"
 
+#include "ops/emit.h"
 #include "ops/expr.h"
 #include "ops/matmul.h"
 
@@ -262,6 +263,7 @@ const glia_field glia__gru_fields[] = {
                    .workspace = op##_workspace,                                                     \
                    .rows = forward_rows,                                                            \
                    .flops = forward_flops,                                                          \
+                   .emit_c = glia__emit_##op,                                                       \
                    __VA_ARGS__}
 
 #define ERRORS(gates)                                                                                     \

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 #include "ops/reducer.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -158,6 +159,7 @@ static void norm_to_onnx(glia_to_onnx *w) {
                    .flops = glia__reduce_flops,                           \
                    .onnx_since = 13,                                      \
                    .onnx_write = norm_to_onnx,                            \
+                   .emit_c = glia__emit_##op,                             \
                    __VA_ARGS__}
 
 NORM_OP(l1_norm, .doc = "y = Σ |x|", .onnx = "ReduceL1", CASES("away"));

@@ -4,8 +4,9 @@
 #include <math.h>
 
 #include "glia/ops.h"
-#include "graph/op.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
+#include "ops/resize.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_resize_attrs {
@@ -29,37 +30,21 @@ GLIA_API glia_value *glia_op_resize2d(glia_value *x, int64_t height, int64_t wid
 GLIA_API glia_value *glia_op_adaptive_average_pool2d(glia_value *x, int64_t height, int64_t width);
 #endif /* GLIA_OPS_HEADER */
 
-enum { NEAREST, LINEAR, CUBIC, AVERAGE };
 enum { HALF_PIXEL, ASYMMETRIC, ALIGN_CORNERS, PYTORCH, SYMMETRIC, TF_NEAREST, TF_CROP };
 enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
 
-/* The dimension in its place, and how new elements are made of old ones. */
-typedef struct resizing {
-    const glia_resize_attrs *a;
-    int axis;
-    int64_t outer, inner, in, out;
-    double scale;
-    int most; /* elements of x that one of the result is made of, at most */
-} resizing;
-
-/* One new element: the sum of x[index]·weight; none when it lies outside. */
-typedef struct taps {
-    int64_t *index;
-    double *weight;
-    int count;
-} taps;
-
 /* How far linear and cubic reach to the left when they see all that a smaller result skips. */
-static int64_t reach_of(const resizing *r) {
-    const int64_t reach = r->a->mode == CUBIC ? 2 : 1;
+static int64_t reach_of(const glia_resizing *r) {
+    const int64_t reach = r->a->mode == GLIA_RESIZE_CUBIC ? 2 : 1;
     if (r->a->antialias != GLIA_YES) return reach;
     return -(int64_t)floor(-(double)reach / fmin(r->scale, 1));
 }
 
-static glia_status resize_fit(resizing *r, const glia_resize_attrs *a, const glia_shape *x, glia_error *err) {
+glia_status glia__resize_fit(glia_resizing *r, const glia_resize_attrs *a, const glia_shape *x,
+                             glia_error *err) {
     char text[128];
     enum { MOST_TAPS = 1 << 20 };
-    *r = (resizing){.a = a, .outer = 1, .inner = 1, .out = a->size};
+    *r = (glia_resizing){.a = a, .outer = 1, .inner = 1, .out = a->size};
     glia_shape_text(x, text, sizeof text);
     if (!glia__axis_resolve(a->axis, x->rank, &r->axis))
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "resize: axis %lld is out of range for %s",
@@ -73,10 +58,10 @@ static glia_status resize_fit(resizing *r, const glia_resize_attrs *a, const gli
     r->scale = a->scale > 0 ? a->scale : (double)r->out / (double)GLIA_MAX(r->in, 1);
     if ((double)r->in * (double)r->out > 1e15)
         return glia_error_set(err, GLIA_BAD_SHAPE, "resize: dimension %d of %s is too large", r->axis, text);
-    const double most = a->mode == AVERAGE   ? (double)r->in / (double)GLIA_MAX(r->out, 1) + 2
-                        : a->mode == NEAREST ? 1
-                        : r->out == 0        ? 1
-                                             : 2.0 * (double)reach_of(r);
+    const double most = a->mode == GLIA_RESIZE_AVERAGE   ? (double)r->in / (double)GLIA_MAX(r->out, 1) + 2
+                        : a->mode == GLIA_RESIZE_NEAREST ? 1
+                        : r->out == 0                    ? 1
+                                                         : 2.0 * (double)reach_of(r);
     if (!(most <= MOST_TAPS))
         return glia_error_set(err, GLIA_BAD_SHAPE,
                               "resize: more than %d elements of dimension %d would make one; resize in steps",
@@ -88,7 +73,7 @@ static glia_status resize_fit(resizing *r, const glia_resize_attrs *a, const gli
 }
 
 /* Where the middle of new element i lies in x. */
-static double place_of(const resizing *r, int64_t i) {
+static double place_of(const glia_resizing *r, int64_t i) {
     const double in = (double)r->in, out = r->scale * in, x = (double)i;
     switch (r->a->coordinates) {
     case ASYMMETRIC:
@@ -111,10 +96,10 @@ static double place_of(const resizing *r, int64_t i) {
 }
 
 /* Weight of what lies `x` away: a triangle, or Keys' cubic. */
-static double weight_at(const resizing *r, double x) {
+static double weight_at(const glia_resizing *r, double x) {
     const double a = r->a->cubic_a;
     x = fabs(x);
-    if (r->a->mode == LINEAR) return x < 1 ? 1 - x : 0;
+    if (r->a->mode == GLIA_RESIZE_LINEAR) return x < 1 ? 1 - x : 0;
     if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
     return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
@@ -133,13 +118,13 @@ static double rounded(int rounding, double x) {
 }
 
 /* The place as an index of x. Compared as numbers: a hostile scale may put it anywhere. */
-static int64_t clamped(const resizing *r, double place) {
+static int64_t clamped(const glia_resizing *r, double place) {
     return place > 0 ? (int64_t)fmin(place, (double)(r->in - 1)) : 0;
 }
 
-static void find_taps(const resizing *r, int64_t i, taps *t) {
+void glia__resize_taps(const glia_resizing *r, int64_t i, glia_taps *t) {
     t->count = 0;
-    if (r->a->mode == AVERAGE) {
+    if (r->a->mode == GLIA_RESIZE_AVERAGE) {
         const int64_t begin = i * r->in / r->out, end = ((i + 1) * r->in + r->out - 1) / r->out;
         for (int64_t k = begin; k < end; k++) {
             t->index[t->count] = k;
@@ -149,7 +134,7 @@ static void find_taps(const resizing *r, int64_t i, taps *t) {
     }
     const double place = place_of(r, i);
     if (r->a->coordinates == TF_CROP && !(place >= 0 && place <= (double)(r->in - 1))) return;
-    if (r->a->mode == NEAREST) {
+    if (r->a->mode == GLIA_RESIZE_NEAREST) {
         t->index[0] = clamped(r, rounded(r->a->rounding, place));
         t->weight[t->count++] = 1;
         return;
@@ -167,28 +152,28 @@ static void find_taps(const resizing *r, int64_t i, taps *t) {
     for (int k = 0; k < t->count && sum != 0; k++) t->weight[k] /= sum;
 }
 
-static taps in_workspace(const resizing *r, void *workspace) {
-    return (taps){.weight = workspace, .index = (int64_t *)workspace + r->most};
+static glia_taps in_workspace(const glia_resizing *r, void *workspace) {
+    return (glia_taps){.weight = workspace, .index = (int64_t *)workspace + r->most};
 }
 
 static glia_status resize_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                 glia_error *err) {
     (void)n_in;
-    resizing r;
+    glia_resizing r;
     const glia_resize_attrs *a = attrs;
-    if (a->mode != NEAREST) GLIA_TRY(glia__check_float(&in[0], err));
-    GLIA_TRY(resize_fit(&r, a, &in[0].shape, err));
+    if (a->mode != GLIA_RESIZE_NEAREST) GLIA_TRY(glia__check_float(&in[0], err));
+    GLIA_TRY(glia__resize_fit(&r, a, &in[0].shape, err));
     out[0] = in[0];
     out[0].shape.dim[r.axis] = r.out;
     return GLIA_OK;
 }
 
 /* Nearest moves elements of any dtype. */
-static void copy_nearest(const glia_call *c, const resizing *r, taps *t) {
+static void copy_nearest(const glia_call *c, const glia_resizing *r, glia_taps *t) {
     const size_t bytes = (size_t)r->inner * glia_dtype_bytes(c->out[0].dtype);
     const glia_resize_attrs *a = r->a;
     for (int64_t i = 0; i < r->out && bytes; i++) {
-        find_taps(r, i, t);
+        glia__resize_taps(r, i, t);
         for (int64_t o = 0; o < r->outer; o++) {
             char *y = (char *)c->out[0].data + (size_t)(o * r->out + i) * bytes;
             if (t->count) {
@@ -202,16 +187,16 @@ static void copy_nearest(const glia_call *c, const resizing *r, taps *t) {
 }
 
 static glia_status resize_ref(const glia_call *c) {
-    resizing r;
-    GLIA_TRY(resize_fit(&r, c->attrs, &c->in[0].shape, c->err));
-    taps t = in_workspace(&r, c->workspace);
-    if (r.a->mode == NEAREST) {
+    glia_resizing r;
+    GLIA_TRY(glia__resize_fit(&r, c->attrs, &c->in[0].shape, c->err));
+    glia_taps t = in_workspace(&r, c->workspace);
+    if (r.a->mode == GLIA_RESIZE_NEAREST) {
         copy_nearest(c, &r, &t);
         return GLIA_OK;
     }
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         for (int64_t i = 0; i < r.out; i++) {
-            find_taps(&r, i, &t);
+            glia__resize_taps(&r, i, &t);
             for (int64_t o = 0; o < r.outer; o++) {
                 const T *x = (const T *)c->in[0].data + o * r.in * r.inner;
                 T *y = (T *)c->out[0].data + (o * r.out + i) * r.inner;
@@ -229,8 +214,9 @@ static glia_status resize_ref(const glia_call *c) {
 
 static size_t resize_workspace(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out;
-    resizing r;
-    return resize_fit(&r, attrs, &in[0].shape, NULL) == GLIA_OK ? (size_t)r.most * 2 * sizeof(double) : 0;
+    glia_resizing r;
+    return glia__resize_fit(&r, attrs, &in[0].shape, NULL) == GLIA_OK ? (size_t)r.most * 2 * sizeof(double)
+                                                                      : 0;
 }
 
 static void resize_grad(glia_gradient *g) {
@@ -246,8 +232,8 @@ static uint32_t resize_rows(const glia_type *in, int n_in, const void *attrs) {
 }
 
 static double resize_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    resizing r;
-    if (resize_fit(&r, attrs, &in[0].shape, NULL) != GLIA_OK) return 0;
+    glia_resizing r;
+    if (glia__resize_fit(&r, attrs, &in[0].shape, NULL) != GLIA_OK) return 0;
     return 2.0 * r.most * (double)glia_shape_elems(&out[0].shape);
 }
 
@@ -345,6 +331,7 @@ GLIA_OP(resize) = {
     .onnx = "Resize",
     .onnx_since = 19,
     .onnx_write = resize_to_onnx,
+    .emit_c = glia__emit_resize,
     .cases = GLIA_CASES(
         {.inputs = "2x3x5", .attrs = "axis=2 size=8"},
         {.inputs = "4x3", .attrs = "size=2 coordinates=asymmetric"},
@@ -392,7 +379,7 @@ glia_value *glia_op_resize2d(glia_value *x, int64_t height, int64_t width, glia_
 }
 
 glia_value *glia_op_adaptive_average_pool2d(glia_value *x, int64_t height, int64_t width) {
-    return glia_op_resize2d(x, height, width, (glia_resize_attrs){.mode = AVERAGE});
+    return glia_op_resize2d(x, height, width, (glia_resize_attrs){.mode = GLIA_RESIZE_AVERAGE});
 }
 
 /* --- the gradient -------------------------------------------------------------------------------------------- */
@@ -411,13 +398,13 @@ static glia_status resize_backward_infer(const glia_type *in, int n_in, const vo
 }
 
 static glia_status resize_backward_ref(const glia_call *c) {
-    resizing r;
-    GLIA_TRY(resize_fit(&r, c->attrs, &c->out[0].shape, c->err));
-    taps t = in_workspace(&r, c->workspace);
+    glia_resizing r;
+    GLIA_TRY(glia__resize_fit(&r, c->attrs, &c->out[0].shape, c->err));
+    glia_taps t = in_workspace(&r, c->workspace);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         memset(c->out[0].data, 0, (size_t)glia_shape_elems(&c->out[0].shape) * sizeof(T));
         for (int64_t i = 0; i < r.out; i++) {
-            find_taps(&r, i, &t);
+            glia__resize_taps(&r, i, &t);
             for (int64_t o = 0; o < r.outer; o++) {
                 const T *dy = (const T *)c->in[1].data + (o * r.out + i) * r.inner;
                 T *dx = (T *)c->out[0].data + o * r.in * r.inner;

@@ -4,6 +4,7 @@
 #include "ops/lines.h"
 
 #include "glia/ops.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_cumsum_attrs {
@@ -122,6 +123,7 @@ GLIA_OP(cumsum) = {
     .grad = cumsum_grad,
     .ref = cumsum_ref,
     .rows = cumsum_rows,
+    .emit_c = glia__emit_cumsum,
     .cases = GLIA_CASES(
         {.inputs = "4x5"}, {.inputs = "4x5", .attrs = "axis=0"},
         {.inputs = "2x3x4", .attrs = "axis=1 exclusive=yes"},
@@ -198,6 +200,7 @@ GLIA_OP(hardmax) = {
     .grad = hardmax_grad,
     .ref = hardmax_ref,
     .rows = hardmax_rows,
+    .emit_c = glia__emit_hardmax,
     .onnx = "Hardmax",
     .onnx_since = 13,
     .onnx_write = hardmax_to_onnx,

@@ -2,6 +2,7 @@
 
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 #include "ops/places.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -274,6 +275,7 @@ static const glia_field scatter_nd_fields[] = {REDUCTION_FIELD(glia_scatter_nd_a
                    .ref = op##_ref,                         \
                    .workspace = op##_workspace,             \
                    .flops = flops,                          \
+                   .emit_c = glia__emit_##op,               \
                    __VA_ARGS__}
 
 /* ONNX replaces, since opset 16 adds and multiplies, since 18 takes the larger or smaller. */

@@ -3,6 +3,7 @@
 #include "glia/ops.h"
 #include "graph/op.h"
 #include "graph/to_onnx.h"
+#include "ops/emit.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_top_k_attrs {
@@ -171,6 +172,7 @@ GLIA_OP(top_k) = {
     .onnx = "TopK",
     .onnx_since = 11,
     .onnx_write = top_k_to_onnx,
+    .emit_c = glia__emit_top_k,
     .cases = GLIA_CASES(
         {.inputs = "4x7:distinct", .attrs = "k=3"}, {.inputs = "4x7:distinct", .attrs = "k=2 axis=0"},
         {.inputs = "2x5x3:distinct", .attrs = "k=5 axis=1 smallest=yes"},
