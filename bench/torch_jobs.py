@@ -118,6 +118,8 @@ class Job:
             self.net = self.net.to(torch.bfloat16)
         self.cast = torch.autocast("cpu", torch.bfloat16) if bf16 and self.training else nullcontext()
         self.optimizer = optimizer(self.net.parameters()) if self.training else None
+        for group in self.optimizer.param_groups if self.training and a.learning_rate else ():
+            group["lr"] = a.learning_rate
         if a.compile:
             torch._inductor.config.freezing = not self.training
             self.net = torch.compile(self.net)
@@ -210,9 +212,11 @@ def main():
     parser.add_argument("--input", help="taken from the file")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("overrides", nargs="*", help="KEY.rate=0, as for glia_bench: no dropout")
+    parser.add_argument("overrides", nargs="*",
+                        help="as for glia_bench; of them count KEY.rate=0, no dropout, and KEY.learning_rate=NUMBER")
     a = parser.parse_intermixed_args()
     a.no_dropout = any(word.endswith(".rate=0") for word in a.overrides)
+    a.learning_rate = next((float(word.split("=")[1]) for word in a.overrides if ".learning_rate=" in word), None)
     torch.set_num_threads(a.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
