@@ -460,7 +460,11 @@ glia_status glia_fit_plan(glia_model *model, const glia_dataset *train, glia_fit
     GLIA_TRY(glia__optimizer_resolve(&f.o.optimizer, &use.optimizer, err));
     GLIA_TRY(glia__loss_head(&head, model, f.o.loss, &target, err));
     GLIA_TRY(glia__loss_gradients(model, head, err));
-    glia_runner runner = {.model = model, .head = head, .threads = f.o.threads, .precision = f.o.precision};
+    glia_runner runner = {.model = model,
+                          .head = head,
+                          .threads = f.o.threads,
+                          .precision = f.o.precision,
+                          .factors = f.o.optimizer.clip_norm == 0};
     return glia__memory_plan(&runner, &use, out, err);
 }
 

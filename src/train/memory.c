@@ -67,9 +67,9 @@ static void add_up(glia_fit_memory *m) {
     m->total = m->weights + m->gradients + m->batches + m->block + m->others;
 }
 
-/* What is needed with the pieces of `m`; `blocks`: of training and of evaluation, of which the larger counts. */
-static glia_status measure(glia_runner *r, const glia_memory_use *use, glia_fit_memory *m, size_t blocks[2],
-                           glia_error *err) {
+/* `blocks`: of training and of evaluation, of which the larger counts. */
+static glia_status add_parts(glia_runner *r, const glia_memory_use *use, glia_fit_memory *m, size_t blocks[2],
+                             glia_error *err) {
     const glia_model *model = r->model;
     const size_t weights = (size_t)model->block_elems * sizeof(float);
     const size_t classes = (size_t)r->head->target_type.classes,
@@ -94,6 +94,16 @@ static glia_status measure(glia_runner *r, const glia_memory_use *use, glia_fit_
     m->block = GLIA_MAX(blocks[0], blocks[1]);
     add_up(m);
     return GLIA_OK;
+}
+
+/* What is needed with the pieces of `m`, whose gradients are added up and do not stay factors. */
+static glia_status measure(glia_runner *r, const glia_memory_use *use, glia_fit_memory *m, size_t blocks[2],
+                           glia_error *err) {
+    const bool factors = r->factors;
+    r->factors = factors && m->piece == use->batch_size;
+    glia_status status = add_parts(r, use, m, blocks, err);
+    r->factors = factors;
+    return status;
 }
 
 /* --- the limit ----------------------------------------------------------------------------------------------- */
