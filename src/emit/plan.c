@@ -28,7 +28,7 @@ static bool is_known(const glia_node *node) {
 
 /* Runs the node's ref; its outputs become constants. */
 static glia_status compute(emit_plan *p, const glia_node *node, glia_error *err) {
-    glia_view in[GLIA_MAX_INPUTS] = {{NULL}}, out[GLIA_MAX_OUTPUTS];
+    glia_view in[GLIA_MAX_INPUTS] = {0}, out[GLIA_MAX_OUTPUTS];
     glia_type types[GLIA_MAX_INPUTS + GLIA_MAX_OUTPUTS];
     const glia_step step = {.training = false};
     for (int i = 0; i < node->n_inputs; i++) {
