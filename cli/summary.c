@@ -37,14 +37,19 @@ static int width(const char *text, int columns) {
 
 static void add_table(glia_model *model, const totals *t, int64_t batch, glia_text *out) {
     char shape[96], count[40], a[40], b[40];
-    glia__text_printf(out, "%-16s %-16s %-16s %12s %12s\n", "layer", "kind", "output", "parameters", "MFLOP");
+    int names = 16;
+    for (size_t i = 0; i < glia_model_layers(model); i++)
+        names = GLIA_MAX(names, (int)strlen(glia_model_layer(model, i).name));
+    glia__text_printf(out, "%-*s %-16s %-16s %12s %12s\n", names, "layer", "kind", "output", "parameters",
+                      "MFLOP");
     example_shape(glia_value_shape(glia_model_input(model, 0)), shape, sizeof shape);
-    glia__text_printf(out, "%-16s %-16s %s\n", "input", "", shape);
+    glia__text_printf(out, "%-*s %-16s %s\n", names, "input", "", shape);
     for (size_t i = 0; i < glia_model_layers(model); i++) {
         glia_layer_info layer = glia_model_layer(model, i);
         example_shape(layer.output_shape, shape, sizeof shape);
-        glia__text_printf(out, "%-16s %-16s %-*s %12s %12.4g\n", layer.name, layer.kind, width(shape, 16),
-                          shape, cli_count(layer.params, count, sizeof count), layer.flops / 1e6);
+        glia__text_printf(out, "%-*s %-16s %-*s %12s %12.4g\n", names, layer.name, layer.kind,
+                          width(shape, 16), shape, cli_count(layer.params, count, sizeof count),
+                          layer.flops / 1e6);
     }
     glia__text_printf(out, "\n%s parameters (%s) · %.4g MFLOP an example forward\n",
                       cli_count(glia_model_param_count(model), count, sizeof count),

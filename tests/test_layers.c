@@ -139,7 +139,9 @@ TEST(messages) {
         glia_conv2d(row, .filters = 2, .kernel = {3, 3}));
     BAD(GLIA_BAD_SHAPE, "groups: 2, which must divide both its 3 input channels and its 4 filters",
         glia_conv2d(image, .filters = 4, .kernel = {3, 3}, .groups = 2));
-    BAD(GLIA_INVALID_ARGUMENT, "conv2d 'conv2d': padding: expected valid or same, found 'sane'",
+    BAD(GLIA_INVALID_ARGUMENT,
+        "conv2d 'conv2d': padding: expected valid, same or a number for each side (as in PyTorch), found "
+        "'sane'",
         glia_conv2d(image, .filters = 4, .kernel = {3, 3}, .padding = "sane"));
     BAD(GLIA_INVALID_ARGUMENT, "dense 'dense' has an unknown activation 'rleu' (did you mean 'relu'?)",
         glia_dense(row, .units = 3, .activation = "rleu"));
@@ -164,8 +166,8 @@ TEST(messages) {
         glia_layer(m, "add", "sum", &row, 1, NULL));
     BAD(GLIA_INVALID_ARGUMENT, "dense 'a' has a name that another layer has",
         glia_dense(glia_dense(row, .units = 2, .name = "a"), .units = 2, .name = "a"));
-    BAD(GLIA_INVALID_ARGUMENT, "needs a name of 1 to 60 characters without dots",
-        glia_dense(row, .units = 2, .name = "a.b"));
+    BAD(GLIA_INVALID_ARGUMENT, "needs a name of 1 to 60 characters without quotes and spaces",
+        glia_dense(row, .units = 2, .name = "a..b"));
 }
 
 /* The first error stays, and nothing after it crashes. */

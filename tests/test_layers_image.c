@@ -120,7 +120,7 @@ TEST(messages) {
         {"conv2d_transpose", "kernel=3", "filters: required but not given"},
         {"depthwise_conv2d", "kernel=10", "larger than the padded height of 9"},
         {"separable_conv2d", "filters=4 kernel=3 padding=sane",
-         "padding: expected valid or same, found 'sane'"},
+         "padding: expected valid, same or a number for each side (as in PyTorch), found 'sane'"},
         {"max_pool1d", "2", "expects a 2-D input per example"},
         {"adaptive_average_pool2d", NULL, "size: required but not given"},
         {"upsample2d", "factor=2 mode=linaer", "did you mean 'linear'?"},

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 # folder:floor
-floors="core:0 graph:1 ops:1 passes:2 kernels:2 exec:3 data:4 io:4 onnx:4 emit:4 train:5 recipe:6 report:6"
+floors="core:0 graph:1 ops:1 passes:2 kernels:2 exec:3 data:4 io:4 onnx:4 emit:4 train:5 zoo:5 recipe:6 report:6"
 floor_of() { printf '%s\n' $floors | sed -n "s/^$1://p"; }
 failed=0
 for folder in src/*/; do

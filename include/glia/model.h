@@ -57,7 +57,7 @@ typedef struct glia_conv2d_options {
     int64_t strides[2];  /* default 1, 1 */
     int64_t dilation[2]; /* default 1, 1 */
     int64_t groups;      /* default 1 */
-    const char *padding; /* "valid" (default) or "same" */
+    const char *padding; /* "valid" (default), "same", or zeros before and after each side: "1", "1,2" */
     const char *activation;
     glia_bool use_bias;
     const char *kernel_initializer, *bias_initializer;
@@ -71,7 +71,7 @@ typedef struct glia_pool2d_options {
     int reserved_;
     int64_t size[2];     /* default 2, 2 */
     int64_t strides[2];  /* default: size */
-    const char *padding; /* "valid" (default) or "same" */
+    const char *padding; /* "valid" (default), "same", or zeros before and after each side: "1", "1,2" */
     const char *name;
 } glia_pool2d_options;
 GLIA_API glia_value *glia_max_pool2d_with(glia_value *x, glia_pool2d_options options);
@@ -169,6 +169,26 @@ GLIA_API glia_value *glia_concat(glia_value *const *values, int count, int axis)
  * kernel=3"; where a layer has a main option, "10" is enough for dense). `name` NULL: chosen. */
 GLIA_API glia_value *glia_layer(glia_model *model, const char *kind, const char *name,
                                 glia_value *const *inputs, int count, const char *options);
+
+/* The same for one input and a name that is chosen: glia_apply(x, "conv1d", "filters=32 kernel=3"). Every layer that a
+ * model file knows, and every network of the zoo, can be had so: glia_apply(x, "resnet", "depth=18 classes=10"). */
+GLIA_API glia_value *glia_apply(glia_value *x, const char *kind, const char *options);
+
+/* Applies the layer called `layer`, whatever it is made of, to other inputs, with the weights that it has: their
+ * gradients add up. `name` NULL: chosen. Running statistics follow the first of the two. */
+GLIA_API glia_value *glia_share(const char *layer, const char *name, glia_value *const *inputs, int count);
+
+/* Layers and parameters made between begin and end are called "name.…", as in PyTorch's modules; scopes may lie in each
+ * other. With `name` NULL they are called as ever. */
+typedef struct glia_scope_options {
+    int reserved_;
+    glia_bool
+        trainable; /* no: their parameters stay as they are, and batch normalisation works as outside of training */
+} glia_scope_options;
+GLIA_API void glia_scope_begin_with(glia_model *model, const char *name, glia_scope_options options);
+#define glia_scope_begin(model, name, ...) \
+    glia_scope_begin_with(model, name, GLIA_OPTIONS(glia_scope_options, __VA_ARGS__))
+GLIA_API void glia_scope_end(glia_model *model);
 
 /* --- parameters ---------------------------------------------------------------------------------------- */
 

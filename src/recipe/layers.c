@@ -229,6 +229,7 @@ static glia_status choose_name(glia_recipe *recipe, const glia_yaml *list, glia_
         }
         if (taken) continue;
         layer->name = name;
+        layer->unnamed = layer->def->network;
         return GLIA_OK;
     }
 }
@@ -277,7 +278,11 @@ void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *fiel
         for (int k = 0; k < layer->n_inputs; k++)
             glia__text_printf(out, "%s%s%s", k ? ", " : "inputs: [", layer->inputs[k],
                               k + 1 == layer->n_inputs ? "], " : "");
-        glia__text_printf(out, "name: %s}\n", layer->name);
+        if (layer->unnamed) /* the file never gave one, and weights are called accordingly */
+            out->length -= out->length && out->data[out->length - 1] == ' ' ? 2 : 0;
+        else
+            glia__text_printf(out, "name: %s", layer->name);
+        glia__text_add(out, "}\n");
     }
 }
 
@@ -306,7 +311,8 @@ static glia_status build_layers(const glia_recipe *recipe, glia_model *model, gl
         int count = layer->n_inputs;
         for (int k = 0; k < count; k++) in[k] = input_called(recipe, outputs, input, layer->inputs[k]);
         if (!count) in[count++] = i ? outputs[i - 1] : input;
-        outputs[i] = glia__layer_apply(model, layer->def, layer->name, in, count, layer->options, true);
+        const char *name = layer->unnamed ? NULL : layer->name;
+        outputs[i] = glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
         if (glia_model_status(model, &inner) != GLIA_OK) return layer_error(layer, &inner, err);
     }
     glia_model_set_output(model, outputs[recipe->n_layers - 1]);

@@ -17,6 +17,7 @@ enum { GLIA_RECIPE_METRICS = 16, GLIA_RECIPE_LAYERS = 10000 };
 typedef struct glia_recipe_layer {
     const glia_layer_def *def;
     const char *name;
+    bool unnamed;           /* the model is not told the name: a network that the file does not name */
     const char *inputs[16]; /* names of earlier layers, or "input" */
     int n_inputs;           /* 0: the layer before */
     void *options;          /* def->options_size bytes, defaults written */

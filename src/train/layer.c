@@ -102,26 +102,31 @@ glia_value *glia__layer_activate(const glia_layer_build *b, glia_value *x, const
 
 /* --- applying ------------------------------------------------------------------------------------------ */
 
-static bool name_taken(const glia_model *model, const char *name) {
-    for (size_t i = 0; i < model->n_layers; i++)
-        if (strcmp(model->layers[i].name, name) == 0) return true;
-    return false;
+/* The whole name of a layer made now. */
+static const char *whole_name(glia_model *model, const char *name) {
+    const char *scope = model->graph->scope;
+    return *scope ? glia__arena_printf(&model->arena, "%s.%s", scope, name)
+                  : glia__arena_strdup(&model->arena, name);
 }
 
 /* "dense", "dense_1", … : the first that is free. NULL when out of memory. */
 static const char *default_name(glia_model *model, const char *kind) {
-    char name[128];
-    snprintf(name, sizeof name, "%s", kind);
-    for (int i = 1; name_taken(model, name); i++) snprintf(name, sizeof name, "%s_%d", kind, i);
-    return glia__arena_strdup(&model->arena, name);
+    const char *name = whole_name(model, kind);
+    char numbered[128];
+    for (int i = 1; name && glia__applied_find(model, name); i++) {
+        snprintf(numbered, sizeof numbered, "%s_%d", kind, i);
+        name = whole_name(model, numbered);
+    }
+    return name;
 }
 
 /* A layer's name goes into file and node names. */
 static bool good_name(const char *name) {
     size_t length = strlen(name);
-    if (length == 0 || length > 60) return false;
+    if (length == 0 || length > 60 || *name == '.' || name[length - 1] == '.' || strstr(name, ".."))
+        return false;
     for (const char *c = name; *c; c++)
-        if (*c == '.' || *c == '\'' || (unsigned char)*c <= ' ') return false;
+        if (*c == '\'' || (unsigned char)*c <= ' ') return false;
     return true;
 }
 
@@ -158,25 +163,48 @@ static double count_flops(const glia_graph *graph, size_t first) {
     return flops;
 }
 
-/* Where the graph and the parameters were before a layer. */
+/* What there was before a layer, and what the layers inside it have. */
 typedef struct layer_start {
-    size_t nodes;
+    size_t nodes, layers;
     int64_t params;
+    const glia_scope *scope;
+    bool transparent; /* the layers in it lie in its surroundings */
 } layer_start;
 
+/* The layer's options and definition outlive the call: others may share its weights. */
+static bool note_layer(glia_model *model, const glia_layer_build *b, const layer_start *start,
+                       const void *options) {
+    const char *names = start->transparent ? start->scope ? start->scope->names : "" : b->name;
+    glia_applied applied = {b->name, names, glia__arena_copy(&model->arena, b->def, sizeof *b->def), options,
+                            model->applied};
+    const glia_applied *copy = applied.def ? glia__arena_copy(&model->arena, &applied, sizeof applied) : NULL;
+    if (copy)
+        model->applied = copy;
+    else
+        (void)glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+    return copy != NULL;
+}
+
+/* A layer made of layers is listed with what it has besides them, where it has something. */
 static glia_value *list_layer(glia_model *model, const glia_layer_build *b, layer_start start,
                               glia_value *result) {
     if (!result && glia_graph_status(b->graph, NULL) == GLIA_OK)
         return glia__layer_fail(b, GLIA_INTERNAL, "failed without saying why");
     if (!result) return NULL;
-    if (!reserve_layer(model)) return glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
-    model->layers[model->n_layers++] = (glia_layer_info){
+    glia_layer_info info = {
         .name = b->name,
         .kind = b->def->name,
         .output_shape = glia_value_shape(result),
         .params = glia_model_param_count(model) - start.params,
         .flops = count_flops(b->graph, start.nodes),
     };
+    for (size_t i = start.layers; i < model->n_layers; i++) {
+        info.params -= model->layers[i].params;
+        info.flops -= model->layers[i].flops;
+    }
+    if (model->n_layers > start.layers && !info.params && info.flops < 1) return result;
+    if (!reserve_layer(model)) return glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+    model->layers[model->n_layers++] = info;
     return result;
 }
 
@@ -197,16 +225,17 @@ static bool begin_layer(glia_model *model, const glia_layer_def *def, const char
     glia_graph *graph = model->graph;
     const char *given = name;
     if (glia_graph_status(graph, NULL) != GLIA_OK) return false;
-    name = given && *given ? glia__arena_strdup(&model->arena, given) : default_name(model, def->name);
+    name = given && *given ? whole_name(model, given) : default_name(model, def->name);
     if (!name) {
         (void)glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, def->name, "out of memory");
         return false;
     }
     *b = (glia_layer_build){model, graph, inputs, count, name, def};
-    if (given && *given && !good_name(name))
-        (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
-                               "needs a name of 1 to 60 characters without dots, quotes and spaces");
-    else if (name_taken(model, name))
+    if (given && *given && !good_name(given))
+        (void)glia__layer_fail(
+            b, GLIA_INVALID_ARGUMENT,
+            "needs a name of 1 to 60 characters without quotes and spaces, and dots only inside");
+    else if (glia__applied_find(model, name))
         (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
                                "has a name that another layer has; names are unique");
     else if (count < def->min_inputs || count > def->max_inputs)
@@ -233,20 +262,35 @@ static const void *resolve(const glia_layer_build *b, const glia_layer_def *def,
     return copy;
 }
 
+static glia_value *apply(glia_model *model, const glia_layer_def *def, const char *name,
+                         glia_value *const *inputs, int count, const void *options, bool resolved,
+                         const glia_applied *shared) {
+    glia_layer_build b;
+    layer_start start = {model->graph->n_nodes, model->n_layers, glia_model_param_count(model), model->scope,
+                         def->network && !(name && *name) && !shared};
+    if (!begin_layer(model, def, name, inputs, count, &b)) return NULL;
+    start.transparent = start.transparent && strcmp(b.name, def->name) == 0;
+    const void *full = resolve(&b, def, options, resolved);
+    if (!full && def->options_size) return NULL;
+    const char *local = b.name + (*model->graph->scope ? strlen(model->graph->scope) + 1 : 0);
+    if (!note_layer(model, &b, &start, full) ||
+        !glia__scope_open(model, start.transparent ? NULL : local, false, shared ? b.name : NULL,
+                          shared ? shared->names : NULL))
+        return NULL;
+    glia_value *result = list_layer(model, &b, start, def->build(&b, full));
+    glia__scope_back(model, start.scope);
+    return result;
+}
+
 glia_value *glia__layer_apply(glia_model *model, const glia_layer_def *def, const char *name,
                               glia_value *const *inputs, int count, const void *options, bool resolved) {
     for (int i = 0; i < count && !model; i++) model = glia__model_of(inputs[i]);
-    if (!model) return NULL;
-    glia_layer_build b;
-    layer_start start = {model->graph->n_nodes, glia_model_param_count(model)};
-    if (!begin_layer(model, def, name, inputs, count, &b)) return NULL;
-    const void *full = resolve(&b, def, options, resolved);
-    if (!full && def->options_size) return NULL;
-    glia_graph_set_scope(model->graph, b.name);
-    glia_value *result = def->build(&b, full);
-    result = list_layer(model, &b, start, result);
-    glia_graph_set_scope(model->graph, "");
-    return result;
+    return model ? apply(model, def, name, inputs, count, options, resolved, NULL) : NULL;
+}
+
+glia_value *glia__layer_share(glia_model *model, const glia_applied *of, const char *name,
+                              glia_value *const *inputs, int count) {
+    return apply(model, of->def, name, inputs, count, of->options, true, of);
 }
 
 /* "10" is short for "units=10". */
@@ -276,4 +320,8 @@ glia_value *glia_layer(glia_model *model, const char *kind, const char *name, gl
         return glia_graph_fail(model->graph, err.status, name, "%s%s%s%s: %s", kind, name ? " '" : "",
                                name ? name : "", name ? "'" : "", err.message);
     return glia__layer_apply(model, &def, name, inputs, count, object, true);
+}
+
+glia_value *glia_apply(glia_value *x, const char *kind, const char *options) {
+    return glia_layer(NULL, kind, NULL, &x, 1, options);
 }

@@ -10,10 +10,10 @@
 /* What build gets. Inputs are never NULL; their count is within the definition's bounds. */
 typedef struct glia_layer_build {
     glia_model *model;
-    glia_graph *graph; /* scope is set to the layer's name */
+    glia_graph *graph; /* its scope is the layer's: parameters and layers made in it are called after it */
     glia_value *const *inputs;
     int n_inputs;
-    const char *name; /* "conv2d_1" */
+    const char *name; /* "conv2d_1"; in a layer made of layers: "encoder.conv2d_1" */
     const struct glia_layer_def *def;
 } glia_layer_build;
 
@@ -27,6 +27,9 @@ typedef struct glia_layer_def {
     const char *file; /* the field that names a file, which is looked for beside the model file; NULL: none */
     /* Copies that file, and what belongs to it, to a folder, under its own name: runs keep theirs. */
     glia_status (*copy)(const char *path, const char *folder, glia_error *err);
+    /* A whole network of src/zoo. When the model gives it no name, its layers lie in the model itself, so that weights are
+     * called as where the network comes from: "layer1.0.conv1.weight". */
+    bool network;
     /* Options are resolved: defaults filled, bounds checked. Errors: glia__layer_fail. */
     glia_value *(*build)(const glia_layer_build *b, const void *options);
     const glia_op *op; /* set when the definition stands for an activation op, see below */

@@ -21,7 +21,10 @@
         .initial = initial_text, .doc = text                                          \
     }
 
-/* The ops' padding (0 valid, 1 same) by its word; false with an error in the graph when there is none. */
-bool glia__layer_padding(const glia_layer_build *b, const char *word, int *out);
+#define GLIA_PADDING_DOC "valid, same, or zeros before and after each side as in PyTorch: 1 or 1,2"
+
+/* The ops' padding and pads by its word or numbers, for windows of so many sides; false with an error in the graph when
+ * it is none. */
+bool glia__layer_padding(const glia_layer_build *b, const char *word, int sides, int *padding, int64_t *pads);
 
 #endif

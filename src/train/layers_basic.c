@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
-#include "train/layer.h"
+#include "train/model.h"
 
 #define ACTIVATION_FIELD(type)                                                                  \
     {                                                                                           \
@@ -188,7 +188,7 @@ typedef struct dropout_options {
 
 static glia_value *build_dropout(const glia_layer_build *b, const void *options) {
     const dropout_options *o = options;
-    if (o->rate == 0) return b->inputs[0];
+    if (o->rate == 0 || glia__model_frozen(b->model)) return b->inputs[0];
     return glia_op_dropout(b->inputs[0], (glia_dropout_attrs){.rate = o->rate});
 }
 
@@ -248,6 +248,19 @@ glia_value *glia_relu(glia_value *x) {
 glia_value *glia_softmax(glia_value *x) {
     return glia_layer(NULL, "softmax", NULL, &x, 1, NULL);
 }
+
+static glia_value *build_relu6(const glia_layer_build *b, const void *options) {
+    (void)options;
+    return glia_op_clip(b->inputs[0], (glia_clip_attrs){.min = 0, .max = 6});
+}
+
+GLIA_LAYER(relu6) = {
+    .name = "relu6",
+    .doc = "y = min(max(x, 0), 6)",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .build = build_relu6,
+};
 
 /* --- merges ----------------------------------------------------------------------------------------------- */
 

@@ -59,10 +59,12 @@ static glia_value *build_conv1d(const glia_layer_build *b, const void *options) 
     glia_conv2d_attrs attrs = {
         .strides = {1, o->strides[0]}, .dilation = {1, o->dilation[0]}, .groups = o->groups};
     glia_value *bias, *weight;
-    int64_t channels;
+    int64_t channels, pads[2] = {0};
     if (!check_input(b, 1, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, &attrs.padding))
+        !glia__layer_padding(b, o->padding, 1, &attrs.padding, pads))
         return NULL;
+    attrs.pads[1] = pads[0];
+    attrs.pads[3] = pads[1];
     const int64_t in = channels / o->groups;
     weight = weight_of(b, o, "weight", 1, o->filters, in, in, o->filters);
     if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
@@ -77,7 +79,7 @@ static glia_value *build_conv3d(const glia_layer_build *b, const void *options) 
     glia_value *bias, *weight;
     int64_t channels;
     if (!check_input(b, 3, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, &attrs.padding))
+        !glia__layer_padding(b, o->padding, 3, &attrs.padding, attrs.pads))
         return NULL;
     for (int d = 0; d < 3; d++) {
         attrs.strides[d] = o->strides[d];
@@ -98,7 +100,7 @@ static glia_value *build_conv3d(const glia_layer_build *b, const void *options) 
 #define GROUPS_FIELD \
     GLIA_COUNT_FIELD(conv_options, groups, "1", "groups of channels that do not see each other")
 #define REST_FIELDS                                                                                   \
-    GLIA_TEXT_FIELD(conv_options, padding, "valid", "valid or same"),                                 \
+    GLIA_TEXT_FIELD(conv_options, padding, "valid", GLIA_PADDING_DOC),                                \
         GLIA_TEXT_FIELD(conv_options, activation, "",                                                 \
                         "what is applied to the result: relu, …; default none"),                      \
         {.name = "use_bias",                                                                          \
@@ -141,7 +143,7 @@ static glia_value *build_conv2d_transpose(const glia_layer_build *b, const void 
     glia_value *bias, *weight;
     int64_t channels;
     if (!check_input(b, 2, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, &attrs.conv.padding))
+        !glia__layer_padding(b, o->padding, 2, &attrs.conv.padding, attrs.conv.pads))
         return NULL;
     const int64_t out = o->filters / o->groups;
     weight = weight_of(b, o, "weight", 2, channels, out, channels / o->groups, out);
@@ -170,7 +172,7 @@ static glia_value *by_channel(const glia_layer_build *b, const conv_options *o, 
     glia_conv2d_attrs attrs = {.strides = {o->strides[0], o->strides[1]},
                                .dilation = {o->dilation[0], o->dilation[1]},
                                .groups = channels};
-    if (!glia__layer_padding(b, o->padding, &attrs.padding)) return NULL;
+    if (!glia__layer_padding(b, o->padding, 2, &attrs.padding, attrs.pads)) return NULL;
     glia_value *weight = weight_of(b, o, name, 2, channels * o->multiplier, 1, 1, o->multiplier);
     return weight ? glia_op_conv2d(b->inputs[0], weight, bias, attrs) : NULL;
 }

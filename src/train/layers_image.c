@@ -1,20 +1,40 @@
 /* layers_image.c: layers with a window over images [N, channels, height, width]. */
 
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "glia/ops.h"
+#include "ops/window.h"
 #include "train/layer_fields.h"
 
 enum { MOST_PIXELS = 1 << 20 }; /* a window or a stride longer than this is a mistake */
 
-bool glia__layer_padding(const glia_layer_build *b, const char *word, int *out) {
+/* "1" or "1,2": a number for each side, or one for all. */
+static bool parse_pads(const char *text, int sides, int64_t *pads) {
+    char *end;
+    for (int d = 0; d < sides; d++) {
+        pads[d] = d && !*text ? pads[0] : strtol(text, &end, 10);
+        if (pads[d] < 0 || pads[d] > MOST_PIXELS) return false;
+        if (d && !*text) continue;
+        if (end == text || (*end && *end != ',')) return false;
+        text = *end && d + 1 < sides ? end + 1 : end;
+    }
+    for (int d = 0; d < sides; d++) pads[sides + d] = pads[d];
+    return !*text;
+}
+
+bool glia__layer_padding(const glia_layer_build *b, const char *word, int sides, int *padding,
+                         int64_t *pads) {
     static const char *const words[] = {"valid", "same"}; /* index: the ops' attribute */
     for (int i = 0; i < (int)GLIA_COUNT(words); i++) {
         if (strcmp(word, words[i]) != 0) continue;
-        *out = i;
+        *padding = i;
         return true;
     }
-    (void)glia__layer_fail(b, GLIA_INVALID_ARGUMENT, ": padding: expected valid or same, found '%s'", word);
+    *padding = GLIA_PADDING_EXPLICIT;
+    if (parse_pads(word, sides, pads)) return true;
+    (void)glia__layer_fail(
+        b, GLIA_INVALID_ARGUMENT,
+        ": padding: expected valid, same or a number for each side (as in PyTorch), found '%s'", word);
     return false;
 }
 
@@ -50,7 +70,7 @@ static glia_value *build_conv2d(const glia_layer_build *b, const void *options) 
     glia_conv2d_attrs attrs = {.strides = {o->strides[0], o->strides[1]},
                                .dilation = {o->dilation[0], o->dilation[1]},
                                .groups = o->groups};
-    if (!glia__layer_padding(b, o->padding, &attrs.padding) ||
+    if (!glia__layer_padding(b, o->padding, 2, &attrs.padding, attrs.pads) ||
         !check_image(b, "kernel", extent, attrs.padding))
         return NULL;
     int64_t channels = glia_value_shape(x).dim[1];
@@ -91,7 +111,7 @@ GLIA_LAYER(conv2d) = {
          .doc = "groups of channels that do not see each other",
          .min = 1,
          .max = 1 << 20},
-        GLIA_TEXT_FIELD(glia_conv2d_options, padding, "valid", "valid or same"),
+        GLIA_TEXT_FIELD(glia_conv2d_options, padding, "valid", GLIA_PADDING_DOC),
         GLIA_TEXT_FIELD(glia_conv2d_options, activation, "",
                         "what is applied to the result: relu, …; default none"),
         {.name = "use_bias",
@@ -114,7 +134,7 @@ glia_value *glia_conv2d_with(glia_value *x, glia_conv2d_options options) {
 static bool pool_attrs(const glia_layer_build *b, const glia_pool2d_options *o, glia_pool2d_attrs *attrs) {
     *attrs = (glia_pool2d_attrs){.size = {o->size[0], o->size[1]}};
     for (int i = 0; i < 2; i++) attrs->strides[i] = o->strides[i] ? o->strides[i] : o->size[i];
-    return glia__layer_padding(b, o->padding, &attrs->padding) &&
+    return glia__layer_padding(b, o->padding, 2, &attrs->padding, attrs->pads) &&
            check_image(b, "window", o->size, attrs->padding);
 }
 
@@ -131,7 +151,7 @@ static glia_value *build_average_pool2d(const glia_layer_build *b, const void *o
 #define POOL_FIELDS                                                                                         \
     GLIA_FIELDS(PAIR_FIELD(glia_pool2d_options, size, "2", 1, "height and width of the window"),            \
                 PAIR_FIELD(glia_pool2d_options, strides, "0", 0, "steps of the window; default: its size"), \
-                GLIA_TEXT_FIELD(glia_pool2d_options, padding, "valid", "valid or same"))
+                GLIA_TEXT_FIELD(glia_pool2d_options, padding, "valid", GLIA_PADDING_DOC))
 
 GLIA_LAYER(max_pool2d) = {
     .name = "max_pool2d",

@@ -3,6 +3,21 @@
 #include "glia/ops.h"
 #include "train/model.h"
 
+/* Numbers a channel beside [N, C, …]. */
+static glia_value *beside(const glia_value *x, glia_value *numbers) {
+    glia_squeeze_attrs a = {.axes.rank = 0};
+    for (int d = 1; d < glia_value_shape(x).rank - 1; d++) a.axes.dim[a.axes.rank++] = d;
+    return a.axes.rank ? glia_op_unsqueeze(numbers, a) : numbers;
+}
+
+/* x·w + (bias − mean·w), w = weight / √(var + ε): the batch's statistics play no part. */
+static glia_value *by_running_statistics(glia_value *x, glia_value *weight, glia_value *bias,
+                                         glia_value *mean, glia_value *var, double epsilon) {
+    glia_value *w = glia_op_mul(weight, glia_op_rsqrt(glia_op_add(var, glia__number(var, epsilon))));
+    glia_value *shift = glia_op_sub(bias, glia_op_mul(mean, w));
+    return glia_op_add(glia_op_mul(x, beside(x, w)), beside(x, shift));
+}
+
 static glia_value *build_batch_norm(const glia_layer_build *b, const void *options) {
     const glia_batch_norm_options *o = options;
     glia_value *x = b->inputs[0];
@@ -16,6 +31,9 @@ static glia_value *build_batch_norm(const glia_layer_build *b, const void *optio
     glia_value *mean = glia_model_state(b->model, "running_mean", channels, "zeros");
     glia_value *var = glia_model_state(b->model, "running_var", channels, "ones");
     if (!weight || !bias || !mean || !var) return NULL;
+    if (glia__model_frozen(b->model))
+        return glia__layer_activate(b, by_running_statistics(x, weight, bias, mean, var, o->epsilon),
+                                    o->activation);
     glia_batch_norm_attrs attrs = {.epsilon = o->epsilon, .momentum = o->momentum};
     /* Activations that the op itself applies cost no pass over the data. */
     const glia_field *fused = glia__field_find(glia__op_find("batch_norm")->attrs, "activation");

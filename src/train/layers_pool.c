@@ -25,7 +25,10 @@ static glia_value *pool_line(const glia_layer_build *b, const pool_options *o,
                              glia_value *(*pool)(glia_value *x, glia_pool2d_attrs attrs)) {
     const glia_squeeze_attrs height = {.axes = GLIA_SHAPE(2)};
     glia_pool2d_attrs attrs = {.size = {1, o->size[0]}, .strides = {1, o->strides[0]}};
-    if (!check_input(b, 1) || !glia__layer_padding(b, o->padding, &attrs.padding)) return NULL;
+    int64_t pads[2] = {0};
+    if (!check_input(b, 1) || !glia__layer_padding(b, o->padding, 1, &attrs.padding, pads)) return NULL;
+    attrs.pads[1] = pads[0];
+    attrs.pads[3] = pads[1];
     return glia_op_squeeze(pool(glia_op_unsqueeze(b->inputs[0], height), attrs), height);
 }
 
@@ -40,7 +43,7 @@ static glia_value *build_average_pool1d(const glia_layer_build *b, const void *o
 static glia_value *pool_volume(const glia_layer_build *b, const pool_options *o,
                                glia_value *(*pool)(glia_value *x, glia_pool3d_attrs attrs)) {
     glia_pool3d_attrs attrs = {.padding = 0};
-    if (!check_input(b, 3) || !glia__layer_padding(b, o->padding, &attrs.padding)) return NULL;
+    if (!check_input(b, 3) || !glia__layer_padding(b, o->padding, 3, &attrs.padding, attrs.pads)) return NULL;
     for (int d = 0; d < 3; d++) {
         attrs.size[d] = o->size[d];
         attrs.strides[d] = o->strides[d];
@@ -60,7 +63,7 @@ static glia_value *build_average_pool3d(const glia_layer_build *b, const void *o
     GLIA_FIELDS(GLIA_SIDES_FIELD(pool_options, size, sides, "2", 1, MOST_SIDE, words " of the window"), \
                 GLIA_SIDES_FIELD(pool_options, strides, sides, "0", 0, MOST_SIDE,                       \
                                  "steps of the window; default: its size"),                             \
-                GLIA_TEXT_FIELD(pool_options, padding, "valid", "valid or same"))
+                GLIA_TEXT_FIELD(pool_options, padding, "valid", GLIA_PADDING_DOC))
 #define POOL_LAYER(layer, sides, words, text)                                                               \
     {                                                                                                       \
         .name = #layer, .doc = text, .min_inputs = 1, .max_inputs = 1, .fields = POOL_FIELDS(sides, words), \

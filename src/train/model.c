@@ -104,6 +104,13 @@ glia_value *glia_input_with(glia_model *model, const char *name, glia_input_opti
     return value;
 }
 
+/* The parameter of that name, or NULL. */
+static glia_param *find_param(const glia_model *model, const char *name) {
+    for (size_t i = 0; i < model->n_params; i++)
+        if (strcmp(glia_value_name(model->params[i].value), name) == 0) return &model->params[i];
+    return NULL;
+}
+
 /* --- parameters ---------------------------------------------------------------------------------------- */
 
 static int64_t padded(const glia_param *p) {
@@ -121,16 +128,31 @@ static bool reserve_param(glia_model *model) {
     return true;
 }
 
+static glia_value *shared_param(glia_model *model, const char *name, const char *of, glia_shape shape) {
+    char want[96], have[96];
+    const glia_param *p = find_param(model, of);
+    glia_shape there = p ? glia_value_shape(p->value) : shape;
+    if (p && glia_shape_equal(&there, &shape)) return p->value;
+    if (!p)
+        return glia_graph_fail(model->graph, GLIA_BAD_SHAPE, NULL,
+                               "'%s' cannot share '%s': there is no such parameter", name, of);
+    return glia_graph_fail(
+        model->graph, GLIA_BAD_SHAPE, NULL, "'%s' of shape %s cannot share '%s' of shape %s", name,
+        glia_shape_text(&shape, want, sizeof want), of, glia_shape_text(&there, have, sizeof have));
+}
+
 static glia_value *add_param(glia_model *model, const char *name, glia_shape shape, const char *initializer,
                              glia_param param) {
     const int64_t most = INT64_C(1) << 40; /* numbers in a model: 4 TiB */
     glia_graph *graph = model->graph;
     glia_error err = {0};
-    char full[256], text[128];
+    char full[256], other[256], text[128];
     param.elems = glia_shape_elems(&shape);
     param.offset = -1;
     snprintf(full, sizeof full, "%s%s%s", graph->scope, *graph->scope ? "." : "", name);
     if (glia_graph_status(graph, NULL) != GLIA_OK) return NULL;
+    if (glia__scope_shared(model, full, other, sizeof other)) return shared_param(model, full, other, shape);
+    if (glia__model_frozen(model)) param.trained = false;
     if (param.elems < 0 || param.elems > most - model->block_elems)
         return glia_graph_fail(graph, GLIA_BAD_SHAPE, NULL,
                                "parameter '%s' of shape %s is too large: a model holds at most 2^40 numbers",
@@ -174,11 +196,13 @@ bool glia__model_keep_file(glia_model *model, glia_onnx *file) {
 
 void glia_model_set_update(glia_model *model, const glia_value *state, glia_value *update) {
     if (!model || !state || !update) return; /* NULL values have left their error in the graph */
+    if (glia__model_frozen(model)) return;
     glia_shape have = glia_value_shape(state), want = glia_value_shape(update);
     const char *name = glia_value_name(state);
     for (size_t i = 0; i < model->n_params; i++) {
         glia_param *p = &model->params[i];
         if (p->value != state || p->trained) continue;
+        if (p->update) return; /* shared: it follows the first layer that has it */
         if (glia_value_graph(update) == model->graph && glia_value_dtype(update) == GLIA_F32 &&
             glia_shape_equal(&have, &want))
             p->update = update;
@@ -268,10 +292,8 @@ glia_tensor glia_model_param_data(const glia_model *model, size_t index) {
 }
 
 glia_tensor glia_model_get_param(const glia_model *model, const char *name) {
-    for (size_t i = 0; model && name && i < model->n_params; i++)
-        if (strcmp(glia_value_name(model->params[i].value), name) == 0)
-            return glia_model_param_data(model, i);
-    return (glia_tensor){0};
+    const glia_param *p = model && name ? find_param(model, name) : NULL;
+    return p ? glia_model_param_data(model, (size_t)(p - model->params)) : (glia_tensor){0};
 }
 
 /* --- weights on disk ----------------------------------------------------------------------------------- */

@@ -22,6 +22,24 @@ typedef struct glia_param {
         elems; /* floats; offset is a multiple of 16 (64 bytes), -1 before the block has a place for it */
 } glia_param;
 
+/* What holds for the layers that are made now: a layer makes those inside it in a scope of its own. */
+typedef struct glia_scope {
+    const char *names; /* the graph's scope */
+    bool frozen;       /* parameters are not trained */
+    /* Parameters are those of another layer: a name that begins with `from` is the one that begins with `to`. */
+    const char *from, *to;
+    const struct glia_scope *outer;
+} glia_scope;
+
+/* A layer that was applied, with those made of others, which are not listed. */
+typedef struct glia_applied {
+    const char *name;
+    const char *names; /* of the layers in it begin so: its name, or its surroundings' */
+    const glia_layer_def *def;
+    const void *options;
+    const struct glia_applied *before;
+} glia_applied;
+
 struct glia_model {
     const glia_allocator *allocator;
     glia_arena arena; /* names and options */
@@ -32,6 +50,8 @@ struct glia_model {
     glia_value *output;
     glia_param *params;
     size_t n_params, capacity_params;
+    const glia_scope *scope;     /* NULL: the model itself */
+    const glia_applied *applied; /* the last one */
     glia_layer_info *layers;
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */
@@ -44,6 +64,19 @@ struct glia_model {
     size_t block_bytes;    /* allocated */
 };
 
+/* Opens a scope: names NULL or "" are those of the surroundings; false when out of memory. */
+bool glia__scope_open(glia_model *model, const char *names, bool frozen, const char *from, const char *to);
+/* Closes all scopes that were opened after `scope` was the current one. */
+void glia__scope_back(glia_model *model, const glia_scope *scope);
+/* The layer of that whole name, or NULL. */
+const glia_applied *glia__applied_find(const glia_model *model, const char *name);
+/* The whole name of the parameter that stands for the one of whole name `name`, in `out`; NULL: it is its own. */
+const char *glia__scope_shared(const glia_model *model, const char *name, char *out, size_t capacity);
+/* Applies a layer again, with the weights that it has. */
+glia_value *glia__layer_share(glia_model *model, const glia_applied *of, const char *name,
+                              glia_value *const *inputs, int count);
+/* Whether layers made now have parameters that are not trained. */
+bool glia__model_frozen(const glia_model *model);
 /* Whether the block is there and holds every parameter (layers may have been added since). */
 bool glia__model_has_weights(const glia_model *model);
 /* Allocates the block (zeroed) unless it is there already for exactly these parameters. */

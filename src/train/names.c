@@ -50,16 +50,18 @@ static glia_shape before_flatten(const glia_graph *graph, const glia_value *para
 glia_names_param glia__names_param(const glia_graph *graph, const glia_value *value) {
     const glia_model *model = graph->owner;
     glia_names_param p = {.full = value->name, .kind = "", .array = value->name, .shape = value->type.shape};
-    const char *dot = strchr(p.full, '.');
+    size_t longest = 0;
     p.before_flatten = before_flatten(graph, value);
-    if (!model || !dot || (size_t)(dot - p.full) >= sizeof p.layer) return p;
-    snprintf(p.layer, sizeof p.layer, "%.*s", (int)(dot - p.full), p.full);
-    for (size_t i = 0; i < model->n_layers && !*p.kind; i++)
-        if (strcmp(model->layers[i].name, p.layer) == 0) p.kind = model->layers[i].kind;
-    if (*p.kind)
-        p.array = dot + 1;
-    else
-        p.layer[0] = 0;
+    for (size_t i = 0; model && i < model->n_layers; i++) {
+        size_t length = strlen(model->layers[i].name);
+        if (length <= longest || length >= sizeof p.layer || p.full[length] != '.' ||
+            strncmp(p.full, model->layers[i].name, length) != 0)
+            continue;
+        longest = length;
+        p.kind = model->layers[i].kind;
+        p.array = p.full + length + 1;
+        snprintf(p.layer, sizeof p.layer, "%s", model->layers[i].name);
+    }
     return p;
 }
 

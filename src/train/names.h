@@ -44,7 +44,7 @@ const glia_names *glia__names_find(const char *name, glia_error *err);
 typedef struct glia_names_param {
     const char *full;  /* "conv2d_1.weight" */
     const char *kind;  /* of its layer: "conv2d"; "" when it belongs to none */
-    char layer[64];    /* "conv2d_1" */
+    char layer[256];   /* "conv2d_1", "encoder.conv2d_1" */
     const char *array; /* "weight" */
     glia_shape shape;
     glia_shape

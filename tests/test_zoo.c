@@ -1,0 +1,174 @@
+/* test_zoo.c: the networks of the zoo: as many parameters as published, called as there. */
+
+#include "test.h"
+
+#include "failing_allocator.h"
+#include "glia/glia.h"
+#include "train/layer.h"
+
+/* Parameters that are trained: running statistics do not count in what is published. */
+static int64_t trained(const glia_model *m) {
+    int64_t count = 0;
+    for (size_t i = 0; i < glia_model_params(m); i++) {
+        glia_shape shape = glia_value_shape(glia_model_param_value(m, i));
+        if (glia_model_param_trained(m, i)) count += glia_shape_elems(&shape);
+    }
+    return count;
+}
+
+static glia_model *net(const char *kind, const char *options, int64_t side, const glia_allocator *allocator) {
+    glia_model *m = glia_model_new_with("net", allocator);
+    glia_model_set_output(m, glia_apply(glia_input(m, "image", .shape = {3, side, side}), kind, options));
+    return m;
+}
+
+/* Counts of torchvision 0.20's models; they need no memory until the model is initialised. */
+TEST(parameter_counts) {
+    static const struct {
+        const char *kind, *options;
+        int64_t side, params;
+        const char *first, *last; /* parameters */
+    } nets[] = {
+        {"resnet", "18", 224, 11689512, "conv1.weight", "fc.bias"},
+        {"resnet", "34", 224, 21797672, "conv1.weight", "fc.bias"},
+        {"resnet", "50", 224, 25557032, "conv1.weight", "fc.bias"},
+        {"resnet", "101", 224, 44549160, "conv1.weight", "fc.bias"},
+        {"resnet", "152", 224, 60192808, "conv1.weight", "fc.bias"},
+        {"resnet", "depth=18 classes=10 stem=cifar", 32, 11173962, "conv1.weight", "fc.bias"},
+        {"vgg", "11", 224, 132863336, "features.0.weight", "classifier.6.bias"},
+        {"vgg", "13", 224, 133047848, "features.0.weight", "classifier.6.bias"},
+        {"vgg", "16", 224, 138357544, "features.0.weight", "classifier.6.bias"},
+        {"vgg", "19", 224, 143667240, "features.0.weight", "classifier.6.bias"},
+        {"vgg", "depth=16 batch_norm=yes", 224, 138365992, "features.0.weight", "classifier.6.bias"},
+        {"vgg", "16", 32, 138357544, "features.0.weight", "classifier.6.bias"},
+        {"mobilenet_v2", "", 224, 3504872, "features.0.0.weight", "classifier.1.bias"},
+    };
+    for (size_t i = 0; i < GLIA_COUNT(nets); i++) {
+        glia_error err = {0};
+        glia_model *m = net(nets[i].kind, nets[i].options, nets[i].side, NULL);
+        CHECK_OK(glia_model_status(m, &err), &err);
+        CHECK_INT(trained(m), nets[i].params);
+        size_t count = glia_model_params(m);
+        CHECK_STR(count ? glia_value_name(glia_model_param_value(m, 0)) : "", nets[i].first);
+        CHECK_STR(count ? glia_value_name(glia_model_param_value(m, count - 1)) : "", nets[i].last);
+        glia_model_free(m);
+    }
+}
+
+static bool has_param(const glia_model *m, const char *name) {
+    for (size_t i = 0; i < glia_model_params(m); i++)
+        if (strcmp(glia_value_name(glia_model_param_value(m, i)), name) == 0) return true;
+    return false;
+}
+
+TEST(names) {
+    glia_error err = {0};
+    glia_model *m = net("resnet", "50", 64, NULL);
+    CHECK(has_param(m, "layer4.2.conv3.weight") && has_param(m, "layer1.0.downsample.1.running_var"));
+    CHECK(!has_param(m, "layer1.1.downsample.0.weight"));
+    glia_value *input = glia_model_input(m, 0);
+    glia_layer(m, "resnet", "second", &input, 1, "18"); /* a name goes before */
+    CHECK(has_param(m, "second.layer1.0.conv1.weight"));
+    CHECK_OK(glia_model_status(m, &err), &err);
+    glia_model_free(m);
+    m = net("mobilenet_v2", "", 64, NULL);
+    CHECK(has_param(m, "features.1.conv.0.0.weight") && has_param(m, "features.1.conv.1.weight"));
+    CHECK(has_param(m, "features.17.conv.2.weight") && has_param(m, "features.17.conv.3.running_mean"));
+    glia_model_free(m);
+}
+
+TEST(messages) {
+    static const struct {
+        const char *kind, *options, *part;
+    } bad[] = {{"resnet", "20", "resnet 'resnet' has depth 18, 34, 50, 101 or 152, not 20"},
+               {"vgg", "18", "vgg 'vgg' has depth 11, 13, 16 or 19, not 18"},
+               {"resnet", "stem=small", "stem"},
+               {"mobilenet_v2", "width=0", "width"}};
+    for (size_t i = 0; i < GLIA_COUNT(bad); i++) {
+        glia_error err = {0};
+        glia_model *m = net(bad[i].kind, bad[i].options, 32, NULL);
+        CHECK_ERR(glia_model_status(m, &err), GLIA_INVALID_ARGUMENT, &err, bad[i].part);
+        glia_model_free(m);
+    }
+    for (glia_layer_def def, *d = &def, *end = NULL; d != end; d = end)
+        for (size_t i = 0; glia__layer_def_at(i, &def); i++) {
+            glia_error err = {0};
+            if (!def.network || strstr(def.doc, "[N, C, H, W]") == NULL) continue;
+            glia_model *m = glia_model_new("row");
+            glia_apply(glia_input(m, "row", .shape = {12}), def.name, "");
+            CHECK_ERR(glia_model_status(m, &err), GLIA_BAD_SHAPE, &err,
+                      "expects a 3-D input per example (channels×height×width), got 12");
+            glia_model_free(m);
+        }
+}
+
+/* --- layers in layers --------------------------------------------------------------------------------------- */
+
+TEST(scopes) {
+    glia_error err = {0};
+    glia_model *m = glia_model_new("scopes");
+    glia_value *x = glia_input(m, "x", .shape = {4});
+    glia_scope_begin(m, "encoder");
+    x = glia_dense(x, .units = 4, .name = "first");
+    glia_scope_begin(m, "inner", .trainable = GLIA_NO);
+    x = glia_dense(x, .units = 4);
+    x = glia_batch_norm(x);
+    glia_scope_end(m);
+    x = glia_dense(x, .units = 4);
+    glia_scope_end(m);
+    x = glia_dense(x, .units = 4);
+    glia_model_set_output(m, x);
+    CHECK_OK(glia_model_status(m, &err), &err);
+    static const char *const names[] = {"encoder.first", "encoder.inner.dense", "encoder.inner.batch_norm",
+                                        "encoder.dense", "dense"};
+    CHECK_INT(glia_model_layers(m), 5);
+    for (size_t i = 0; i < 5; i++) CHECK_STR(glia_model_layer(m, i).name, names[i]);
+    for (size_t i = 0; i < glia_model_params(m); i++) {
+        bool frozen = strncmp(glia_value_name(glia_model_param_value(m, i)), "encoder.inner.", 14) == 0;
+        CHECK(glia_model_param_trained(m, i) == !frozen);
+    }
+    glia_scope_end(m);
+    CHECK_ERR(glia_model_status(m, &err), GLIA_INVALID_ARGUMENT, &err, "without a glia_scope_begin");
+    glia_model_free(m);
+}
+
+/* Weights used twice: no parameters of its own, and the sum of both gradients. */
+TEST(shared) {
+    glia_error err = {0};
+    glia_model *m = glia_model_new("shared");
+    glia_value *a = glia_input(m, "a", .shape = {3}), *b = glia_input(m, "b", .shape = {3});
+    glia_value *left = glia_dense(a, .units = 2, .name = "encoder");
+    glia_value *right = glia_share("encoder", "again", &b, 1);
+    glia_value *sum = glia_op_sum(glia_add(left, right),
+                                  (glia_reduce_attrs){.axes = GLIA_SHAPE(0, 1), .keep_dims = GLIA_NO});
+    CHECK_OK(glia_model_status(m, &err), &err);
+    CHECK_INT(glia_model_params(m), 2);
+    glia_value *weight = glia_model_param_value(m, 0), *gradient;
+    CHECK_OK(glia_graph_gradients(glia_model_graph(m), sum, (glia_value *[]){weight}, 1, &gradient, &err),
+             &err);
+    CHECK(gradient != NULL);
+    glia_value *wide = glia_input(m, "wide", .shape = {5});
+    CHECK(!glia_share("encoder", NULL, &wide, 1));
+    CHECK_ERR(glia_model_status(m, &err), GLIA_BAD_SHAPE, &err,
+              "'dense.weight' of shape 2×5 cannot share 'encoder.weight' of shape 2×3");
+    glia_model_free(m);
+    m = glia_model_new("none");
+    a = glia_input(m, "a", .shape = {3});
+    CHECK(!glia_share("encoder", NULL, &a, 1));
+    CHECK_ERR(glia_model_status(m, &err), GLIA_NOT_FOUND, &err,
+              "there is no layer 'encoder' before this one");
+    glia_model_free(m);
+}
+
+TEST(out_of_memory) {
+    FOR_EACH_FAILURE(memory) {
+        glia_error err = {0};
+        glia_model *m = net("mobilenet_v2", "classes=3", 16, &memory.allocator);
+        glia_status status = m ? glia_model_status(m, &err) : GLIA_OUT_OF_MEMORY;
+        CHECK_FAILED_ONCE(memory, status);
+        glia_model_free(m);
+    }
+}
+
+TEST_MAIN(TEST_ENTRY(parameter_counts), TEST_ENTRY(names), TEST_ENTRY(messages), TEST_ENTRY(scopes),
+          TEST_ENTRY(shared), TEST_ENTRY(out_of_memory))
