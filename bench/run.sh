@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J2b J5 sweep start; none named: all of
+# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J2b J5 J6 sweep start; none named: all of
 # them, and then docs/performance.md and docs/roofline.svg are written again. Takes half an hour or more: leave the machine alone
 # meanwhile.
 #
@@ -112,7 +112,7 @@ measure() {
     first=1e-4 later=1e-4 unrandom='' best='' ratio='' theirs='' their_memory='' agreed=''
     case $model in # VGG16: see docs/performance.md, "first losses"
     vgg16) later=1e-2 unrandom="model.dropout_a.rate=0 model.dropout_b.rate=0" ;;
-    vgg16_bn*) later=2e-2 ;;
+    vgg16_bn* | resnet18*) later=2e-2 ;;
     esac
     case "$*" in *bf16*) first=3e-2 later=5e-2 ;; esac
     say "$job: $title"
@@ -173,6 +173,14 @@ J2b() {
 }
 
 J5() { measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }
+
+# The rate is constant and low, so that rounding does not grow.
+J6() {
+    for precision in f32 bf16; do
+        measure J6 "ResNet-18 at 32×32, training step, batch 128, $precision" resnet18_cifar10 step 5 --input 3x32x32 --batch 128 \
+            --precision "$precision" optimizer.nesterov.learning_rate=0.001 train.schedule.kind=constant train.schedule.warmup=0
+    done
+}
 
 # Seconds an example of short epochs, over batch and threads: adds lines to $scratch/sweep. PyTorch's allocator and options
 # are those that were best at batch 128; nothing is measured in turn.
@@ -240,15 +248,16 @@ tell() {
 : >"$scratch/sweep"
 "$glia" machine >"$scratch/machine"
 jobs=$(echo "$*" | tr ',' ' ')
-for job in ${jobs:-J1 J2 J2b J5 sweep start}; do
+for job in ${jobs:-J1 J2 J2b J5 J6 sweep start}; do
     case $job in
     J1) ! there J1 mnist || J1 ;;
     J2) J2 ;;
     J2b) ! there J2b cifar10-jpeg || J2b ;;
     J5) ! there J5 mnist || J5 ;;
+    J6) J6 ;;
     sweep) ! there sweep mnist || sweep ;;
     start) ! there start mnist || start ;;
-    *) say "unknown job '$job' (J1, J2, J2b, J5, sweep, start)" && exit 2 ;;
+    *) say "unknown job '$job' (J1, J2, J2b, J5, J6, sweep, start)" && exit 2 ;;
     esac
 done
 tell >"$kept/tables.md"

@@ -52,6 +52,41 @@ def vgg16_bn(classes=10):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, classes))
 
 
+class Residual(nn.Module):
+    """Two convolutions and what they are added to; called as in torchvision."""
+
+    def __init__(self, channels, filters, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(filters)
+        self.downsample = None
+        if stride > 1 or channels != filters:
+            self.downsample = nn.Sequential(nn.Conv2d(channels, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(nn.functional.relu(self.bn1(self.conv1(x)), inplace=True)))
+        y += x if self.downsample is None else self.downsample(x)
+        return nn.functional.relu(y, inplace=True)
+
+
+class ResNet18(nn.Module):
+    """For pictures of 32×32: the first convolution is 3×3 with steps of 1, and no pool follows."""
+
+    def __init__(self, classes=10):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64)
+        for i, (channels, filters) in enumerate(((64, 64), (64, 128), (128, 256), (256, 512))):
+            blocks = nn.Sequential(Residual(channels, filters, 1 + (i > 0)), Residual(filters, filters, 1))
+            setattr(self, f"layer{i + 1}", blocks)
+        self.fc = nn.Linear(512, classes)
+
+    def forward(self, x):
+        x = nn.functional.relu(self.bn1(self.conv1(x)), inplace=True)
+        return self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3)))
+
+
 def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.001, fused=True)
 
@@ -65,7 +100,7 @@ def nesterov(parameters):
 
 
 MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum),
-          "vgg16_bn_cifar10": (vgg16_bn, nesterov)}
+          "vgg16_bn_cifar10": (vgg16_bn, nesterov), "resnet18_cifar10": (ResNet18, nesterov)}
 
 
 class Safetensors:
@@ -102,11 +137,8 @@ class Job:
         with torch.device("meta"):
             self.net = make()
         self.net = self.net.to_empty(device="cpu")
-        arrays = [array for layer in self.net for array in (*layer.parameters(), *layer.buffers())
-                  if array.dim()]  # not the number of batches that a BatchNorm has seen
-        for array, name in zip(arrays, list(file.header), strict=True):
-            file.read_to(name, array)
-        for layer in self.net:
+        self.load(file)
+        for layer in self.net.modules():
             if isinstance(layer, nn.Dropout) and a.no_dropout:
                 layer.p = 0.0
         if a.channels_last:
@@ -123,6 +155,15 @@ class Job:
         if a.compile:
             torch._inductor.config.freezing = not self.training
             self.net = torch.compile(self.net)
+
+    def load(self, file):
+        """By name where both call them alike, else in order; not the numbers of batches that a BatchNorm has seen."""
+        arrays = {name: array for name, array in self.net.state_dict(keep_vars=True).items() if array.dim()}
+        if arrays.keys() != file.header.keys():
+            ordered = [array for layer in self.net for array in (*layer.parameters(), *layer.buffers()) if array.dim()]
+            arrays = dict(zip(list(file.header), ordered, strict=True))
+        for name, array in arrays.items():
+            file.read_to(name, array)
 
     def place(self, x):
         x = x.contiguous(memory_format=torch.channels_last) if self.a.channels_last and x.dim() == 4 else x

@@ -50,11 +50,11 @@ TEST(values) {
     CHECK_NEAR(r->data.scale, 1.0 / 255, 1e-15);
     CHECK_NEAR(r->data.split.validation, 5000, 0);
     CHECK_INT(r->data.split.stratified, GLIA_YES);
-    CHECK_INT(r->n_layers, 4);
-    CHECK_STR(r->layers[0].name, "stem");
-    CHECK_INT(((const glia_conv2d_options *)r->layers[0].options)->filters, 32);
-    CHECK_INT(((const glia_conv2d_options *)r->layers[0].options)->kernel[1], 5);
-    CHECK_INT(((const glia_dense_options *)r->layers[3].options)->units, 10);
+    CHECK_INT(r->model.n_layers, 4);
+    CHECK_STR(r->model.layers[0].name, "stem");
+    CHECK_INT(((const glia_conv2d_options *)r->model.layers[0].options)->filters, 32);
+    CHECK_INT(((const glia_conv2d_options *)r->model.layers[0].options)->kernel[1], 5);
+    CHECK_INT(((const glia_dense_options *)r->model.layers[3].options)->units, 10);
     CHECK_INT(r->n_metrics, 2);
     glia_fit_options o = glia_recipe_fit_options(r);
     CHECK_STR(o.loss, "softmax_cross_entropy");
@@ -81,7 +81,7 @@ TEST(defaults) {
     CHECK_INT(o.shuffle, GLIA_YES);
     CHECK_STR(o.early_stopping.monitor, "val_loss");
     CHECK_STR(r->data.label, "last");
-    CHECK_STR(r->layers[0].name, "flatten");
+    CHECK_STR(r->model.layers[0].name, "flatten");
     glia_recipe_free(r);
 }
 

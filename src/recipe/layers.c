@@ -6,20 +6,27 @@
 #include "core/log.h"
 #include "recipe/recipe.h"
 #include "train/loss.h"
+#include "train/model.h"
 
 /* Keys that every layer takes besides its own. */
-static const char *const common_keys[] = {"name", "inputs", NULL};
+static const char *const common_keys[] = {"name", "inputs", "share", "trainable", NULL};
 
 /* --- reading ------------------------------------------------------------------------------------------- */
 
-static const glia_recipe_layer *find_layer(const glia_recipe *recipe, const char *name) {
-    for (int i = 0; i < recipe->n_layers; i++)
-        if (recipe->layers[i].name && strcmp(recipe->layers[i].name, name) == 0) return &recipe->layers[i];
+/* What a layer is read into: its list, and the recipe of that. */
+typedef struct reading {
+    glia_recipe *recipe;
+    glia_recipe_list *list;
+    glia_recipe_layer *layer;
+} reading;
+
+static glia_recipe_layer *find_layer(const glia_recipe_list *list, const char *name) {
+    for (int i = 0; i < list->n_layers; i++)
+        if (list->layers[i].name && strcmp(list->layers[i].name, name) == 0) return &list->layers[i];
     return NULL;
 }
 
-static glia_status read_name(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
-                             glia_error *err) {
+static glia_status read_name(const reading *r, const glia_yaml *node, glia_error *err) {
     char found[120];
     const char *letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     if (node->kind != GLIA_YAML_TEXT || !node->text[0] || node->text[strspn(node->text, letters)] ||
@@ -30,19 +37,35 @@ static glia_status read_name(glia_recipe *recipe, glia_recipe_layer *layer, cons
     if (strcmp(node->text, "input") == 0)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "name: 'input' is the model's input; choose another name");
-    const glia_recipe_layer *twice = find_layer(recipe, node->text);
-    if (twice && twice != layer)
+    const glia_recipe_layer *twice = find_layer(r->list, node->text);
+    if (twice && twice != r->layer)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "name: '%s' is already the name of the %s layer in line %d", node->text,
                                 twice->def->name, twice->at->line);
-    layer->name = node->text;
+    r->layer->name = node->text;
     return GLIA_OK;
 }
 
-/* Earlier layers by name; `layer` itself and later ones are no inputs, so that there are no cycles. */
-static glia_status read_input(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
-                              glia_error *err) {
+/* The earlier layer called so; this one and later ones are none, so that there are no cycles. */
+static glia_status find_earlier(const reading *r, const char *what, const glia_yaml *node, bool input,
+                                glia_recipe_layer **out, glia_error *err) {
+    *out = find_layer(r->list, node->text);
+    if ((input && strcmp(node->text, "input") == 0) || (*out && *out < r->layer)) return GLIA_OK;
+    if (*out)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "%s: '%s' does not stand before this layer",
+                                what, node->text);
+    const char *words[64] = {"input"};
+    size_t count = input;
+    for (int i = 0; &r->list->layers[i] < r->layer && count < GLIA_COUNT(words); i++)
+        words[count++] = r->list->layers[i].name;
+    glia_yaml at = *node;
+    at.key = NULL;
+    return glia__recipe_unknown(&at, input ? "input" : "layer", node->text, words, count, err);
+}
+
+static glia_status read_input(const reading *r, const glia_yaml *node, glia_error *err) {
     char found[120];
+    glia_recipe_layer *layer = r->layer, *from;
     if (node->kind != GLIA_YAML_TEXT)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "inputs: expected the names of earlier layers, found %s",
@@ -50,29 +73,47 @@ static glia_status read_input(glia_recipe *recipe, glia_recipe_layer *layer, con
     if ((size_t)layer->n_inputs == GLIA_COUNT(layer->inputs))
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "inputs: more than %zu",
                                 GLIA_COUNT(layer->inputs));
-    glia_recipe_layer *from = (glia_recipe_layer *)find_layer(recipe, node->text);
-    if (strcmp(node->text, "input") != 0 && (!from || from >= layer)) {
-        const char *words[64] = {"input"};
-        size_t count = 1;
-        for (int i = 0; &recipe->layers[i] < layer && count < GLIA_COUNT(words); i++)
-            words[count++] = recipe->layers[i].name;
-        glia_yaml at = *node;
-        at.key = NULL;
-        if (from)
-            return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
-                                    "inputs: '%s' does not stand before this layer", node->text);
-        return glia__recipe_unknown(&at, "input", node->text, words, count, err);
-    }
+    GLIA_TRY(find_earlier(r, "inputs", node, true, &from, err));
     layer->inputs[layer->n_inputs++] = node->text;
     if (from) from->used = true;
     return GLIA_OK;
 }
 
-static glia_status read_inputs(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
-                               glia_error *err) {
-    if (node->kind != GLIA_YAML_LIST) return read_input(recipe, layer, node, err);
-    for (const glia_yaml *n = node->first; n; n = n->next) GLIA_TRY(read_input(recipe, layer, n, err));
+static glia_status read_inputs(const reading *r, const glia_yaml *node, glia_error *err) {
+    if (node->kind != GLIA_YAML_LIST) return read_input(r, node, err);
+    for (const glia_yaml *n = node->first; n; n = n->next) GLIA_TRY(read_input(r, n, err));
     return GLIA_OK;
+}
+
+/* `share: encoder`: the kind and the settings are those of the earlier layer, and so are the weights. */
+static glia_status read_share(const reading *r, const glia_yaml *settings, const glia_yaml *node,
+                              glia_error *err) {
+    char found[120];
+    glia_recipe_layer *of;
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "share: expected the name of an earlier layer, found %s",
+                                glia__yaml_found(node, found, sizeof found));
+    GLIA_TRY(find_earlier(r, "share", node, false, &of, err));
+    if (strcmp(of->def->name, r->layer->def->name) != 0)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "share: '%s' is a layer %s, this one is %s",
+                                node->text, of->def->name, r->layer->def->name);
+    for (const glia_yaml *n = settings->first; n; n = n->next)
+        if (glia__field_find(r->layer->def->fields, n->key))
+            return glia__yaml_key_error(n, err, GLIA_INVALID_ARGUMENT,
+                                        "%s: a layer with `share` has the settings of '%s'; leave it out",
+                                        n->key, node->text);
+    r->layer->share = of->name;
+    r->layer->options = of->options;
+    return GLIA_OK;
+}
+
+/* Layers that have a setting of that name know better what it means for them. */
+static glia_status read_trainable(const reading *r, const glia_yaml *node, glia_error *err) {
+    static const glia_field field = {
+        .name = "trainable", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_recipe_layer, trainable)};
+    if (glia__field_find(r->layer->def->fields, "trainable")) return GLIA_OK;
+    return glia__recipe_field(node, &field, r->layer, &r->recipe->arena, err);
 }
 
 static glia_status check_input_count(const glia_recipe_layer *layer, glia_error *err) {
@@ -93,7 +134,7 @@ static glia_status check_input_count(const glia_recipe_layer *layer, glia_error 
 static glia_status check_required(const glia_recipe_layer *layer, const glia_yaml *settings,
                                   glia_error *err) {
     for (const glia_field *f = layer->def->fields; f && f->name; f++) {
-        if (f->initial || glia__yaml_get(settings, f->name)) continue;
+        if (f->initial || layer->share || glia__yaml_get(settings, f->name)) continue;
         bool single = settings->kind == GLIA_YAML_TEXT || settings->kind == GLIA_YAML_LIST;
         if (single && layer->def->shorthand && strcmp(f->name, layer->def->shorthand) == 0) continue;
         return glia__yaml_key_error(layer->at, err, GLIA_INVALID_ARGUMENT, "%s needs '%s' (%s)",
@@ -102,27 +143,40 @@ static glia_status check_required(const glia_recipe_layer *layer, const glia_yam
     return GLIA_OK;
 }
 
+static glia_status read_common(const reading *r, const glia_yaml *settings, glia_error *err) {
+    const glia_yaml *name = glia__yaml_get(settings, "name"), *inputs = glia__yaml_get(settings, "inputs"),
+                    *share = glia__yaml_get(settings, "share"),
+                    *trainable = glia__yaml_get(settings, "trainable");
+    if (name) GLIA_TRY(read_name(r, name, err));
+    if (inputs) GLIA_TRY(read_inputs(r, inputs, err));
+    if (share) GLIA_TRY(read_share(r, settings, share, err));
+    if (trainable) GLIA_TRY(read_trainable(r, trainable, err));
+    return GLIA_OK;
+}
+
 /* `- flatten`, `- dense: 10` or `- conv2d: {filters: 32, …}`. */
-static glia_status read_settings(glia_recipe *recipe, glia_recipe_layer *layer, const glia_yaml *node,
-                                 glia_error *err) {
-    const glia_layer_def *def = layer->def;
-    glia_arena *arena = &recipe->arena;
+static glia_status read_settings(const reading *r, const glia_yaml *node, glia_error *err) {
+    const glia_layer_def *def = r->layer->def;
+    glia_arena *arena = &r->recipe->arena;
     char what[80], found[120];
     if (node->kind == GLIA_YAML_MAP) {
-        const glia_yaml *name = glia__yaml_get(node, "name"), *inputs = glia__yaml_get(node, "inputs");
+        const char *skip[GLIA_COUNT(common_keys)];
+        size_t n = 0;
+        for (const char *const *key = common_keys; *key; key++)
+            if (!glia__field_find(def->fields, *key)) skip[n++] = *key;
+        skip[n] = NULL;
         snprintf(what, sizeof what, "setting of %s", def->name);
-        GLIA_TRY(glia__recipe_fields(node, def->fields, layer->options, what, common_keys, arena, err));
-        if (name) GLIA_TRY(read_name(recipe, layer, name, err));
-        if (inputs) GLIA_TRY(read_inputs(recipe, layer, inputs, err));
+        GLIA_TRY(glia__recipe_fields(node, def->fields, r->layer->options, what, skip, arena, err));
+        GLIA_TRY(read_common(r, node, err));
     } else if (node->kind != GLIA_YAML_NULL) {
         const glia_field *field = def->shorthand ? glia__field_find(def->fields, def->shorthand) : NULL;
         if (!field)
             return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                     "%s takes no single value; expected settings as {key: value}, found %s",
                                     def->name, glia__yaml_found(node, found, sizeof found));
-        GLIA_TRY(glia__recipe_field(node, field, layer->options, arena, err));
+        GLIA_TRY(glia__recipe_field(node, field, r->layer->options, arena, err));
     }
-    return check_required(layer, node, err);
+    return check_required(r->layer, node, err);
 }
 
 /* --- files of layers ----------------------------------------------------------------------------------- */
@@ -155,10 +209,10 @@ static glia_status find_layer_file(glia_recipe *recipe, const glia_recipe_layer 
 }
 
 glia_status glia__recipe_keep_files(glia_recipe *recipe, const char *dir, glia_error *err) {
-    for (int i = 0; i < recipe->n_layers; i++) {
-        const glia_recipe_layer *layer = &recipe->layers[i];
+    for (int i = 0; i < recipe->model.n_layers; i++) {
+        const glia_recipe_layer *layer = &recipe->model.layers[i];
         const char **name = glia__recipe_layer_file(layer);
-        if (!name) continue;
+        if (!name || layer->share) continue;
         const char *slash = strrchr(*name, '/'), *base = slash ? slash + 1 : *name;
         const char *folder =
             glia__arena_printf(&recipe->arena, "%s/" GLIA_RECIPE_LAYER_FILES "/%s", dir, layer->name);
@@ -173,9 +227,36 @@ glia_status glia__recipe_keep_files(glia_recipe *recipe, const char *dir, glia_e
 
 /* --- reading ------------------------------------------------------------------------------------------- */
 
-static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_error *err) {
+/* The definition of a layer or of a block. */
+static glia_status find_def(const reading *r, const glia_yaml *node, glia_error *err) {
+    glia_recipe_layer *layer = r->layer;
+    glia_arena *arena = &r->recipe->arena;
+    glia_layer_def def;
+    bool block = glia__recipe_block_def(r->recipe, node->key, &def);
+    if (!block && !glia__layer_def_find(node->key, &def)) {
+        const char *words[160];
+        size_t count = 0;
+        for (; count < 128 && glia__layer_def_at(count, &def); count++) words[count] = def.name;
+        for (int i = 0; i < r->recipe->n_blocks && count < GLIA_COUNT(words); i++)
+            words[count++] = r->recipe->blocks[i].name;
+        return glia__recipe_unknown(node, "layer", node->key, words, count, err);
+    }
+    if (def.file && r->list != &r->recipe->model)
+        return glia__yaml_key_error(node, err, GLIA_UNSUPPORTED,
+                                    "%s: a layer with a file cannot stand in a block", def.name);
+    layer->def = glia__arena_copy(arena, &def, sizeof def);
+    layer->options = glia__arena_alloc(arena, def.options_size + 1);
+    if (!layer->def || !layer->options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia__fields_init(layer->def->fields, layer->options);
+    if (block) glia__recipe_block_init(r->recipe, layer->def, layer->options);
+    return GLIA_OK;
+}
+
+static glia_status read_layer(glia_recipe *recipe, glia_recipe_list *list, const glia_yaml *item,
+                              glia_error *err) {
     char found[120];
-    glia_recipe_layer *layer = &recipe->layers[recipe->n_layers];
+    glia_recipe_layer *layer = &list->layers[list->n_layers];
+    const reading r = {recipe, list, layer};
     glia_yaml word = *item; /* `- flatten` is `- flatten:` */
     const glia_yaml *node = item->first;
     if (item->kind == GLIA_YAML_TEXT) {
@@ -196,47 +277,61 @@ static glia_status read_layer(glia_recipe *recipe, const glia_yaml *item, glia_e
                                     node->next->key, node->key, node->key);
     }
     layer->at = node;
-    glia_layer_def def;
-    if (!glia__layer_def_find(node->key, &def)) {
-        const char *words[128];
-        size_t count = 0;
-        for (; count < GLIA_COUNT(words) && glia__layer_def_at(count, &def); count++) words[count] = def.name;
-        return glia__recipe_unknown(node, "layer", node->key, words, count, err);
-    }
-    layer->def = glia__arena_copy(&recipe->arena, &def, sizeof def);
-    layer->options = glia__arena_alloc(&recipe->arena, def.options_size + 1);
-    if (!layer->def || !layer->options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    glia__fields_init(layer->def->fields, layer->options);
-    recipe->n_layers++; /* from here on it may be named */
-    GLIA_TRY(read_settings(recipe, layer, node, err));
+    GLIA_TRY(find_def(&r, node, err));
+    list->n_layers++; /* from here on it may be named */
+    GLIA_TRY(read_settings(&r, node, err));
     GLIA_TRY(check_input_count(layer, err));
     GLIA_TRY(find_layer_file(recipe, layer, err));
-    if (!layer->n_inputs && recipe->n_layers > 1) recipe->layers[recipe->n_layers - 2].used = true;
+    if (!layer->n_inputs && list->n_layers > 1) list->layers[list->n_layers - 2].used = true;
     return GLIA_OK;
 }
 
 /* Layers without a name are called "dense", "dense_1", …; given names come first. */
-static glia_status choose_name(glia_recipe *recipe, const glia_yaml *list, glia_recipe_layer *layer,
+static glia_status choose_name(glia_recipe *recipe, const glia_recipe_list *list, glia_recipe_layer *layer,
                                glia_error *err) {
     for (int number = 0;; number++) {
         const char *name =
             number ? glia__arena_printf(&recipe->arena, "%s_%d", layer->def->name, number) : layer->def->name;
         if (!name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-        bool taken = find_layer(recipe, name) != NULL;
-        for (const glia_yaml *n = list->first; n && !taken; n = n->next) {
+        bool taken = find_layer(list, name) != NULL;
+        for (const glia_yaml *n = list->at->first; n && !taken; n = n->next) {
             const glia_yaml *given = n->first ? glia__yaml_get(n->first, "name") : NULL;
             taken = given && strcmp(given->text, name) == 0;
         }
         if (taken) continue;
         layer->name = name;
-        layer->unnamed = layer->def->network;
+        layer->unnamed = layer->def->network && !layer->share;
         return GLIA_OK;
     }
 }
 
+glia_status glia__recipe_read_list(glia_recipe *recipe, glia_recipe_list *list, const glia_yaml *node,
+                                   glia_error *err) {
+    char found[120];
+    if (node->kind != GLIA_YAML_LIST || !node->count)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected a list of layers ('- dense: 10'), found %s", list->name,
+                                    glia__yaml_found(node, found, sizeof found));
+    if (node->count > GLIA_RECIPE_LAYERS)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: more than %d layers", list->name,
+                                    GLIA_RECIPE_LAYERS);
+    list->at = node;
+    list->n_layers = 0;
+    list->layers = glia__arena_alloc(&recipe->arena, (size_t)node->count * sizeof *list->layers);
+    if (!list->layers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (const glia_yaml *n = node->first; n; n = n->next) {
+        GLIA_TRY(read_layer(recipe, list, n, err));
+        glia_recipe_layer *layer = &list->layers[list->n_layers - 1];
+        if (!layer->name) GLIA_TRY(choose_name(recipe, list, layer, err));
+    }
+    list->layers[list->n_layers - 1].used = true;
+    return GLIA_OK;
+}
+
 glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                                      glia_error *err) {
-    char found[120];
+    const glia_yaml *blocks = glia__yaml_get(recipe->root, "blocks"); /* wherever they stand */
+    if (blocks && !recipe->n_blocks) GLIA_TRY(glia__recipe_read_blocks(recipe, blocks, field, err));
     if (node->kind == GLIA_YAML_MAP && node->count == 1) { /* `model: {onnx: file}`: a layer alone */
         glia_yaml *list = glia__arena_copy(&recipe->arena, node, sizeof *node);
         glia_yaml *item = glia__arena_copy(&recipe->arena, node, sizeof *node);
@@ -246,35 +341,20 @@ glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node,
         item->next = NULL;
         node = list;
     }
-    if (node->kind != GLIA_YAML_LIST || !node->count)
-        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
-                                    "%s: expected a list of layers ('- dense: 10'), found %s", field->name,
-                                    glia__yaml_found(node, found, sizeof found));
-    if (node->count > GLIA_RECIPE_LAYERS)
-        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT, "%s: more than %d layers", field->name,
-                                    GLIA_RECIPE_LAYERS);
-    recipe->layers = glia__arena_alloc(&recipe->arena, (size_t)node->count * sizeof *recipe->layers);
-    if (!recipe->layers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    recipe->n_layers = 0;
-    for (const glia_yaml *n = node->first; n; n = n->next) {
-        GLIA_TRY(read_layer(recipe, n, err));
-        glia_recipe_layer *layer = &recipe->layers[recipe->n_layers - 1];
-        if (!layer->name) GLIA_TRY(choose_name(recipe, node, layer, err));
-    }
-    recipe->layers[recipe->n_layers - 1].used = true;
-    return GLIA_OK;
+    recipe->model.name = field->name;
+    return glia__recipe_read_list(recipe, &recipe->model, node, err);
 }
 
 /* --- printing ------------------------------------------------------------------------------------------ */
 
-void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
-                               glia_text *out) {
-    glia__text_printf(out, "%*s%s:\n", indent, "", field->name);
-    for (int i = 0; i < recipe->n_layers; i++) {
-        const glia_recipe_layer *layer = &recipe->layers[i];
-        glia__text_printf(out, "%*s- %s: {", indent + 2, "", layer->def->name);
-        for (const glia_field *f = layer->def->fields; f && f->name; f++)
+void glia__recipe_print_list(const glia_recipe_list *list, int indent, glia_text *out) {
+    for (int i = 0; i < list->n_layers; i++) {
+        const glia_recipe_layer *layer = &list->layers[i];
+        glia__text_printf(out, "%*s- %s: {", indent, "", layer->def->name);
+        for (const glia_field *f = layer->def->fields; f && f->name && !layer->share; f++)
             if (glia__recipe_print_field(f, layer->options, out)) glia__text_add(out, ", ");
+        if (layer->share) glia__text_printf(out, "share: %s, ", layer->share);
+        if (layer->trainable == GLIA_NO) glia__text_add(out, "trainable: no, ");
         for (int k = 0; k < layer->n_inputs; k++)
             glia__text_printf(out, "%s%s%s", k ? ", " : "inputs: [", layer->inputs[k],
                               k + 1 == layer->n_inputs ? "], " : "");
@@ -286,43 +366,59 @@ void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *fiel
     }
 }
 
+void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out) {
+    glia__text_printf(out, "%*s%s:\n", indent, "", field->name);
+    glia__recipe_print_list(&recipe->model, indent + 2, out);
+}
+
 /* --- building ------------------------------------------------------------------------------------------ */
 
-/* Moves the graph's error to the layer's place in the file. */
-static glia_status layer_error(const glia_recipe_layer *layer, const glia_error *inner, glia_error *err) {
-    glia_status status = glia__yaml_key_error(layer->at, err, inner->status, "%s", inner->message);
-    if (err && err->status == status) snprintf(err->node, sizeof err->node, "%s", layer->name);
-    return status;
+/* Gives the graph's error the layer's place in the file, unless a layer inside it has given it one. */
+static void place_error(const glia_recipe_layer *layer, glia_model *model) {
+    glia_error *error = &glia_model_graph(model)->error;
+    if (error->status == GLIA_OK || error->file[0]) return;
+    glia_error placed = {0};
+    (void)glia__yaml_key_error(layer->at, &placed, error->status, "%s", error->message);
+    snprintf(placed.node, sizeof placed.node, "%s", layer->name);
+    *error = placed;
 }
 
-static glia_value *input_called(const glia_recipe *recipe, glia_value *const *outputs, glia_value *input,
-                                const char *name) {
-    const glia_recipe_layer *layer = find_layer(recipe, name);
-    return layer ? outputs[layer - recipe->layers] : input;
-}
-
-static glia_status build_layers(const glia_recipe *recipe, glia_model *model, glia_value *input,
-                                glia_value **outputs, glia_error *err) {
-    glia_error inner = {0};
-    GLIA_TRY(glia_model_status(model, err));
-    for (int i = 0; i < recipe->n_layers; i++) {
-        const glia_recipe_layer *layer = &recipe->layers[i];
-        glia_value *in[GLIA_COUNT(layer->inputs)];
-        int count = layer->n_inputs;
-        for (int k = 0; k < count; k++) in[k] = input_called(recipe, outputs, input, layer->inputs[k]);
-        if (!count) in[count++] = i ? outputs[i - 1] : input;
-        const char *name = layer->unnamed ? NULL : layer->name;
-        outputs[i] = glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
-        if (glia_model_status(model, &inner) != GLIA_OK) return layer_error(layer, &inner, err);
+static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_layer *layer,
+                               glia_model *model, glia_value *const *outputs, glia_value *input) {
+    glia_value *in[GLIA_COUNT(layer->inputs)];
+    const char *name = layer->unnamed ? NULL : layer->name;
+    int count = layer->n_inputs, at = (int)(layer - list->layers);
+    for (int k = 0; k < count; k++) {
+        const glia_recipe_layer *from = find_layer(list, layer->inputs[k]);
+        in[k] = from ? outputs[from - list->layers] : input;
     }
-    glia_model_set_output(model, outputs[recipe->n_layers - 1]);
-    return glia_model_status(model, err);
+    if (!count) in[count++] = at ? outputs[at - 1] : input;
+    if (layer->share) return glia_share(layer->share, name, in, count);
+    if (layer->trainable != GLIA_NO)
+        return glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
+    glia_scope_begin(model, NULL, .trainable = GLIA_NO);
+    glia_value *result = glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
+    glia_scope_end(model);
+    return result;
+}
+
+glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input) {
+    size_t bytes = (size_t)list->n_layers * sizeof(glia_value *);
+    glia_value **outputs = glia__alloc(model->allocator, bytes), *last = NULL;
+    if (!outputs) return glia_graph_fail(glia_model_graph(model), GLIA_OUT_OF_MEMORY, NULL, "out of memory");
+    for (int i = 0; i < list->n_layers && glia_model_status(model, NULL) == GLIA_OK; i++) {
+        last = outputs[i] = build_layer(list, &list->layers[i], model, outputs, input);
+        place_error(&list->layers[i], model);
+    }
+    glia__free(model->allocator, outputs, bytes);
+    return glia_model_status(model, NULL) == GLIA_OK ? last : NULL;
 }
 
 /* The last layer must give one number a class (or one in all for two classes). */
 static glia_status check_output(const glia_recipe *recipe, glia_model *model, int64_t classes,
                                 glia_error *err) {
-    const glia_recipe_layer *last = &recipe->layers[recipe->n_layers - 1];
+    const glia_recipe_layer *last = &recipe->model.layers[recipe->model.n_layers - 1];
     glia_shape shape = glia_value_shape(glia_model_output(model));
     char text[96];
     if (classes <= 0) return GLIA_OK;
@@ -342,8 +438,8 @@ static glia_status check_output(const glia_recipe *recipe, glia_model *model, in
 }
 
 static void warn_unused(const glia_recipe *recipe, const glia_logger *logger) {
-    for (int i = 0; i < recipe->n_layers; i++) {
-        const glia_recipe_layer *layer = &recipe->layers[i];
+    for (int i = 0; i < recipe->model.n_layers; i++) {
+        const glia_recipe_layer *layer = &recipe->model.layers[i];
         if (!layer->used)
             glia__log(logger, GLIA_LOG_WARNING, "%s:%d:%d: layer '%s' is not used by any other",
                       layer->at->origin, layer->at->key_line, layer->at->key_column, layer->name);
@@ -352,19 +448,14 @@ static void warn_unused(const glia_recipe *recipe, const glia_logger *logger) {
 
 glia_status glia_recipe_model(const glia_recipe *recipe, glia_shape input_shape, int64_t classes,
                               glia_model **out, const glia_logger *logger, glia_error *err) {
-    const glia_allocator *allocator = recipe->arena.allocator;
-    size_t bytes = (size_t)recipe->n_layers * sizeof(glia_value *);
     glia_input_options input = {.reserved_ = 0};
     *out = NULL;
     for (int i = 0; i < input_shape.rank; i++) input.shape[i] = input_shape.dim[i];
-    glia_model *model = glia_model_new_with(recipe->name, allocator);
-    glia_value **outputs = glia__alloc(allocator, bytes);
-    glia_status status = GLIA_OUT_OF_MEMORY;
-    if (!model || !outputs)
-        glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    else
-        status = build_layers(recipe, model, glia_input_with(model, "input", input), outputs, err);
-    glia__free(allocator, outputs, bytes);
+    glia_model *model = glia_model_new_with(recipe->name, recipe->arena.allocator);
+    if (!model) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia_model_set_output(
+        model, glia__recipe_build_list(&recipe->model, model, glia_input_with(model, "input", input)));
+    glia_status status = glia_model_status(model, err);
     if (status == GLIA_OK) status = check_output(recipe, model, classes, err);
     if (status != GLIA_OK) {
         glia_model_free(model);

@@ -179,12 +179,17 @@ void glia__recipe_document(glia_text *out) {
     document_keys("", glia__recipe_root, out);
     glia__text_add(out, "\n## Sources\n\n| source | with files by name | what |\n|---|---|---|\n");
     for (size_t i = 0; i < glia__readers_count; i++) document_source(glia__readers[i], out);
-    glia__text_add(out,
-                   "\n## Layers\n\n"
-                   "`model` is a list. An item is a word (`- flatten`), a word with its main value "
-                   "(`- dense: 10`) or a word with settings (`- conv2d: {filters: 32, kernel: 3}`). Every "
-                   "layer also takes `name`, and `inputs`: the names of earlier layers, or `input` for the "
-                   "model's input; without it, a layer takes the one before.\n");
+    glia__text_add(
+        out, "\n## Layers\n\n"
+             "`model` is a list. An item is a word (`- flatten`), a word with its main value "
+             "(`- dense: 10`) or a word with settings (`- conv2d: {filters: 32, kernel: 3}`). Every "
+             "layer also takes `name`; `inputs`: the names of earlier layers, or `input` for the "
+             "model's input (without it, a layer takes the one before); `share: NAME`: the settings and "
+             "the weights are those of the earlier layer of that name; and `trainable: no`: its weights "
+             "stay as they are.\n\n"
+             "`blocks` gives lists of layers a name by which the model, and later blocks, use them as "
+             "one layer (`- NAME`, or `- NAME: 3` for three of them, one after the other, each with "
+             "weights of its own). In a block `input` is the block's, and names are its own.\n");
     glia_layer_def layer;
     for (size_t i = 0; glia__layer_def_at(i, &layer); i++) document_layer(&layer, out);
     glia__text_add(out, "\n## Losses\n\n| name | formula |\n|---|---|\n");

@@ -141,7 +141,7 @@ static glia_status name_parts(glia_recipe *recipe, const char *path) {
 }
 
 static glia_status check_required(const glia_recipe *recipe, glia_error *err) {
-    if (!recipe->n_layers) {
+    if (!recipe->model.n_layers) {
         glia_error_set(err, GLIA_INVALID_ARGUMENT, "no model; expected 'model:' with a list of layers");
         glia_error_at(err, recipe->path, 0, 0);
         return GLIA_INVALID_ARGUMENT;

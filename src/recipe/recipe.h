@@ -21,9 +21,19 @@ typedef struct glia_recipe_layer {
     const char *inputs[16]; /* names of earlier layers, or "input" */
     int n_inputs;           /* 0: the layer before */
     void *options;          /* def->options_size bytes, defaults written */
+    glia_bool trainable;    /* no: the parameters of this layer stay as they are */
+    const char *share;      /* the earlier layer whose weights it has; NULL: it has its own */
     const glia_yaml *at;    /* for messages: its key, or the word */
     bool used;              /* by a later layer, or as the output */
 } glia_recipe_layer;
+
+/* Layers one after the other: the model's, or those of a block. */
+typedef struct glia_recipe_list {
+    const char *name;    /* of the block; the model's: "model" */
+    const glia_yaml *at; /* the list */
+    glia_recipe_layer *layers;
+    int n_layers;
+} glia_recipe_list;
 
 /* A figure of glia_report that `metrics` may name. */
 typedef struct glia_recipe_metric {
@@ -73,8 +83,9 @@ struct glia_recipe {
             int64_t crop, cutout;
         } augment;
     } data;
-    glia_recipe_layer *layers;
-    int n_layers;
+    glia_recipe_list model;
+    glia_recipe_list *blocks; /* a block is made of layers and of earlier blocks */
+    int n_blocks;
     const char *loss; /* "auto" or a name */
     const glia_optimizer *optimizer;
     glia_optimizer_options optimizer_options;
@@ -149,6 +160,20 @@ glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node,
                                      glia_error *err);
 void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *field, int indent,
                                glia_text *out);
+
+/* Reads, prints and builds one list. Errors of building go to the model's graph, with their place in the file. */
+GLIA_MUST_CHECK glia_status glia__recipe_read_list(glia_recipe *recipe, glia_recipe_list *list,
+                                                   const glia_yaml *node, glia_error *err);
+void glia__recipe_print_list(const glia_recipe_list *list, int indent, glia_text *out);
+glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input);
+/* The section of blocks (blocks.c), and the layer that a block is: false when there is none of that name. */
+glia_status glia__recipe_read_blocks(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err);
+void glia__recipe_print_blocks(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out);
+bool glia__recipe_block_def(const glia_recipe *recipe, const char *name, glia_layer_def *out);
+/* Fills the options of a layer that is a block. */
+void glia__recipe_block_init(const glia_recipe *recipe, const glia_layer_def *def, void *options);
 
 /* The file that a layer names, where its options have it; NULL: none. */
 const char **glia__recipe_layer_file(const glia_recipe_layer *layer);

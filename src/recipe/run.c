@@ -112,9 +112,9 @@ static bool same_bytes(const char *a, const char *b) {
 
 /* A run has copies of the files that layers name: the same file elsewhere is no difference. */
 static void call_files_alike(const glia_recipe *old, const glia_recipe *recipe) {
-    for (int i = 0; i < old->n_layers && i < recipe->n_layers; i++) {
-        const char **there = glia__recipe_layer_file(&old->layers[i]);
-        const char **here = glia__recipe_layer_file(&recipe->layers[i]);
+    for (int i = 0; i < old->model.n_layers && i < recipe->model.n_layers; i++) {
+        const char **there = glia__recipe_layer_file(&old->model.layers[i]);
+        const char **here = glia__recipe_layer_file(&recipe->model.layers[i]);
         if (there && here && same_bytes(*there, *here)) *there = *here;
     }
 }
@@ -266,9 +266,10 @@ glia_status glia__run_dir_create(glia_run_dir *dir, glia_recipe *recipe, glia_er
     GLIA_TRY(open_log(dir, err));
     remove_temporaries(dir->path);
     if (!dir->resuming) remove_old(dir->path);
-    for (int i = 0; i < recipe->n_layers; i++) {
-        snprintf(path, sizeof path, "%s/" GLIA_RECIPE_LAYER_FILES "/%s", dir->path, recipe->layers[i].name);
-        if (glia__recipe_layer_file(&recipe->layers[i])) remove_temporaries(path);
+    for (int i = 0; i < recipe->model.n_layers; i++) {
+        snprintf(path, sizeof path, "%s/" GLIA_RECIPE_LAYER_FILES "/%s", dir->path,
+                 recipe->model.layers[i].name);
+        if (glia__recipe_layer_file(&recipe->model.layers[i])) remove_temporaries(path);
     }
     GLIA_TRY(glia__recipe_keep_files(recipe, dir->path, err));
     return glia__file_write(glia__run_file(dir->path, "config.yaml", path, sizeof path), recipe->resolved,

@@ -74,10 +74,12 @@ static glia_status check_memory(const training *t, glia_error *err) {
         "%.3g GB; most of it is for %s '%s' with its %s parameters",
         needed / 1e9, there / 1e9, layer.kind, layer.name,
         glia__count_text(layer.params, count, sizeof count));
-    if (largest < (size_t)t->recipe->n_layers) {
-        const glia_yaml *at = t->recipe->layers[largest].at;
-        glia_error_at(err, at->origin, at->key_line ? at->key_line : at->line,
-                      at->key_line ? at->key_column : at->column);
+    for (int i = 0; i < t->recipe->model.n_layers; i++) {
+        const glia_recipe_layer *l = &t->recipe->model.layers[i];
+        size_t length = strlen(l->name); /* a layer of a block is "block.layer" */
+        if (strncmp(layer.name, l->name, length) == 0 && (!layer.name[length] || layer.name[length] == '.'))
+            glia_error_at(err, l->at->origin, l->at->key_line ? l->at->key_line : l->at->line,
+                          l->at->key_line ? l->at->key_column : l->at->column);
     }
     return GLIA_OUT_OF_MEMORY;
 }
