@@ -28,8 +28,9 @@ static glia_status find_types(const cli_options *options, cli_model *m, glia_sha
     }
     if (recipe->trained.input_shape.rank) {
         *shape = recipe->trained.input_shape;
-        m->target = (glia_target){(glia_target_kind)recipe->trained.target, recipe->trained.target_shape,
-                                  recipe->trained.classes};
+        m->target = (glia_target){.kind = (glia_target_kind)recipe->trained.target,
+                                  .shape = recipe->trained.target_shape,
+                                  .classes = recipe->trained.classes};
         return GLIA_OK;
     }
     glia_dataset *train = NULL;
@@ -40,12 +41,14 @@ static glia_status find_types(const cli_options *options, cli_model *m, glia_sha
     return GLIA_OK;
 }
 
-/* Numbers as targets have the shape of what the model gives. */
+/* Targets that no data describes: numbers have the shape of what the model gives, classes that without its units. */
 static void complete_target(cli_model *m) {
     const glia_shape out = glia_value_shape(glia_model_output(m->model));
-    if (m->target.kind != GLIA_TARGET_VALUES || m->target.shape.rank) return;
-    m->target.shape.rank = GLIA_MAX(out.rank - 1, 0);
-    for (int d = 1; d < out.rank; d++) m->target.shape.dim[d - 1] = out.dim[d];
+    const bool classes = m->target.kind == GLIA_TARGET_CLASS;
+    if (m->target.shape.rank || (classes && m->target.classes)) return;
+    const int units = !classes ? 0 : out.rank > 3 ? 1 : out.rank - 1;
+    for (int d = 1; d < out.rank; d++)
+        if (d != units) m->target.shape.dim[m->target.shape.rank++] = out.dim[d];
 }
 
 /* A file of weights that says what its model is. */

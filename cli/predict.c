@@ -72,6 +72,27 @@ static void add_values(const request *r, glia_text *out) {
     glia__text_add(out, "\n");
 }
 
+/* The most probable class of every position: [positions, classes] or, of pictures, [classes, positions]. */
+static void add_positions(const request *r, glia_text *out) {
+    const bool json = r->options->json == GLIA_YES;
+    const int64_t positions = glia_shape_elems(&r->run->target_shape), units = r->width / positions;
+    const bool first = glia_value_shape(glia_model_output(r->run->model)).rank > 3;
+    char name[128];
+    if (!json) add_name(r, out);
+    for (int64_t i = 0; i < positions; i++) {
+        const float *p = r->outputs + i * (first ? 1 : units);
+        const int64_t step = first ? positions : 1;
+        int64_t best = units == 1 && p[0] > 0.5f;
+        for (int64_t c = 1; c < units; c++)
+            if (p[c * step] > p[best * step]) best = c;
+        if (json)
+            glia__text_printf(out, "%s%lld", i ? "," : ",\"positions\":[", (long long)best);
+        else
+            glia__text_printf(out, "%s%s", i ? " " : "  ", cli_class(r->run, best, name, sizeof name));
+    }
+    glia__text_add(out, json ? "]}\n" : "\n");
+}
+
 static void add_prediction(const request *r, glia_text *out) {
     bool json = r->options->json == GLIA_YES;
     float two[2] = {1 - r->outputs[0], r->outputs[0]}; /* one unit for two classes: P(class 1) */
@@ -81,6 +102,10 @@ static void add_prediction(const request *r, glia_text *out) {
         glia__text_add(out, "{\"file\":");
         glia__text_add_json(out, r->file);
         glia__text_printf(out, ",\"index\":%lld", (long long)r->index);
+    }
+    if (r->run->classes && r->run->target_shape.rank) {
+        add_positions(r, out);
+        return;
     }
     if (r->run->classes && json)
         add_classes_json(r, p, classes, out);
@@ -159,7 +184,8 @@ const cli_command cli_predict = {
         "FILE is a picture (.png, .jpg), arrays (.npy, .npz, or IDX with or without .gz) or a table (.csv, "
         "with or "
         "without the\ntarget column). Pictures become grey or colour as the model wants and are resampled "
-        "to its size. One line an\nexample: file, class, probability, and the next classes.",
+        "to its size. One line an\nexample: file, class, probability, and the next classes; where positions "
+        "have classes, that of each.",
     .examples = "glia predict runs/mnist_cnn-7 digit.png\n"
                 "glia predict runs/iris-0 flowers.csv --top 1 --json",
     .flags =

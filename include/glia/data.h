@@ -1,7 +1,7 @@
 /* data.h: examples to train on: sources, splits, and batches.
  *
  * A data set is a table of examples. Each example has an input (an array of fixed shape, e.g. 1×28×28) and a
- * target: a class number, or an array of numbers. Data stays in its file's dtype; `scale`, `mean` and `std`
+ * target: a class number, an array of class numbers (one a position: a token, a pixel), or an array of numbers. Data stays in its file's dtype; `scale`, `mean` and `std`
  * are applied when a batch is gathered: input = (raw · scale − mean[c]) / std[c]. */
 #ifndef GLIA_DATA_H
 #define GLIA_DATA_H
@@ -15,9 +15,12 @@ extern "C" {
 
 typedef enum glia_target_kind {
     GLIA_TARGET_NONE,  /* unlabelled */
-    GLIA_TARGET_CLASS, /* i64 in [0, classes) */
+    GLIA_TARGET_CLASS, /* i64 in [0, classes), or GLIA_IGNORED where positions have classes of their own */
     GLIA_TARGET_VALUES /* f32 array */
 } glia_target_kind;
+
+/* The class of a position that counts for nothing, neither in the loss nor in figures: padding, for example. */
+enum { GLIA_IGNORED = -100 };
 
 /* What a data set holds. Strings and arrays belong to the data set. */
 typedef struct glia_dataset_info {
@@ -27,8 +30,9 @@ typedef struct glia_dataset_info {
     int64_t count;   /* examples */
     glia_shape input_shape; /* of one example, channels first: {1, 28, 28} */
     glia_target_kind target;
-    glia_shape target_shape;          /* of one example; rank 0 for a class or a single number */
-    int64_t classes;                  /* 0 unless GLIA_TARGET_CLASS */
+    glia_shape target_shape; /* of one example; rank 0 for a class or a single number, {64} for 64 classes */
+    bool ignores;            /* some classes are GLIA_IGNORED */
+    int64_t classes;         /* 0 unless GLIA_TARGET_CLASS */
     const char *const *class_names;   /* `classes` names, or NULL */
     const char *const *feature_names; /* names of a table's columns (input_shape.dim[0] of them), or NULL */
     double scale;                     /* 1 when raw */
@@ -71,7 +75,7 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_open_with(glia_dataset **out, 
 /* The same with default options, as an expression: NULL on failure. */
 GLIA_API glia_dataset *glia_dataset_open(const char *source, glia_error *err);
 /* Wraps arrays of the caller (borrowed; they must outlive the data set). `inputs` is [count, …]; `targets`
- * NULL, i64/i32/u8 [count] for classes, or f32 [count, …]. `classes` 0: the largest label plus one. */
+ * NULL, i64/i32/u8 [count] or [count, …] for classes, or f32 [count, …]. `classes` 0: the largest label plus one. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_wrap(glia_dataset **out, const glia_tensor *inputs,
                                                        const glia_tensor *targets, int64_t classes,
                                                        glia_error *err);
@@ -89,7 +93,7 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_split(glia_dataset **rest, gli
                                                         bool stratified, uint64_t seed, glia_error *err);
 GLIA_API const glia_dataset_info *glia_dataset_get_info(const glia_dataset *dataset);
 /* Gathers examples `order[0 … count-1]` (NULL: 0 … count-1) as a batch: `inputs` f32 [count, input_shape…];
- * `targets` i64 [count] or f32 [count, target_shape…] (NULL: not wanted). */
+ * `targets` i64 or f32 [count, target_shape…] (NULL: not wanted). */
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_gather(const glia_dataset *dataset, const int64_t *order,
                                                          int64_t count, float *inputs, void *targets,
                                                          glia_error *err);
@@ -146,7 +150,7 @@ typedef struct glia_batch {
     int64_t count;
     const int64_t *order; /* which examples */
     float *inputs;        /* [count, input_shape…], valid until the next glia_loader_next */
-    void *targets;        /* i64 [count] or f32 [count, target_shape…]; NULL when there are none */
+    void *targets;        /* i64 or f32 [count, target_shape…]; NULL when there are none */
 } glia_batch;
 
 /* The data set must outlive the loader. */

@@ -70,6 +70,7 @@ typedef struct glia_run {
     glia_model *model;
     glia_shape input_shape; /* of one example */
     glia_target_kind target;
+    glia_shape target_shape;        /* of one example; with classes: its positions, each of a class */
     int64_t classes;                /* 0 for regression */
     const char *const *class_names; /* or NULL */
     double scale;                   /* input = (raw · scale − mean[channel]) / std[channel] */

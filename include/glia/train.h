@@ -70,6 +70,7 @@ typedef struct glia_report {
     double precision_micro, recall_micro, f1_micro;
     double precision_weighted, recall_weighted, f1_weighted; /* by the number of true examples */
     double mae, rmse, r2;                                    /* regression */
+    double perplexity; /* e to the power of the mean loss, where positions have classes */
     int64_t classes;
     struct {
         double precision, recall, f1;
@@ -80,20 +81,20 @@ typedef struct glia_report {
 
 /* Streaming metrics over batches. */
 typedef struct glia_metrics glia_metrics;
-/* `classes` 0: regression with `outputs` numbers an example; 1: one logit, target 0/1. NULL when out of
- * memory. */
+/* `classes` 0: regression with `outputs` numbers an example; 1: one logit, target 0/1. With classes `outputs` is the number
+ * of positions that have one, 0: 1. NULL when out of memory. */
 GLIA_API glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k,
                                         const glia_allocator *allocator);
 GLIA_API void glia_metrics_reset(glia_metrics *metrics);
-/* `predictions` f32 [count, max(classes, outputs)] (logits or probabilities: only their order and sign
- * matter); `targets` i64 [count] or f32 [count, outputs]; `loss_sum`: sum of the examples' losses.
- * Predictions equal to the maximum are ties, won by the smallest class. Returns GLIA_BAD_DATA for a target
- * out of range. */
+/* `predictions` f32 [count, positions, classes] or [count, outputs] (logits or probabilities: only their order and sign
+ * matter); `targets` i64 [count, positions] or f32 [count, outputs]; `loss_sum`: sum of the positions' losses. Targets
+ * GLIA_IGNORED count for nothing. Predictions equal to the maximum are ties, won by the smallest class. Returns
+ * GLIA_BAD_DATA for a target out of range. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_metrics_add(glia_metrics *metrics, const float *predictions,
                                                       const void *targets, int64_t count, double loss_sum,
                                                       glia_error *err);
 GLIA_API glia_report glia_metrics_report(const glia_metrics *metrics);
-/* Row-major [classes, classes], true class by row; NULL for regression. Belongs to `metrics`. */
+/* Row-major [classes, classes], true class by row; NULL for regression and above 2,048 classes. Belongs to `metrics`. */
 GLIA_API const int64_t *glia_metrics_confusion(const glia_metrics *metrics);
 GLIA_API void glia_metrics_free(glia_metrics *metrics);
 

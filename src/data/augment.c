@@ -23,6 +23,12 @@ glia_status glia__augment_check(const glia_augment_options *o, const glia_datase
             err, GLIA_BAD_SHAPE,
             "augment: expected pictures (channels×height×width), the data has examples of %s",
             glia_shape_text(&info->input_shape, shape, sizeof shape));
+    if (info->target == GLIA_TARGET_CLASS && info->target_shape.rank)
+        return glia_error_set(
+            err, GLIA_UNSUPPORTED,
+            "augment: the targets are classes of positions (%s), which do not move with the "
+            "picture",
+            glia_shape_text(&info->target_shape, shape, sizeof shape));
     if (o->cutout < 0)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "augment: cutout: expected 0 or a number of pixels, found %lld",

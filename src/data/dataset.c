@@ -22,7 +22,7 @@ glia_status glia__table_set_labels(glia_table *table, const glia_tensor *labels,
                                    const glia_allocator *allocator, glia_error *err) {
     enum { MOST_CLASSES = 1 << 24 };
     int64_t n = glia_shape_elems(&labels->shape), most = 0;
-    GLIA_TRY(glia_tensor_new(&table->targets, GLIA_I64, GLIA_SHAPE(n), allocator, err));
+    GLIA_TRY(glia_tensor_new(&table->targets, GLIA_I64, labels->shape, allocator, err));
     int64_t *to = table->targets.data;
     for (int64_t i = 0; i < n; i++) {
         /* i64 does not fit into the double that glia_tensor_get gives */
@@ -81,6 +81,7 @@ static glia_dataset_info info_of(const glia_table *table) {
     info.target = classes ? GLIA_TARGET_CLASS : GLIA_TARGET_VALUES;
     info.target_shape = example_shape(&table->targets);
     info.classes = classes ? table->classes : 0;
+    info.ignores = table->ignores;
     return info;
 }
 
@@ -174,8 +175,24 @@ static glia_status measure(glia_dataset *d, glia_error *err) {
     return status;
 }
 
-/* One target an example, and the labels must be classes: whatever reads them later may index by them. */
-static glia_status check_table(const glia_table *table, const char *name, glia_error *err) {
+/* The labels must be classes: whatever reads them later may index by them. Where an example has several, some may be
+ * ignored. */
+static glia_status check_labels(glia_table *table, const char *name, glia_error *err) {
+    const int64_t *labels = table->targets.data, n = glia_shape_elems(&table->targets.shape);
+    const bool several = table->targets.shape.rank > 1;
+    for (int64_t i = 0; i < n; i++) {
+        if (labels[i] >= 0 && labels[i] < table->classes) continue;
+        table->ignores |= several && labels[i] == GLIA_IGNORED;
+        if (several && labels[i] == GLIA_IGNORED) continue;
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: label %lld of example %lld is out of range 0 … %lld",
+                              name, (long long)labels[i], (long long)(i * table->targets.shape.dim[0] / n),
+                              (long long)table->classes - 1);
+    }
+    return GLIA_OK;
+}
+
+/* Targets for every example. */
+static glia_status check_table(glia_table *table, const char *name, glia_error *err) {
     int64_t count = table->inputs.shape.rank < 1 ? 0 : table->inputs.shape.dim[0];
     if (count == 0) return glia_error_set(err, GLIA_BAD_DATA, "%s: the data set is empty", name);
     if (glia_shape_elems(&table->inputs.shape) == 0)
@@ -184,14 +201,11 @@ static glia_status check_table(const glia_table *table, const char *name, glia_e
     if (table->targets.data && table->targets.shape.dim[0] != count)
         return glia_error_set(err, GLIA_BAD_DATA, "%s: %lld inputs but %lld targets", name, (long long)count,
                               (long long)table->targets.shape.dim[0]);
-    if (!table->targets.data || table->targets.dtype != GLIA_I64) return GLIA_OK;
-    const int64_t *labels = table->targets.data;
-    for (int64_t i = 0; i < table->targets.shape.dim[0]; i++)
-        if (labels[i] < 0 || labels[i] >= table->classes)
-            return glia_error_set(err, GLIA_BAD_DATA,
-                                  "%s: label %lld of example %lld is out of range 0 … %lld", name,
-                                  (long long)labels[i], (long long)i, (long long)table->classes - 1);
-    return GLIA_OK;
+    if (table->targets.data && glia_shape_elems(&table->targets.shape) == 0)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: its %lld examples have targets of no numbers", name,
+                              (long long)count);
+    const bool classes = table->targets.data && table->targets.dtype == GLIA_I64;
+    return classes ? check_labels(table, name, err) : GLIA_OK;
 }
 
 glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char *name,
@@ -406,12 +420,9 @@ glia_status glia_dataset_gather(const glia_dataset *d, const int64_t *order, int
         convert_example(d, at, inputs + i * d->input_elems);
         if (d->info.mean) normalize(d, inputs + i * d->input_elems);
         if (!targets || !table->targets.data) continue;
-        if (d->info.target == GLIA_TARGET_CLASS)
-            ((int64_t *)targets)[i] = ((const int64_t *)table->targets.data)[row];
-        else
-            memcpy((float *)targets + i * d->target_elems,
-                   (const float *)table->targets.data + row * d->target_elems,
-                   (size_t)d->target_elems * sizeof(float));
+        const size_t bytes = glia__dataset_target_bytes(d);
+        memcpy((char *)targets + (size_t)i * bytes, (const char *)table->targets.data + (size_t)row * bytes,
+               bytes);
     }
     return GLIA_OK;
 }

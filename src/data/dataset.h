@@ -25,6 +25,11 @@ struct glia_dataset {
 /* Takes over the table (freed on failure too). */
 glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char *name,
                               const glia_dataset_options *options, glia_error *err);
+/* Of one example. */
+static inline size_t glia__dataset_target_bytes(const glia_dataset *dataset) {
+    const bool classes = dataset->info.target == GLIA_TARGET_CLASS;
+    return (size_t)dataset->target_elems * (classes ? sizeof(int64_t) : sizeof(float));
+}
 static inline int64_t glia__dataset_row(const glia_dataset *dataset, int64_t i) {
     return dataset->order ? dataset->order[i] : i;
 }

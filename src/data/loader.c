@@ -39,8 +39,7 @@ struct glia_loader {
 static glia_status fill_range(const glia_loader *l, slot *s, int64_t begin, int64_t end, float *scratch,
                               glia_error *err) {
     const glia_dataset *d = l->dataset;
-    const size_t target_size =
-        d->info.target == GLIA_TARGET_CLASS ? sizeof(int64_t) : (size_t)d->target_elems * sizeof(float);
+    const size_t target_size = glia__dataset_target_bytes(d);
     const int64_t *order = l->order + s->first;
     float *inputs = s->inputs + begin * d->input_elems;
     void *targets = s->targets ? (char *)s->targets + (size_t)begin * target_size : NULL;
@@ -121,9 +120,7 @@ static size_t input_bytes(const glia_loader *l) {
     return (size_t)(l->batch_size * l->dataset->input_elems) * sizeof(float);
 }
 static size_t target_bytes(const glia_loader *l) {
-    bool classes = l->dataset->info.target == GLIA_TARGET_CLASS;
-    return (size_t)l->batch_size *
-           (classes ? sizeof(int64_t) : (size_t)l->dataset->target_elems * sizeof(float));
+    return (size_t)l->batch_size * glia__dataset_target_bytes(l->dataset);
 }
 
 static size_t scratch_bytes(const glia_loader *l) {

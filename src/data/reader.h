@@ -7,9 +7,10 @@
 
 /* What a reader fills. Arrays belong to `owner` tensors and move to the data set. */
 typedef struct glia_table {
-    glia_tensor inputs;  /* [count, …], any dtype but i64/bool */
-    glia_tensor targets; /* dtype I64 [count] for classes, F32 [count, …] for values, data NULL for none */
+    glia_tensor inputs; /* [count, …], any dtype but i64/bool */
+    glia_tensor targets; /* dtype I64 [count, …] for classes, F32 [count, …] for values, data NULL for none */
     int64_t classes;
+    bool ignores;                        /* some labels are GLIA_IGNORED: found by glia__dataset_new */
     char **class_names, **feature_names; /* from glia__alloc'ed arena below; NULL: none */
     bool may_miss;           /* NaN among the inputs (f32, [count, features]) stands for a missing value */
     const char *name;        /* what was really read, in the arena; NULL: the source's own words */
@@ -33,7 +34,7 @@ extern const glia_reader *const glia__readers[];
 extern const size_t glia__readers_count;
 
 void glia__table_free(glia_table *table);
-/* Copies labels of an integer dtype to table->targets as i64, one an example; where table->classes is 0 it becomes
+/* Copies labels of an integer dtype to table->targets as i64; where table->classes is 0 it becomes
  * the largest label plus one, within reason: labels beyond it are found out of range later. */
 GLIA_MUST_CHECK glia_status glia__table_set_labels(glia_table *table, const glia_tensor *labels,
                                                    const glia_allocator *allocator, glia_error *err);

@@ -19,7 +19,7 @@ static glia_status two_paths(const char *source, const char *word, char *a, char
     return GLIA_OK;
 }
 
-/* Integer labels become i64 classes; floats stay values. */
+/* Integer labels become i64 classes, of examples ([n] or, as in Keras, [n, 1]) or of positions; floats stay values. */
 static glia_status to_targets(glia_table *table, glia_tensor *raw, const char *path,
                               const glia_dataset_options *options, glia_error *err) {
     if (glia_dtype_is_float(raw->dtype)) {
@@ -28,9 +28,9 @@ static glia_status to_targets(glia_table *table, glia_tensor *raw, const char *p
         for (int64_t i = 0; i < n; i++) glia_tensor_set(&table->targets, i, glia_tensor_get(raw, i));
         return GLIA_OK;
     }
-    if (raw->shape.rank != 1)
-        return glia_error_set(err, GLIA_BAD_DATA, "%s: expected one label an example, found %d dimensions",
-                              path, raw->shape.rank);
+    if (raw->shape.rank < 1)
+        return glia_error_set(err, GLIA_BAD_DATA, "%s: expected labels [examples, …], found a scalar", path);
+    if (raw->shape.rank == 2 && raw->shape.dim[1] == 1) raw->shape.rank = 1;
     return glia__table_set_labels(table, raw, options->allocator, err);
 }
 

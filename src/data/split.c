@@ -58,6 +58,10 @@ glia_status glia_dataset_split(glia_dataset **rest, glia_dataset **part, const g
                               (long long)wanted, (long long)n);
     if (stratified && d->info.target != GLIA_TARGET_CLASS)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "a stratified split needs classes as targets");
+    if (stratified && d->target_elems != 1)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "a stratified split needs one class an example, the data has %lld",
+                              (long long)d->target_elems);
     int64_t *order = glia__alloc(d->allocator, (size_t)n * sizeof *order);
     bool *marks = glia__calloc(d->allocator, (size_t)n, sizeof *marks);
     glia_status status =

@@ -347,6 +347,7 @@ void glia__run_take_trained(glia_run *run) {
     const glia_recipe_trained *t = &run->recipe->trained;
     run->input_shape = t->input_shape;
     run->target = (glia_target_kind)t->target;
+    run->target_shape = t->target_shape;
     run->classes = t->classes;
     run->class_names = t->n_class_names == t->classes ? t->class_names : NULL;
     run->scale = t->scale;

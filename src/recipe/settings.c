@@ -89,6 +89,7 @@ const glia_recipe_metric glia__recipe_metrics[] = {
     METRIC(precision_weighted, "weighted precision", "precision, classes weighted by their examples", 1),
     METRIC(recall_weighted, "weighted recall", "recall, classes weighted by their examples", 1),
     METRIC(f1_weighted, "weighted F1", "F1, classes weighted by their examples", 1),
+    METRIC(perplexity, "perplexity", "e to the power of the mean loss: for language models", 1),
     METRIC(mae, "mean absolute error", "mean of |prediction − target|", 2),
     METRIC(rmse, "root mean squared error", "√ mean of (prediction − target)²", 2),
     METRIC(r2, "R²", "share of the targets' variance that is explained", 2),

@@ -184,7 +184,7 @@ static glia_status fit(training *t, glia_error *err) {
 /* Room for the scatter plot of a regression with one number; none for others. */
 static void prepare_points(glia_mistakes *m, const glia_dataset_info *info, const glia_allocator *allocator) {
     enum { MOST = 5000 };
-    m->classes = info->classes;
+    m->classes = info->target_shape.rank ? 0 : info->classes; /* a position is no example to show */
     if (info->target != GLIA_TARGET_VALUES || glia_shape_elems(&info->target_shape) != 1) return;
     m->capacity = GLIA_MIN(info->count, MOST);
     m->measured = glia__calloc(allocator, (size_t)m->capacity, sizeof(float));

@@ -2,17 +2,17 @@
 #ifndef GLIA_TRAIN_CHECKPOINT_H
 #define GLIA_TRAIN_CHECKPOINT_H
 
+#include "train/metrics.h"
 #include "train/trainer.h"
 
 /* Where a training is. */
 typedef struct glia_fit_state {
-    int64_t epoch;           /* epochs completed */
-    int64_t batch;           /* batches done of the epoch after them */
-    int64_t examples, right; /* of those batches */
-    double loss_sum;
-    double best;        /* value of the monitor */
-    int64_t best_epoch; /* 0: none yet */
-    int64_t waited;     /* validations without improvement */
+    int64_t epoch;          /* epochs completed */
+    int64_t batch;          /* batches done of the epoch after them */
+    glia_metrics_sums sums; /* of those batches */
+    double best;            /* value of the monitor */
+    int64_t best_epoch;     /* 0: none yet */
+    int64_t waited;         /* validations without improvement */
 } glia_fit_state;
 
 /* A setting of a training, as its checkpoint has it. What the saved state belongs to must be the same when the training

@@ -21,14 +21,13 @@ glia_status glia__check_data(const glia_model *model, const glia_dataset *data, 
 }
 
 glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, int top_k) {
-    glia_shape shape = glia_value_shape(model->output);
-    int64_t elems = 1;
-    for (int i = 1; i < shape.rank; i++) elems *= shape.dim[i];
-    bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
-    bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
+    const glia_class_layout *layout = &head->layout;
+    const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
+    const bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
     glia_metrics *metrics =
-        glia_metrics_new(classes ? elems : 0, classes ? 0 : elems, top_k, model->allocator);
-    if (metrics) glia__metrics_set_threshold(metrics, logits ? 0 : 0.5f);
+        glia_metrics_new(classes ? layout->units : 0, classes ? layout->positions : glia__output_elems(model),
+                         top_k, model->allocator);
+    if (metrics) glia__metrics_set_layout(metrics, logits ? 0 : 0.5f, layout->classes_first);
     return metrics;
 }
 
@@ -59,8 +58,8 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
         GLIA_TRY(
             glia__runner_run(runner, GLIA_RUN_LOSS, batch.inputs, batch.targets, batch.count, 0, &loss, err));
         const float *predictions = glia__runner_predictions(runner).data;
-        double sum = loss * (double)batch.count;
-        GLIA_TRY(glia_metrics_add(metrics, predictions, batch.targets, batch.count, sum, err));
+        const double weight = glia__loss_weight(runner->head, batch.targets, batch.count);
+        GLIA_TRY(glia__metrics_add(metrics, predictions, batch.targets, batch.count, loss, weight, err));
         if (on_batch) on_batch(ctx, &batch, predictions);
     }
 }
@@ -114,16 +113,26 @@ glia_report glia_evaluate_with(glia_model *model, const glia_dataset *data, glia
 
 /* --- predict ---------------------------------------------------------------------------------------------- */
 
-/* Logits of one example to probabilities. */
-static void to_probabilities(float *x, int64_t n) {
+/* Logits of one position, `step` apart, to probabilities. */
+static void to_probabilities(float *x, int64_t n, int64_t step) {
     if (n == 1) {
         x[0] = 1 / (1 + expf(-x[0]));
         return;
     }
     float top = x[0], sum = 0;
-    for (int64_t i = 1; i < n; i++) top = fmaxf(top, x[i]);
-    for (int64_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - top);
-    for (int64_t i = 0; i < n; i++) x[i] /= sum;
+    for (int64_t i = 1; i < n; i++) top = fmaxf(top, x[i * step]);
+    for (int64_t i = 0; i < n; i++) sum += x[i * step] = expf(x[i * step] - top);
+    for (int64_t i = 0; i < n; i++) x[i * step] /= sum;
+}
+
+/* Those of an example: [C], [positions, C] or, of pictures, [C, positions]. */
+static void example_to_probabilities(const glia_model *model, float *x, int64_t width) {
+    const glia_shape shape = glia_value_shape(model->output);
+    const bool first = shape.rank > 3;
+    const int64_t units = shape.rank < 2 ? 1 : shape.dim[first ? 1 : shape.rank - 1];
+    const int64_t positions = width / GLIA_MAX(units, 1);
+    for (int64_t i = 0; i < positions; i++)
+        to_probabilities(x + i * (first ? 1 : units), units, first ? positions : 1);
 }
 
 static glia_status check_tensors(const glia_model *model, const glia_tensor *inputs, const glia_tensor *out,
@@ -165,7 +174,7 @@ glia_status glia_predict(glia_model *model, const glia_tensor *inputs, bool prob
         if (status != GLIA_OK) break;
         memcpy(y, glia__runner_predictions(&runner).data, (size_t)(count * width) * sizeof(float));
         for (int64_t i = 0; probabilities && !glia__model_gives_probabilities(model) && i < count; i++)
-            to_probabilities(y + i * width, width);
+            example_to_probabilities(model, y + i * width, width);
     }
     glia__runner_deinit(&runner);
     return status;

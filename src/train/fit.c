@@ -111,12 +111,26 @@ static glia_status check_data(fit *f, glia_error *err) {
     GLIA_TRY(glia__check_data(f->model, f->train, "training data", err));
     if (!f->o.validation) return GLIA_OK;
     GLIA_TRY(glia__check_data(f->model, f->o.validation, "validation data", err));
-    if (glia_dataset_get_info(f->o.validation)->target != glia_dataset_get_info(f->train)->target)
+    const glia_dataset_info *train = glia_dataset_get_info(f->train),
+                            *validation = glia_dataset_get_info(f->o.validation);
+    char a[96], b[96];
+    if (validation->target != train->target)
         return glia_error_set(
             err, GLIA_BAD_DATA,
             "the validation data has targets of another kind (classes or numbers) than the training "
             "data");
-    return GLIA_OK;
+    if (glia_shape_equal(&validation->target_shape, &train->target_shape)) return GLIA_OK;
+    return glia_error_set(err, GLIA_BAD_DATA,
+                          "the targets of the validation data are %s, those of the training data %s",
+                          glia_shape_text(&validation->target_shape, a, sizeof a),
+                          glia_shape_text(&train->target_shape, b, sizeof b));
+}
+
+/* Of all that the model will see. */
+static glia_target target_of(const fit *f) {
+    glia_target target = glia__target_of(glia_dataset_get_info(f->train));
+    if (f->o.validation) target.ignores |= glia_dataset_get_info(f->o.validation)->ignores;
+    return target;
 }
 
 static void add_setting(fit *f, const char *name, const char *format, ...) GLIA_PRINTF(3, 4);
@@ -317,8 +331,8 @@ static glia_status train_batch(fit *f, const glia_batch *batch, glia_error *err)
         if (err && err->status == GLIA_OK) *err = inner;
         return status;
     }
-    GLIA_TRY(glia_metrics_add(f->running, glia_trainer_predictions(f->trainer).data, batch->targets,
-                              batch->count, loss * (double)batch->count, err));
+    GLIA_TRY(glia__metrics_add(f->running, glia_trainer_predictions(f->trainer).data, batch->targets,
+                               batch->count, loss, f->trainer->weight, err));
     double factor = glia_schedule_factor(f->o.schedule, f->trainer->step, f->batches, f->o.epochs);
     glia_trainer_set_learning_rate(f->trainer, f->learning_rate * factor);
     GLIA_TRY(glia_trainer_update(f->trainer, err));
@@ -329,7 +343,7 @@ static glia_status train_batch(fit *f, const glia_batch *batch, glia_error *err)
 
 /* Ctrl-C: everything up to the last completed step is kept. */
 static glia_status interrupt(fit *f, glia_error *err) {
-    glia__metrics_save(f->running, &f->state.examples, &f->state.right, &f->state.loss_sum);
+    f->state.sums = glia__metrics_save(f->running);
     GLIA_TRY(save_state(f, err));
     return glia_error_set(err, GLIA_INTERRUPTED, "interrupted in epoch %lld after batch %lld of %lld%s%.200s",
                           (long long)f->state.epoch + 1, (long long)f->state.batch, (long long)f->batches,
@@ -339,9 +353,9 @@ static glia_status interrupt(fit *f, glia_error *err) {
 static glia_status train_epoch(fit *f, glia_error *err) {
     int64_t done = f->state.batch;
     f->epoch_start = glia__now_seconds();
-    f->first_examples = f->state.examples;
+    f->first_examples = f->state.sums.examples;
     glia_metrics_reset(f->running);
-    glia__metrics_restore(f->running, f->state.examples, f->state.right, f->state.loss_sum);
+    glia__metrics_restore(f->running, f->state.sums);
     if (done == 0) memcpy(f->good, f->model->block, f->trainer->block_bytes);
     GLIA_TRY(glia_loader_start(f->loader, f->state.epoch, err));
     for (int64_t i = 0;; i++) {
@@ -406,8 +420,8 @@ static glia_status run_epoch(fit *f, glia_error *err) {
                     .examples_per_second = rate(f)};
     GLIA_TRY(validate(f, &e, err));
     f->state.epoch++;
-    f->state.batch = f->state.examples = f->state.right = 0;
-    f->state.loss_sum = 0;
+    f->state.batch = 0;
+    f->state.sums = (glia_metrics_sums){0};
     judge(f, &e);
     e.seconds = glia__now_seconds() - f->epoch_start;
     GLIA_TRY(save_epoch(f, &e, err));
@@ -454,7 +468,7 @@ glia_status glia_fit_plan(glia_model *model, const glia_dataset *train, glia_fit
     fit f = {.o = options, .allocator = model->allocator, .model = model, .train = train};
     GLIA_TRY(fill_options(&f, err));
     GLIA_TRY(check_data(&f, err));
-    glia_target target = glia__target_of(glia_dataset_get_info(train));
+    glia_target target = target_of(&f);
     glia_memory_use use = memory_use(&f);
     use.limit = f.o.memory_limit;
     GLIA_TRY(glia__optimizer_resolve(&f.o.optimizer, &use.optimizer, err));
@@ -472,7 +486,7 @@ static glia_status run_fit(fit *f, glia_error *err) {
     char warning[600];
     GLIA_TRY(fill_options(f, err));
     GLIA_TRY(check_data(f, err));
-    glia_target target = glia__target_of(glia_dataset_get_info(f->train));
+    glia_target target = target_of(f);
     GLIA_TRY(choose_monitor(f, &target, err));
     GLIA_TRY(make_objects(f, &target, err));
     list_settings(f);

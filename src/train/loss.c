@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "graph/op.h"
 #include "train/model.h"
 
 const glia_loss *glia__loss_find(const char *name) {
@@ -15,7 +16,7 @@ const glia_loss *glia__loss_find(const char *name) {
 }
 
 glia_target glia__target_of(const glia_dataset_info *info) {
-    return (glia_target){info->target, info->target_shape, info->classes};
+    return (glia_target){info->target, info->target_shape, info->classes, info->ignores};
 }
 
 /* --- the last layer, for messages ------------------------------------------------------------------------- */
@@ -110,18 +111,51 @@ static int64_t example_elems(glia_shape shape) {
     return elems;
 }
 
+/* Whether the output without dimension `axis` (0: with all) has the shape of the targets. */
+static bool is_class_axis(const glia_shape *output, int axis, const glia_shape *target) {
+    int at = 0;
+    if (axis >= output->rank || target->rank != output->rank - (axis > 0) - 1) return false;
+    for (int d = 1; d < output->rank; d++)
+        if (d != axis && output->dim[d] != target->dim[at++]) return false;
+    return true;
+}
+
+/* Pictures have their channels first, sequences the units last; that tells where both would fit. */
+bool glia__class_layout(glia_class_layout *layout, const glia_value *output, const glia_shape *target) {
+    const glia_shape shape = glia_value_shape(output);
+    const int axes[] = {shape.rank > 3 ? 1 : shape.rank - 1, shape.rank > 3 ? shape.rank - 1 : 1, 0};
+    for (int i = 0; i < (int)GLIA_COUNT(axes); i++) {
+        if ((axes[i] < 1 && i < 2) || !is_class_axis(&shape, axes[i], target)) continue;
+        *layout = (glia_class_layout){.axis = axes[i],
+                                      .units = axes[i] ? shape.dim[axes[i]] : 1,
+                                      .positions = glia_shape_elems(target),
+                                      .classes_first = axes[i] && axes[i] < shape.rank - 1};
+        return true;
+    }
+    return false;
+}
+
 static glia_status check_classes(const glia_model *model, const glia_loss *loss, const glia_target *target,
                                  glia_error *err) {
-    glia_shape shape = glia_value_shape(model->output);
-    char layer[160], text[96];
-    int64_t units = example_elems(shape), classes = target->classes;
+    char layer[160], text[96], positions[96];
+    glia_class_layout layout;
     last_layer_text(model, layer, sizeof layer);
-    if (shape.rank != 2)
+    if (!glia__class_layout(&layout, model->output, &target->shape))
         return glia_error_set(
             err, GLIA_BAD_SHAPE,
-            "%s gives %s per example, but the targets are classes; end with a dense layer of one "
-            "unit a class",
-            layer, glia__example_text(model->output, text, sizeof text));
+            target->shape.rank
+                ? "%s gives %s per example, but the targets are classes of %s positions; end with "
+                  "one number a class for each of them"
+                : "%s gives %s per example, but the targets are classes; end with a dense layer of "
+                  "one unit a class",
+            layer, glia__example_text(model->output, text, sizeof text),
+            glia_shape_text(&target->shape, positions, sizeof positions));
+    const int64_t units = layout.units, classes = target->classes;
+    if (target->ignores && !loss->classes)
+        return glia_error_set(err, GLIA_UNSUPPORTED,
+                              "loss %s counts every position, but some targets are to be ignored (%d); use "
+                              "softmax_cross_entropy",
+                              loss->name, GLIA_IGNORED);
     if (!loss->classes && units == 1 && (classes == 0 || classes == 2)) return GLIA_OK;
     if (classes == 0 || units == classes) return GLIA_OK;
     return glia_error_set(
@@ -149,7 +183,9 @@ glia_status glia__loss_choose(const glia_loss **out, const glia_model *model, co
     if (target->kind == GLIA_TARGET_NONE)
         return glia_error_set(err, GLIA_BAD_DATA, "the data has no targets to learn from");
     if (!name || !*name) {
-        bool one = example_elems(glia_value_shape(model->output)) == 1 && target->classes <= 2;
+        glia_class_layout layout = {.units = 0};
+        bool one = glia__class_layout(&layout, model->output, &target->shape) && layout.units == 1 &&
+                   target->classes <= 2;
         name = target->kind == GLIA_TARGET_VALUES ? "mse"
                : one                              ? "sigmoid_cross_entropy"
                                                   : "softmax_cross_entropy";
@@ -163,27 +199,56 @@ glia_status glia__loss_choose(const glia_loss **out, const glia_model *model, co
 /* --- the head --------------------------------------------------------------------------------------------- */
 
 static bool same_target(const glia_target *a, const glia_target *b) {
-    return a->kind == b->kind && glia_shape_equal(&a->shape, &b->shape);
+    return a->kind == b->kind && a->ignores == b->ignores && glia_shape_equal(&a->shape, &b->shape);
+}
+
+/* The output with its classes last: [N, …, C]. */
+static glia_value *classes_last(glia_value *output, const glia_class_layout *layout) {
+    glia_transpose_attrs a = {.perm = glia_value_shape(output)};
+    const int rank = a.perm.rank;
+    if (!layout->axis) return glia_op_unsqueeze(output, (glia_squeeze_attrs){{1, {-1}}});
+    if (!layout->classes_first) return output;
+    for (int d = 0; d < rank; d++) a.perm.dim[d] = d == 0 ? 0 : d == rank - 1 ? 1 : d + 1;
+    return glia_op_transpose(output, a);
 }
 
 /* The graph's input for targets, and `*seen`: how the loss sees them. */
-static glia_value *add_target(glia_model *model, const glia_loss *loss, const glia_target *target,
-                              glia_value **seen) {
+static glia_value *add_target(glia_model *model, const glia_loss_head *head, glia_value **seen) {
     char name[32];
-    glia_shape shape = glia_value_shape(model->output);
+    const glia_target *target = &head->target_type;
+    glia_shape shape = glia_value_shape(model->output), positions = {.rank = target->shape.rank + 1};
     snprintf(name, sizeof name, model->n_targets ? "target_%d" : "target", model->n_targets + 1);
     model->n_targets++;
     if (target->kind == GLIA_TARGET_VALUES) /* the same numbers in the predictions' shape */
         return *seen = glia_graph_input(model->graph, name, GLIA_F32, shape);
-    glia_value *value = glia_graph_input(model->graph, name, GLIA_I64, GLIA_SHAPE(GLIA_DIM_BATCH));
-    if (loss->classes)
+    positions.dim[0] = GLIA_DIM_BATCH;
+    for (int d = 0; d < target->shape.rank; d++) positions.dim[d + 1] = target->shape.dim[d];
+    glia_value *value = glia_graph_input(model->graph, name, GLIA_I64, positions);
+    if (head->loss->classes)
         *seen = value;
-    else if (shape.dim[1] == 1)
-        *seen =
-            glia_op_reshape(glia_op_cast(value, GLIA_F32), (glia_reshape_attrs){.shape = GLIA_SHAPE(0, 1)});
+    else if (head->layout.units == 1)
+        *seen = glia_op_unsqueeze(glia_op_cast(value, GLIA_F32), (glia_squeeze_attrs){{1, {-1}}});
     else
-        *seen = glia_op_one_hot(value, (glia_one_hot_attrs){.depth = shape.dim[1]});
+        *seen = glia_op_one_hot(value, (glia_one_hot_attrs){.depth = head->layout.units});
     return value;
+}
+
+/* The mean over the positions that are not to be ignored; 0 when all are. */
+static glia_value *mean_of_known(const glia_loss *loss, glia_value *prediction, glia_value *target) {
+    glia_value *known = glia_op_not_equal(target, glia__number(target, GLIA_IGNORED));
+    glia_value *weight = glia_op_cast(known, GLIA_F32);
+    glia_value *total = glia_op_sum(weight, (glia_reduce_attrs){.keep_dims = GLIA_NO});
+    glia_value *share = glia_op_div(weight, glia_op_maximum(total, glia__number(total, 1)));
+    glia_value *each = loss->build(prediction, glia_op_where(known, target, glia__number(target, 0)), true);
+    return glia_op_sum(glia_op_mul(each, share), (glia_reduce_attrs){.keep_dims = GLIA_NO});
+}
+
+double glia__loss_weight(const glia_loss_head *head, const void *targets, int64_t count) {
+    if (head->target_type.kind != GLIA_TARGET_CLASS) return (double)count;
+    int64_t known = count * head->layout.positions;
+    for (int64_t i = 0; head->target_type.ignores && i < count * head->layout.positions; i++)
+        known -= ((const int64_t *)targets)[i] == GLIA_IGNORED;
+    return (double)known;
 }
 
 /* The graph's error as ours; the graph forgets it, since its nodes so far are as they were. */
@@ -200,8 +265,12 @@ static glia_status make_head(glia_loss_head **out, glia_model *model, const glia
     if (!head) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     glia_graph_set_scope(model->graph, "loss");
     *head = (glia_loss_head){.loss = loss, .prediction = model->output, .target_type = *target};
-    head->target = add_target(model, loss, target, &seen);
-    head->value = loss->build(model->output, seen);
+    glia_value *prediction = model->output;
+    if (target->kind == GLIA_TARGET_CLASS && glia__class_layout(&head->layout, prediction, &target->shape))
+        prediction = classes_last(prediction, &head->layout);
+    head->target = add_target(model, head, &seen);
+    head->value =
+        target->ignores ? mean_of_known(loss, prediction, seen) : loss->build(prediction, seen, false);
     glia_graph_set_scope(model->graph, "");
     GLIA_TRY(take_error(model, err));
     head->next = model->heads;

@@ -7,12 +7,12 @@
 
 typedef struct glia_loss {
     const char *name, *doc;
-    bool classes;        /* takes class numbers (i64 [N]); else arrays (f32, shaped as the predictions) */
+    bool classes; /* takes class numbers (i64 [N, …] of predictions [N, …, C]); else arrays shaped as those */
     const char *wrong;   /* words with spaces: ops that must not be the model's last, "softmax sigmoid" */
     const char *hint;    /* what to write when one is: a sentence */
     const char *missing; /* the op that the model should end with: "softmax"; NULL: none */
-    /* The scalar mean loss over the batch. */
-    glia_value *(*build)(glia_value *prediction, glia_value *target);
+    /* The scalar mean loss over the batch; or, where `classes`, those of each position. */
+    glia_value *(*build)(glia_value *prediction, glia_value *target, bool each);
 } glia_loss;
 
 #define GLIA_LOSS(loss_name) const glia_loss glia__loss_##loss_name
@@ -26,8 +26,19 @@ typedef struct glia_target {
     glia_target_kind kind;
     glia_shape shape; /* of one example */
     int64_t classes;  /* 0: unknown, or no classes */
+    bool ignores;     /* some of the classes may be GLIA_IGNORED */
 } glia_target;
 glia_target glia__target_of(const glia_dataset_info *info);
+
+/* How a model's output lies to targets that are classes: one score a class, or a single one for yes or no. */
+typedef struct glia_class_layout {
+    int axis; /* of the output, where classes are; 0: it has a single score a position, and no axis for it */
+    int64_t units;      /* scores a position */
+    int64_t positions;  /* of an example */
+    bool classes_first; /* [N, C, H, W], as pictures are; else [N, …, C] */
+} glia_class_layout;
+/* False when the output does not fit targets of this shape. */
+bool glia__class_layout(glia_class_layout *layout, const glia_value *output, const glia_shape *target);
 
 /* The loss for `name` (NULL or "": the default for these targets and this model), checked against the model's
  * last layer. Errors name that layer and say what to write. */
@@ -45,15 +56,18 @@ typedef struct glia_loss_head {
     const glia_loss *loss;
     glia_value *prediction; /* the model's output */
     glia_target target_type;
-    glia_value *target;     /* the graph's input for targets */
-    glia_value *value;      /* the scalar loss */
-    glia_value **gradients; /* by every parameter; NULL until glia__loss_gradients */
+    glia_class_layout layout; /* where targets are classes */
+    glia_value *target;       /* the graph's input for targets */
+    glia_value *value;        /* the scalar loss */
+    glia_value **gradients;   /* by every parameter; NULL until glia__loss_gradients */
     struct glia_loss_head *next;
 } glia_loss_head;
 
 /* Finds or makes the head; it belongs to the model. After a failure the model is as it was. */
 GLIA_MUST_CHECK glia_status glia__loss_head(glia_loss_head **out, glia_model *model, const char *loss,
                                             const glia_target *target, glia_error *err);
+/* What the mean loss of `count` examples was divided by: their positions, less those that are ignored. */
+double glia__loss_weight(const glia_loss_head *head, const void *targets, int64_t count);
 /* Adds the gradient nodes unless they are there. */
 GLIA_MUST_CHECK glia_status glia__loss_gradients(glia_model *model, glia_loss_head *head, glia_error *err);
 

@@ -3,8 +3,9 @@
 #include "glia/ops.h"
 #include "train/loss.h"
 
-static glia_value *build_softmax_cross_entropy(glia_value *prediction, glia_value *target) {
-    return glia_op_softmax_cross_entropy(prediction, target);
+static glia_value *build_softmax_cross_entropy(glia_value *prediction, glia_value *target, bool each) {
+    return glia_op_softmax_cross_entropy(prediction, target,
+                                         (glia_softmax_cross_entropy_attrs){.reduction = each});
 }
 
 GLIA_LOSS(softmax_cross_entropy) = {
@@ -16,8 +17,12 @@ GLIA_LOSS(softmax_cross_entropy) = {
     .build = build_softmax_cross_entropy,
 };
 
-static glia_value *build_categorical_cross_entropy(glia_value *prediction, glia_value *target) {
-    return glia_op_categorical_cross_entropy(prediction, target);
+static glia_value *build_categorical_cross_entropy(glia_value *prediction, glia_value *target, bool each) {
+    const glia_shape shape = glia_value_shape(prediction);
+    if (!each) return glia_op_categorical_cross_entropy(prediction, target);
+    glia_value *hot = glia_op_one_hot(target, (glia_one_hot_attrs){.depth = shape.dim[shape.rank - 1]});
+    glia_value *log_p = glia_op_log(glia_op_clip(prediction, (glia_clip_attrs){.min = 1e-7, .max = 1}));
+    return glia_op_neg(glia_op_sum(glia_op_mul(hot, log_p), (glia_reduce_attrs){.axes = {1, {-1}}}));
 }
 
 GLIA_LOSS(categorical_cross_entropy) = {
@@ -28,7 +33,8 @@ GLIA_LOSS(categorical_cross_entropy) = {
     .build = build_categorical_cross_entropy,
 };
 
-static glia_value *build_sigmoid_cross_entropy(glia_value *prediction, glia_value *target) {
+static glia_value *build_sigmoid_cross_entropy(glia_value *prediction, glia_value *target, bool each) {
+    (void)each;
     return glia_op_sigmoid_cross_entropy(prediction, target);
 }
 
@@ -40,7 +46,8 @@ GLIA_LOSS(sigmoid_cross_entropy) = {
     .build = build_sigmoid_cross_entropy,
 };
 
-static glia_value *build_mse(glia_value *prediction, glia_value *target) {
+static glia_value *build_mse(glia_value *prediction, glia_value *target, bool each) {
+    (void)each;
     return glia_op_mse(prediction, target);
 }
 
@@ -50,7 +57,8 @@ GLIA_LOSS(mse) = {
     .build = build_mse,
 };
 
-static glia_value *build_half_mse(glia_value *prediction, glia_value *target) {
+static glia_value *build_half_mse(glia_value *prediction, glia_value *target, bool each) {
+    (void)each;
     return glia_op_half_mse(prediction, target);
 }
 
@@ -60,7 +68,8 @@ GLIA_LOSS(half_mse) = {
     .build = build_half_mse,
 };
 
-static glia_value *build_mae(glia_value *prediction, glia_value *target) {
+static glia_value *build_mae(glia_value *prediction, glia_value *target, bool each) {
+    (void)each;
     return glia_op_mae(prediction, target);
 }
 
@@ -70,7 +79,8 @@ GLIA_LOSS(mae) = {
     .build = build_mae,
 };
 
-static glia_value *build_huber(glia_value *prediction, glia_value *target) {
+static glia_value *build_huber(glia_value *prediction, glia_value *target, bool each) {
+    (void)each;
     return glia_op_huber(prediction, target, (glia_huber_attrs){.delta = 1});
 }
 

@@ -3,6 +3,8 @@
 
 #include "train/memory.h"
 
+#include "train/metrics.h"
+
 static int64_t example_elems(const glia_value *value) {
     const glia_shape shape = glia_value_shape(value);
     int64_t elems = 1;
@@ -19,8 +21,8 @@ size_t glia__input_bytes(const glia_model *model) {
 }
 
 size_t glia__target_bytes(const glia_loss_head *head) {
-    if (head->target_type.kind == GLIA_TARGET_CLASS) return sizeof(int64_t);
-    return (size_t)glia_shape_elems(&head->target_type.shape) * sizeof(float);
+    const size_t size = head->target_type.kind == GLIA_TARGET_CLASS ? sizeof(int64_t) : sizeof(float);
+    return (size_t)glia_shape_elems(&head->target_type.shape) * size;
 }
 
 /* --- programs ---------------------------------------------------------------------------------------------- */
@@ -72,8 +74,7 @@ static glia_status add_parts(glia_runner *r, const glia_memory_use *use, glia_fi
                              glia_error *err) {
     const glia_model *model = r->model;
     const size_t weights = (size_t)model->block_elems * sizeof(float);
-    const size_t classes = (size_t)r->head->target_type.classes,
-                 metrics = classes * classes * sizeof(int64_t);
+    const size_t metrics = glia__metrics_bytes(r->head->target_type.classes);
     const bool pieces = m->piece < use->batch_size;
     const int moments = use->optimizer ? use->optimizer->n_moments : 0;
     m->weights = weights * (size_t)(1 + use->copies);

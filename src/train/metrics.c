@@ -15,15 +15,32 @@ typedef struct output_sums {
 
 struct glia_metrics {
     const glia_allocator *allocator;
-    int64_t classes; /* 0: regression; at least 2 otherwise (one unit counts as two classes) */
-    int64_t width;   /* numbers of a prediction */
+    int64_t classes;   /* 0: regression; at least 2 otherwise (one unit counts as two classes) */
+    int64_t positions; /* of an example, each with a class */
+    int64_t width;     /* numbers of a position */
+    bool classes_first;
     int top_k;
     float threshold;
-    int64_t examples, right, in_top_k;
-    double loss, absolute_errors;
-    int64_t *confusion;   /* [classes, classes] */
-    output_sums *outputs; /* [width] */
+    glia_metrics_sums sums;
+    int64_t in_top_k;
+    double absolute_errors;
+    int64_t *hits, *support, *predicted; /* [classes]: right ones, true ones, those that the model found */
+    int64_t *confusion;                  /* [classes, classes]; NULL: too many */
+    output_sums *outputs;                /* [width] */
 };
+
+enum { MOST_CONFUSED = 2048 /* classes: 32 MB */ };
+
+/* Of the table and of the three counts. */
+static size_t confusion_bytes(int64_t classes) {
+    return classes > MOST_CONFUSED ? 0 : (size_t)(classes * classes) * sizeof(int64_t);
+}
+static size_t count_bytes(int64_t classes) {
+    return 3 * (size_t)classes * sizeof(int64_t);
+}
+size_t glia__metrics_bytes(int64_t classes) {
+    return confusion_bytes(classes) + count_bytes(classes);
+}
 
 glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k, const glia_allocator *allocator) {
     const int64_t most = 1 << 20;
@@ -32,66 +49,90 @@ glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k, cons
     if (!m) return NULL;
     m->allocator = allocator;
     m->classes = classes == 1 ? 2 : classes;
+    m->positions = classes ? GLIA_MAX(outputs, 1) : 1;
     m->width = classes ? classes : outputs;
     m->top_k = top_k > 0 ? top_k : 5;
+    const bool confused = m->classes && confusion_bytes(m->classes);
     if (m->classes)
-        m->confusion = glia__calloc(allocator, (size_t)(m->classes * m->classes), sizeof *m->confusion);
+        m->hits = glia__calloc(allocator, 1, count_bytes(m->classes));
     else
         m->outputs = glia__calloc(allocator, (size_t)m->width, sizeof *m->outputs);
-    if (!m->confusion && !m->outputs) {
+    if (confused) m->confusion = glia__calloc(allocator, 1, confusion_bytes(m->classes));
+    if ((!m->hits && !m->outputs) || (confused && !m->confusion)) {
         glia_metrics_free(m);
         return NULL;
     }
+    m->support = m->hits ? m->hits + m->classes : NULL;
+    m->predicted = m->hits ? m->support + m->classes : NULL;
     return m;
 }
 
 void glia_metrics_free(glia_metrics *m) {
     if (!m) return;
-    glia__free(m->allocator, m->confusion, (size_t)(m->classes * m->classes) * sizeof *m->confusion);
+    glia__free(m->allocator, m->hits, count_bytes(m->classes));
+    glia__free(m->allocator, m->confusion, confusion_bytes(m->classes));
     glia__free(m->allocator, m->outputs, (size_t)m->width * sizeof *m->outputs);
     glia__free(m->allocator, m, sizeof *m);
 }
 
 void glia_metrics_reset(glia_metrics *m) {
-    m->examples = m->right = m->in_top_k = 0;
-    m->loss = m->absolute_errors = 0;
-    if (m->confusion) memset(m->confusion, 0, (size_t)(m->classes * m->classes) * sizeof *m->confusion);
+    m->sums = (glia_metrics_sums){0};
+    m->in_top_k = 0;
+    m->absolute_errors = 0;
+    if (m->hits) memset(m->hits, 0, count_bytes(m->classes));
+    if (m->confusion) memset(m->confusion, 0, confusion_bytes(m->classes));
     if (m->outputs) memset(m->outputs, 0, (size_t)m->width * sizeof *m->outputs);
 }
 
-void glia__metrics_set_threshold(glia_metrics *m, float threshold) {
+void glia__metrics_set_layout(glia_metrics *m, float threshold, bool classes_first) {
     m->threshold = threshold;
+    m->classes_first = classes_first;
 }
 
 /* --- adding -------------------------------------------------------------------------------------------- */
 
-static int64_t argmax(const float *x, int64_t n) {
+/* Scores lie `step` apart. */
+static int64_t argmax(const float *x, int64_t n, int64_t step) {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++)
-        if (x[i] > x[best]) best = i;
+        if (x[i * step] > x[best * step]) best = i;
     return best;
 }
 
 /* How many classes come before `target`: the more probable ones, and equal ones with a smaller number. */
-static int64_t rank_of(const float *x, int64_t n, int64_t target) {
+static int64_t rank_of(const float *x, int64_t n, int64_t step, int64_t target) {
+    const float score = x[target * step];
     int64_t before = 0;
-    for (int64_t i = 0; i < n; i++) before += x[i] > x[target] || (x[i] == x[target] && i < target);
+    for (int64_t i = 0; i < n; i++) before += x[i * step] > score || (x[i * step] == score && i < target);
     return before;
 }
 
-static void add_class(glia_metrics *m, const float *x, int64_t target) {
+static void add_class(glia_metrics *m, const float *x, int64_t step, int64_t target) {
     bool one_unit = m->width == 1;
-    int64_t found = one_unit ? x[0] > m->threshold : argmax(x, m->width);
-    m->right += found == target;
-    m->in_top_k += one_unit ? found == target || m->top_k > 1 : rank_of(x, m->width, target) < m->top_k;
-    m->confusion[target * m->classes + found]++;
+    int64_t found = one_unit ? x[0] > m->threshold : argmax(x, m->width, step);
+    m->sums.right += found == target;
+    m->in_top_k += one_unit ? found == target || m->top_k > 1 : rank_of(x, m->width, step, target) < m->top_k;
+    m->hits[target] += found == target;
+    m->support[target]++;
+    m->predicted[found]++;
+    if (m->confusion) m->confusion[target * m->classes + found]++;
+}
+
+/* The classes of an example's positions. */
+static void add_classes(glia_metrics *m, const float *x, const int64_t *targets) {
+    const int64_t step = m->classes_first ? m->positions : 1, next = m->classes_first ? 1 : m->width;
+    for (int64_t p = 0; p < m->positions; p++) {
+        if (targets[p] == GLIA_IGNORED) continue;
+        add_class(m, x + p * next, step, targets[p]);
+        m->sums.known++;
+    }
 }
 
 static void add_values(glia_metrics *m, const float *x, const float *target) {
     for (int64_t i = 0; i < m->width; i++) {
         output_sums *o = &m->outputs[i];
         double error = (double)x[i] - (double)target[i];
-        if (m->examples == 0) o->shift = (double)target[i];
+        if (m->sums.examples == 0) o->shift = (double)target[i];
         double y = (double)target[i] - o->shift;
         o->targets += y;
         o->squared_targets += y * y;
@@ -100,23 +141,39 @@ static void add_values(glia_metrics *m, const float *x, const float *target) {
     }
 }
 
+static glia_status check_targets(const glia_metrics *m, const int64_t *classes, int64_t count,
+                                 glia_error *err) {
+    for (int64_t i = 0; i < count * m->positions; i++)
+        if ((classes[i] < 0 || classes[i] >= m->classes) && classes[i] != GLIA_IGNORED)
+            return glia_error_set(err, GLIA_BAD_DATA,
+                                  "the target of example %lld is class %lld; expected 0 to %lld",
+                                  (long long)(m->sums.examples + i / m->positions), (long long)classes[i],
+                                  (long long)m->classes - 1);
+    return GLIA_OK;
+}
+
 glia_status glia_metrics_add(glia_metrics *m, const float *predictions, const void *targets, int64_t count,
                              double loss_sum, glia_error *err) {
-    const int64_t *classes = targets;
-    for (int64_t i = 0; m->classes && i < count; i++)
-        if (classes[i] < 0 || classes[i] >= m->classes)
-            return glia_error_set(
-                err, GLIA_BAD_DATA, "the target of example %lld is class %lld; expected 0 to %lld",
-                (long long)(m->examples + i), (long long)classes[i], (long long)m->classes - 1);
+    const int64_t *classes = targets, before = m->sums.known;
+    if (m->classes) GLIA_TRY(check_targets(m, classes, count, err));
     for (int64_t i = 0; i < count; i++) {
-        const float *x = predictions + i * m->width;
         if (m->classes)
-            add_class(m, x, classes[i]);
+            add_classes(m, predictions + i * m->positions * m->width, classes + i * m->positions);
         else
-            add_values(m, x, (const float *)targets + i * m->width);
-        m->examples++;
+            add_values(m, predictions + i * m->width, (const float *)targets + i * m->width);
+        m->sums.examples++;
     }
-    m->loss += loss_sum;
+    if (!m->classes) m->sums.known += count;
+    m->sums.weight += (double)(m->sums.known - before);
+    m->sums.loss += loss_sum;
+    return GLIA_OK;
+}
+
+glia_status glia__metrics_add(glia_metrics *m, const float *predictions, const void *targets, int64_t count,
+                              double loss, double weight, glia_error *err) {
+    const double before = m->sums.weight;
+    GLIA_TRY(glia_metrics_add(m, predictions, targets, count, loss * weight, err));
+    m->sums.weight = before + weight;
     return GLIA_OK;
 }
 
@@ -139,31 +196,28 @@ glia_report glia__report_empty(void) {
         .mae = NAN,
         .rmse = NAN,
         .r2 = NAN,
+        .perplexity = NAN,
     };
 }
 
 double glia__metrics_accuracy(const glia_metrics *m) {
-    return m->classes && m->examples ? (double)m->right / (double)m->examples : NAN;
+    return m->classes && m->sums.known ? (double)m->sums.right / (double)m->sums.known : NAN;
 }
 
 double glia__metrics_loss(const glia_metrics *m) {
-    return m->examples ? m->loss / (double)m->examples : NAN;
+    return m->sums.weight > 0 ? m->sums.loss / m->sums.weight : NAN;
 }
 
 int64_t glia__metrics_count(const glia_metrics *m) {
-    return m->examples;
+    return m->sums.examples;
 }
 
-void glia__metrics_save(const glia_metrics *m, int64_t *examples, int64_t *right, double *loss_sum) {
-    *examples = m->examples;
-    *right = m->right;
-    *loss_sum = m->loss;
+glia_metrics_sums glia__metrics_save(const glia_metrics *m) {
+    return m->sums;
 }
 
-void glia__metrics_restore(glia_metrics *m, int64_t examples, int64_t right, double loss_sum) {
-    m->examples = examples;
-    m->right = right;
-    m->loss = loss_sum;
+void glia__metrics_restore(glia_metrics *m, glia_metrics_sums sums) {
+    m->sums = sums;
 }
 
 static double ratio(double part, double whole) {
@@ -171,17 +225,15 @@ static double ratio(double part, double whole) {
 }
 
 static void report_classes(const glia_metrics *m, glia_report *r) {
-    double n = (double)m->examples, c = (double)m->classes;
+    double n = (double)m->sums.known, c = (double)m->classes;
     r->classes = m->classes;
-    r->accuracy = r->precision_micro = r->recall_micro = r->f1_micro = (double)m->right / n;
+    if (m->positions > 1) r->perplexity = exp(r->loss);
+    r->accuracy = r->precision_micro = r->recall_micro = r->f1_micro = (double)m->sums.right / n;
     r->top_k = (double)m->in_top_k / n;
     r->precision = r->recall = r->f1 = r->precision_weighted = r->recall_weighted = r->f1_weighted = 0;
     for (int64_t k = 0; k < m->classes; k++) {
-        double hits = (double)m->confusion[k * m->classes + k], support = 0, predicted = 0;
-        for (int64_t j = 0; j < m->classes; j++) {
-            support += (double)m->confusion[k * m->classes + j];
-            predicted += (double)m->confusion[j * m->classes + k];
-        }
+        double hits = (double)m->hits[k], support = (double)m->support[k],
+               predicted = (double)m->predicted[k];
         double precision = ratio(hits, predicted), recall = ratio(hits, support);
         double f1 = ratio(2 * hits, predicted + support);
         r->precision += precision / c;
@@ -199,7 +251,7 @@ static void report_classes(const glia_metrics *m, glia_report *r) {
 }
 
 static void report_values(const glia_metrics *m, glia_report *r) {
-    double n = (double)m->examples, squared = 0;
+    double n = (double)m->sums.examples, squared = 0;
     r->r2 = 0;
     for (int64_t i = 0; i < m->width; i++) {
         const output_sums *o = &m->outputs[i];
@@ -214,8 +266,8 @@ static void report_values(const glia_metrics *m, glia_report *r) {
 
 glia_report glia_metrics_report(const glia_metrics *m) {
     glia_report r = glia__report_empty();
-    if (!m || m->examples == 0) return r;
-    r.examples = m->examples;
+    if (!m || m->sums.known == 0) return r;
+    r.examples = m->sums.examples;
     r.loss = glia__metrics_loss(m);
     if (m->classes)
         report_classes(m, &r);

@@ -5,8 +5,14 @@
 #include "glia/train.h"
 
 /* One unit (classes 1): a prediction above `threshold` is class 1. 0 for logits, the default; 0.5 for
- * probabilities. */
-void glia__metrics_set_threshold(glia_metrics *metrics, float threshold);
+ * probabilities. `classes_first`: the predictions of an example are [classes, positions], not [positions, classes]. */
+void glia__metrics_set_layout(glia_metrics *metrics, float threshold, bool classes_first);
+/* glia_metrics_add of a mean loss that was taken over `weight`: the positions that are not ignored. */
+GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float *predictions,
+                                              const void *targets, int64_t count, double loss, double weight,
+                                              glia_error *err);
+/* About what metrics of so many classes allocate. */
+size_t glia__metrics_bytes(int64_t classes);
 /* A report of which nothing is known. */
 glia_report glia__report_empty(void);
 /* The share of right answers so far (NaN for regression) and the mean loss. */
@@ -14,7 +20,11 @@ double glia__metrics_accuracy(const glia_metrics *metrics);
 double glia__metrics_loss(const glia_metrics *metrics);
 int64_t glia__metrics_count(const glia_metrics *metrics); /* examples so far */
 /* What accuracy and mean loss need, out of and into metrics (after a reset): for resuming within an epoch. */
-void glia__metrics_save(const glia_metrics *metrics, int64_t *examples, int64_t *right, double *loss_sum);
-void glia__metrics_restore(glia_metrics *metrics, int64_t examples, int64_t right, double loss_sum);
+typedef struct glia_metrics_sums {
+    int64_t examples, known, right; /* known: positions that are not ignored */
+    double loss, weight;            /* the mean loss is loss / weight */
+} glia_metrics_sums;
+glia_metrics_sums glia__metrics_save(const glia_metrics *metrics);
+void glia__metrics_restore(glia_metrics *metrics, glia_metrics_sums sums);
 
 #endif

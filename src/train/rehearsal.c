@@ -2,6 +2,8 @@
 
 #include "train/rehearsal.h"
 
+#include "train/memory.h"
+
 #include "core/clock.h"
 #include "train/optimizer.h"
 
@@ -45,13 +47,13 @@ static void make_inputs(glia_rehearsal *r) {
 static void make_targets(glia_rehearsal *r) {
     const glia_random random = {r->runner.seed, glia_random_stream("rehearsal.targets")};
     const glia_loss_head *head = r->runner.head;
-    const int64_t units = elems_of_example(head->prediction);
+    const glia_class_layout *layout = &head->layout;
     if (head->target_type.kind == GLIA_TARGET_CLASS)
-        for (int64_t i = 0; i < r->count; i++)
+        for (int64_t i = 0; i < r->count * layout->positions; i++)
             ((int64_t *)r->targets)[i] =
-                (int64_t)glia_random_below(random, (uint64_t)i, (uint64_t)GLIA_MAX(units, 2));
+                (int64_t)glia_random_below(random, (uint64_t)i, (uint64_t)GLIA_MAX(layout->units, 2));
     else
-        for (int64_t i = 0; i < r->count * units; i++)
+        for (int64_t i = 0; i < r->count * elems_of_example(head->prediction); i++)
             ((float *)r->targets)[i] = (float)glia_random_normal(random, (uint64_t)i);
 }
 
@@ -66,8 +68,7 @@ static glia_status make_data(glia_rehearsal *r, glia_error *err) {
         if (r->inputs) make_inputs(r);
     }
     if (!r->targets && r->runner.head) {
-        const int64_t units = elems_of_example(r->runner.head->prediction);
-        r->target_bytes = (size_t)(r->count * GLIA_MAX(units, 2)) * sizeof(float);
+        r->target_bytes = (size_t)r->count * glia__target_bytes(r->runner.head);
         r->targets = glia__alloc_aligned(allocator, r->target_bytes, 64);
         if (r->targets) make_targets(r);
     }

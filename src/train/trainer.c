@@ -89,7 +89,9 @@ glia_status glia__trainer_new(glia_trainer **out, glia_model *model, const glia_
 
 glia_status glia_trainer_new(glia_trainer **out, glia_model *model, glia_target_kind target,
                              glia_shape target_shape, glia_fit_options options, glia_error *err) {
-    glia_target type = {.kind = target, .shape = target_shape};
+    /* Classes of positions may be ignored: the data, which would tell, is not here. */
+    const bool ignores = target == GLIA_TARGET_CLASS && target_shape.rank > 0;
+    glia_target type = {.kind = target, .shape = target_shape, .ignores = ignores};
     return glia__trainer_new(out, model, &type, &options, NULL, err);
 }
 
@@ -134,17 +136,20 @@ static const void *targets_at(const glia_trainer *t, const void *targets, int64_
     return (const char *)targets + (size_t)first * glia__target_bytes(t->runner.head);
 }
 
-/* One batch, whole or in pieces: losses and gradients are means, so a piece counts by its share of the examples. */
+/* One batch, whole or in pieces: losses and gradients are means, so a piece counts by its share of what they were taken
+ * over. */
 static glia_status run_batch(glia_trainer *t, glia_run_mode mode, const float *inputs, const void *targets,
                              int64_t count, double *loss, glia_error *err) {
     t->count = count;
+    t->weight = glia__loss_weight(t->runner.head, targets, count);
     if (!t->piece) return glia__runner_run(&t->runner, mode, inputs, targets, count, t->step + 1, loss, err);
     GLIA_TRY(reserve_predictions(t, count, err));
     if (mode == GLIA_RUN_TRAIN) memset(t->gradients, 0, t->block_bytes);
     *loss = 0;
     for (int64_t first = 0; first < count; first += t->piece) {
         const int64_t n = GLIA_MIN(t->piece, count - first);
-        const double share = (double)n / (double)count;
+        const double weight = glia__loss_weight(t->runner.head, targets_at(t, targets, first), n);
+        const double share = t->weight > 0 ? weight / t->weight : 0;
         double found = 0;
         t->runner.first_example = first;
         GLIA_TRY(glia__runner_run(&t->runner, mode, inputs_at(t, inputs, first),

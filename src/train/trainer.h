@@ -18,6 +18,7 @@ struct glia_trainer {
      * as the others, `predictions` those of the whole batch. */
     int64_t piece;
     float *part, *predictions;
+    double weight;                   /* of the last batch: glia__loss_weight */
     int64_t predictions_room, count; /* examples; of the last batch */
     glia_fit_memory memory;          /* as planned; all 0 without a limit */
     int64_t step;                    /* updates so far */
