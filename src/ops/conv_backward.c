@@ -218,5 +218,10 @@ GLIA_OP(conv2d_backward_weights) = {
          .attrs = "channels_last=yes padding=same"},
         {.inputs = "2x3x7x6:bf16 2x4x5x4:bf16 4x3x3x3:f32<5"},
         {.inputs = "2x5x3x9:bf16 2x5x3x12:bf16 12x9x3x3:f32<5", .attrs = "channels_last=yes padding=same"},
+        {.inputs = "2x5x7x9:bf16 2x3x3x20:bf16 20x9x3x3:f32<5",
+         .attrs = "channels_last=yes padding=explicit pads=1 strides=2,3"},
+        {.inputs = "32x8x8x5:bf16 32x4x4x16:bf16 16x5x3x3:f32<5",
+         .attrs = "channels_last=yes padding=explicit pads=1 strides=2"},
+        {.inputs = "3x6x6x33:bf16 3x3x3x16:bf16 16x33x1x1:f32<5", .attrs = "channels_last=yes strides=2"},
         {.inputs = "2x3x7x6 2x4x5x5 4x3x3x3", .expect_error = "cannot be f32 2×4×5×5"}),
 };

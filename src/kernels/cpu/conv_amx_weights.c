@@ -5,198 +5,34 @@
  *
  *     dw[o][c][tap] = Σ_q dy[q][o] · x[q + distance(tap)][c]        q: places on the line
  *
+ * With strides of s, x is s² images, of every s-th row and column each: its phases. A tap belongs to one of them, and is a
+ * distance on its line.
+ *
  * Where images are small and many, that would be many zeros: then the line goes through the first pixels of all images, then
  * their second ones, and so on ("piled"). A tap is a distance again, and what it would take from beyond an edge is left out.
  *
  * Tiles want pairs of neighbours on the line. dy is transposed, for blocks of 32 of its channels: a row of a tile is 32
  * places of one channel. x is paired twice, from even places on and from odd ones, so that every distance finds its pairs
  * beside each other. Both are made for a block of the line, which stays in the core's cache. */
-#include "core/threads.h"
 #include "glia/ops.h"
-#include "kernels/cpu/amx.h"
-#include "kernels/kernel.h"
-#include "ops/conv.h"
+#include "kernels/cpu/conv_amx_line.h"
 
 #ifdef GLIA_CPU_AMX
 
-enum {
-    PART = TILE_PAIR, /* places of a step, channels of a block */
-    MOST_STEPS = 128, /* of the line in a block */
-    STEPS = 8,        /* of a block before the next tap: 16 KiB of dy stay in the first cache */
-    MOST_LANES = 8,   /* parts of the line whose sums are added up */
-    MOST_TAPS = 64,
-    MOST_REACH = 8192,      /* distance between the first tap and the last */
-    TILES = 4 * TILE * TILE /* sums of a tap for a block of channels of each */
-};
-
-/* One of the arrays on the line. */
-typedef struct images {
-    const uint16_t *data, *zeros;
-    int64_t count, height, width, channels;
-} images;
-
-typedef struct tap {
-    int64_t distance; /* from the first */
-    int64_t h, w;     /* rows and columns away */
-    int number;       /* in the order of the weights */
-} tap;
-
-typedef struct gradient {
-    const glia_allocator *allocator;
-    int threads;
-    images x, dy;
-    int64_t pile;         /* steps of one pixel of all images; 0: image after image */
-    int64_t pitch, rows;  /* pixels from row to row; rows from image to image */
-    int64_t first, reach; /* distance of the first tap, and from it to the last */
-    int taps;
-    tap tap[MOST_TAPS];
-    int64_t steps, unit, blocks; /* of the line; steps that no cut may part */
-    int lanes, parts;            /* of the line, and of the channels of dy: a task each */
-    bool whole;                  /* the line is one block: results are final at once */
-    int64_t o_blocks, c_blocks;
-    int64_t pair_rows; /* of a block of x, for each parity */
-    /* In the workspace: of each thread, then of all. */
-    size_t at_x, at_sums, thread_bytes, at_zeros, at_bias, at_lanes, lane_floats;
-} gradient;
-
-/* --- which calls, and how they are cut ------------------------------------------------------------------- */
-
-static int64_t blocks_of(int64_t channels) {
-    return (channels + PART - 1) / PART;
-}
-
-/* Rows, or columns, from one image to the next so that no tap of a result falls on another image. */
-static int64_t pitch_of(const glia_window *w) {
-    const int64_t after = w->out - 1 + (w->size - 1) * w->dilation - w->pad;
-    return GLIA_MAX(GLIA_MAX(w->in + w->pad, after + 1), w->out);
-}
-
-/* Taps by rows of the window, and in them by parity: neighbours in this order find the same pairs in the cache. */
-static void order_taps(gradient *g, const glia_conv *v) {
-    const int64_t pixel = g->pile ? g->pile * PART : 1;
-    for (int64_t h = 0; h < v->h.size; h++)
-        for (int parity = 0; parity < 2; parity++)
-            for (int64_t w = 0; w < v->w.size; w++) {
-                const int64_t down = h * v->h.dilation, right = w * v->w.dilation;
-                const int64_t distance = (down * g->pitch + right) * pixel;
-                if (distance % 2 != parity) continue;
-                g->tap[g->taps++] = (tap){.distance = distance,
-                                          .h = down - v->h.pad,
-                                          .w = right - v->w.pad,
-                                          .number = (int)(h * v->w.size + w)};
-                g->reach = GLIA_MAX(g->reach, distance);
-            }
-    g->first = -(v->h.pad * g->pitch + v->w.pad) * pixel;
-}
-
-/* The greatest common divisor. */
-static int common(int a, int b) {
-    return b ? common(b, a % b) : a;
-}
-
-/* Lanes follow from the shapes alone; parts from the threads, since the bits do not depend on them. */
-static void cut(gradient *g) {
-    const int64_t weights = g->dy.channels * g->x.channels * g->taps;
-    const int64_t elems = g->dy.count * (g->dy.height * g->dy.width * g->dy.channels +
-                                         g->x.height * g->x.width * g->x.channels);
-    const int64_t places = (g->dy.count * g->rows - (g->rows - g->dy.height)) * g->pitch;
-    g->steps = (places + PART - 1) / PART;
-    g->unit = g->pile ? g->pile * g->pitch : 1;
-    const int64_t units = g->steps / g->unit;
-    g->lanes = 1;
-    while (g->lanes < MOST_LANES && 2 * g->lanes <= elems / (8 * weights) && 2 * g->lanes <= units)
-        g->lanes *= 2;
-    g->blocks = (g->steps + MOST_STEPS - 1) / MOST_STEPS;
-    g->blocks = GLIA_MIN((g->blocks + g->lanes - 1) / g->lanes, units / g->lanes) * g->lanes;
-    g->whole = g->blocks == 1;
-    g->o_blocks = blocks_of(g->dy.channels);
-    g->c_blocks = blocks_of(g->x.channels);
-    g->parts = (int)GLIA_MIN(g->threads / common(g->threads, g->lanes), g->o_blocks);
-}
-
-/* Of the line, by index of the block. */
-static void block_range(const gradient *g, int64_t block, int64_t *begin, int64_t *end) {
-    glia__part_range(g->steps / g->unit, (int)block, (int)g->blocks, begin, end);
-    *begin *= g->unit;
-    *end *= g->unit;
-}
-
-static size_t rounded(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
-
-static size_t plan_memory(gradient *g) {
-    const int64_t steps = (g->steps / g->unit + g->blocks - 1) / g->blocks * g->unit;
-    const int64_t o_blocks = (g->o_blocks + g->parts - 1) / g->parts;
-    g->pair_rows = steps * TILE + (g->reach + 1) / 2;
-    g->at_x = (size_t)(o_blocks * steps * 2 * TILE_BYTES);
-    g->at_sums = g->at_x + (size_t)((g->pile ? 1 : 2) * g->pair_rows * 2 * 64);
-    g->thread_bytes = g->at_sums + (g->whole ? (size_t)g->taps * TILES * sizeof(float) : 0);
-    g->lane_floats = g->whole ? 0 : (size_t)(g->o_blocks * g->c_blocks * g->taps * TILES);
-    g->at_zeros = (size_t)g->threads * g->thread_bytes;
-    g->at_bias =
-        g->at_zeros + rounded((size_t)(GLIA_MAX(g->o_blocks, g->c_blocks) * PART) * sizeof(uint16_t));
-    g->at_lanes = g->at_bias + (size_t)g->lanes * (size_t)g->o_blocks * PART * TILE * sizeof(float);
-    return g->at_lanes + (size_t)g->lanes * g->lane_floats * sizeof(float);
-}
-
-/* Whether images are so small, and so many, that the zeros between them cost more than the way from image to image. */
-static bool piled(const glia_conv *v) {
-    enum { WIDEST = 8 }; /* batch 128, one core, on a line → piled: 8×8 10.6 → 8.2 ms, 16×16 9.6 → 11 */
-    const int64_t reach = (v->h.size - 1) * v->h.dilation * v->w.in + (v->w.size - 1) * v->w.dilation;
-    return v->n % PART == 0 && v->w.in <= WIDEST && v->h.in == v->h.out && v->w.in == v->w.out &&
-           v->n / PART * v->w.in <= MOST_STEPS && reach * v->n <= MOST_REACH;
-}
-
-static bool fit(const glia_kernel_query *q, gradient *g, const char **why_not) {
-    const glia_conv2d_attrs *a = q->attrs;
-    glia_conv v;
-    *why_not = "the processor has no AMX, or GLIA_ISA forbids it";
-    if (glia__isa() < GLIA_ISA_AMX) return false;
-    *why_not = "takes bf16 with channels last only";
-    if (q->in[0].dtype != GLIA_BF16 || a->channels_last != GLIA_YES) return false;
-    *why_not = "the window does not fit"; /* cannot be: inference fitted it */
-    if (glia__conv_fit(&v, &q->in[0], &q->in[2], a, NULL) != GLIA_OK) return false;
-    *why_not = "groups or strides";
-    if (v.groups > 1 || v.h.stride > 1 || v.w.stride > 1) return false;
-    *why_not = "no elements";
-    if (v.n * v.h.in * v.w.in * v.h.out * v.w.out == 0) return false;
-    *g = (gradient){.allocator = q->allocator,
-                    .threads = GLIA_MAX(q->threads, 1),
-                    .x = {.count = v.n, .height = v.h.in, .width = v.w.in, .channels = v.c},
-                    .dy = {.count = v.n, .height = v.h.out, .width = v.w.out, .channels = v.o},
-                    .pitch = pitch_of(&v.w),
-                    .rows = pitch_of(&v.h)};
-    if (piled(&v)) {
-        g->pile = v.n / PART;
-        g->pitch = v.w.in;
-        g->rows = v.h.in;
-    }
-    *why_not = "fewer than 16 filters, or a window of more than 64 taps";
-    if (v.o < TILE || v.h.size * v.w.size > MOST_TAPS) return false;
-    order_taps(g, &v);
-    *why_not = "the window reaches far";
-    if (g->reach > MOST_REACH) return false;
-    *why_not = "three zeros or more between the images for each pixel";
-    if (g->pitch * g->rows >= 4 * v.h.out * v.w.out) return false;
-    cut(g);
-    return true;
-}
-
 static bool supports(const glia_kernel_query *q, const char **why_not) {
     gradient g;
-    return fit(q, &g, why_not);
+    return glia__line_fit(q, &g, why_not);
 }
 
 static glia_status init(const glia_kernel_query *q, void **state, glia_kernel_needs *needs, glia_error *err) {
     const char *why_not = NULL;
     gradient *g = glia__alloc(q->allocator, sizeof *g);
     if (!g) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    if (!fit(q, g, &why_not)) {
+    if (!glia__line_fit(q, g, &why_not)) {
         glia__free(q->allocator, g, sizeof *g);
         return glia_error_set(err, GLIA_UNSUPPORTED, "%s: %s", q->op->name, why_not);
     }
-    needs->workspace_bytes = plan_memory(g);
+    needs->workspace_bytes = glia__line_memory(g);
     *state = g;
     return GLIA_OK;
 }
@@ -208,13 +44,23 @@ static void fini(void *state) {
 
 /* --- arrays on the line ---------------------------------------------------------------------------------- */
 
+/* The phase of x as images of their own. */
+static images phase_images(const gradient *g, const line_phase *p) {
+    images i = g->x;
+    i.data += p->h * i.width * i.channels + p->w * i.channels;
+    i.height = glia__line_side(i.height, g->stride_h, p->h);
+    i.width = glia__line_side(i.width, g->stride_w, p->w);
+    return i;
+}
+
 /* find_pixels where all images lie behind each other. */
 static void find_piled(const images *i, int64_t place, int count, const uint16_t **pixel) {
-    const int64_t pixels = i->height * i->width;
-    for (int at = 0; at < count; at++, place++) {
-        const bool inside = place >= 0 && place < pixels * i->count;
-        pixel[at] =
-            inside ? i->data + (place % i->count * pixels + place / i->count) * i->channels : i->zeros;
+    int64_t number = glia__line_floor(place, i->count), n = place - number * i->count;
+    for (int at = 0; at < count; number++, n = 0) {
+        const bool inside = number >= 0 && number < i->height * i->width;
+        const uint16_t *data = i->zeros;
+        if (inside) data = i->data + number / i->width * i->row + number % i->width * i->column;
+        for (; at < count && n < i->count; at++, n++) pixel[at] = inside ? data + n * i->image : data;
     }
 }
 
@@ -231,7 +77,7 @@ static void find_pixels(const gradient *g, const images *i, int64_t place, int c
     int64_t w = (place + at) % g->pitch, h = row % g->rows, n = row / g->rows;
     for (; at < count; at++) {
         const bool inside = w < i->width && h < i->height && n < i->count;
-        pixel[at] = inside ? i->data + ((n * i->height + h) * i->width + w) * i->channels : i->zeros;
+        pixel[at] = inside ? i->data + n * i->image + h * i->row + w * i->column : i->zeros;
         if (++w < g->pitch) continue;
         w = 0;
         if (++h < g->rows) continue;
@@ -248,16 +94,17 @@ static __mmask32 channel_mask(const images *i, int64_t first) {
 
 /* Pairs of x from `place` on, of 32 channels: rows of 2×16 pairs, first those that begin at even places. In each 16 bytes of
  * channels the first four go to the first tile, the others to the second. */
-GLIA_CPU_AMX static void pair_x(const gradient *g, int64_t place, int64_t rows, int64_t first, char *to) {
-    const __mmask32 mask = channel_mask(&g->x, first);
+GLIA_CPU_AMX static void pair_x(const gradient *g, const images *x, int64_t place, int64_t rows,
+                                int64_t first, char *to) {
+    const __mmask32 mask = channel_mask(x, first);
     const uint16_t *pixel[2 * PART + 1]; /* of this step and the next */
     char *odd = to + g->pair_rows * 2 * 64;
-    find_pixels(g, &g->x, place, PART, pixel + PART);
+    find_pixels(g, x, place, PART, pixel + PART);
     for (int64_t r = 0; r < rows; r++, to += 2 * 64, odd += 2 * 64) {
         const int64_t at = r % (PART / 2);
         if (at == 0) {
             memcpy(pixel, pixel + PART, PART * sizeof *pixel);
-            find_pixels(g, &g->x, place + 2 * r + PART, PART + 1, pixel + PART);
+            find_pixels(g, x, place + 2 * r + PART, PART + 1, pixel + PART);
         }
         _mm_prefetch((const char *)(pixel[2 * at + PART] + first), _MM_HINT_T0);
         _mm_prefetch((const char *)(pixel[2 * at + PART + 1] + first), _MM_HINT_T0);
@@ -356,12 +203,12 @@ GLIA_CPU_AMX GLIA_CPU_INLINE void prefetch_share(const gradient *g, const char *
         _mm_prefetch(data + at, _MM_HINT_T1);
 }
 
-/* All taps of a block of channels of each, over `steps` of the line. Meanwhile the next steps of dy come, and the next
+/* All taps of a phase, of a block of channels of each, over `steps` of the line. Meanwhile the next steps of dy come, and the next
  * block's sums. */
-GLIA_CPU_AMX static void multiply_line(const gradient *g, const char *dy, const char *x, int64_t steps,
-                                       float *sums, const float *next, bool add) {
+GLIA_CPU_AMX static void multiply_line(const gradient *g, const line_phase *p, const char *dy, const char *x,
+                                       int64_t steps, float *sums, const float *next, bool add) {
     for (int64_t s = 0; s < steps; s += STEPS)
-        for (int t = 0; t < g->taps; t++) {
+        for (int t = p->tap; t < p->tap + p->taps; t++) {
             prefetch_share(g, dy + (s + STEPS) * 2 * TILE_BYTES, STEPS * 2 * TILE_BYTES, t);
             if (next && s + STEPS >= steps)
                 prefetch_share(g, (const char *)next, g->taps * TILES * (int64_t)sizeof(float), t);
@@ -377,10 +224,11 @@ GLIA_CPU_AMX static void multiply_line(const gradient *g, const char *dy, const 
 }
 
 /* The same where images are piled, over rows [begin, end) of them: only pixels whose taps are inside. */
-GLIA_CPU_AMX static void multiply_piled(const gradient *g, const char *dy, const char *x, int64_t begin,
-                                        int64_t end, float *sums, const float *next, bool add) {
-    for (int t = 0; t < g->taps; t++) {
-        const tap *at = &g->tap[t];
+GLIA_CPU_AMX static void multiply_piled(const gradient *g, const line_phase *p, const char *dy, const char *x,
+                                        int64_t begin, int64_t end, float *sums, const float *next,
+                                        bool add) {
+    for (int t = p->tap; t < p->tap + p->taps; t++) {
+        const line_tap *at = &g->tap[t];
         const int64_t h = GLIA_MAX(begin, -at->h), h_end = GLIA_MIN(end, g->rows - at->h);
         const int64_t w = GLIA_MAX(0, -at->w), w_end = GLIA_MIN(g->pitch, g->pitch - at->w);
         const int64_t step = ((h - begin) * g->pitch + w) * g->pile;
@@ -461,24 +309,27 @@ GLIA_CPU_AMX static void run_block(const job *j, char *memory, int64_t lane, int
                                    int64_t o_end) {
     const gradient *g = &j->g;
     int64_t begin, end;
-    block_range(g, block, &begin, &end);
+    glia__line_block(g, block, &begin, &end);
     const int64_t steps = end - begin;
     char *dy = memory, *x = memory + g->at_x;
     transpose_dy(g, begin, end, o, o_end, dy, bias_sums(j, lane));
-    for (int64_t c = 0; c < g->c_blocks; c++) {
-        pair_x(g, begin * PART + g->first, g->pair_rows, c * PART, x);
-        for (int64_t b = o; b < o_end; b++) {
-            float *sums = g->whole ? (float *)(memory + g->at_sums) : lane_sums(j, lane, b, c);
-            const bool add = block != lane * g->blocks / g->lanes;
-            const float *next = g->whole || b + 1 == o_end ? NULL : lane_sums(j, lane, b + 1, c);
-            const char *tiles = dy + (b - o) * steps * 2 * TILE_BYTES;
-            if (g->pile)
-                multiply_piled(g, tiles, x, begin / g->unit, end / g->unit, sums, next, add);
-            else
-                multiply_line(g, tiles, x, steps, sums, next, add);
-            if (g->whole) store_weights(g, b, c, sums, j->dw);
+    for (int64_t c = 0; c < g->c_blocks; c++)
+        for (int k = 0; k < g->phases; k++) {
+            const line_phase *p = &g->phase[k];
+            const images phase_x = phase_images(g, p);
+            pair_x(g, &phase_x, begin * PART + p->first, g->pair_rows, c * PART, x);
+            for (int64_t b = o; b < o_end; b++) {
+                float *sums = g->whole ? (float *)(memory + g->at_sums) : lane_sums(j, lane, b, c);
+                const bool add = block != lane * g->blocks / g->lanes;
+                const float *next = g->whole || b + 1 == o_end ? NULL : lane_sums(j, lane, b + 1, c);
+                const char *tiles = dy + (b - o) * steps * 2 * TILE_BYTES;
+                if (g->pile)
+                    multiply_piled(g, p, tiles, x, begin / g->unit, end / g->unit, sums, next, add);
+                else
+                    multiply_line(g, p, tiles, x, steps, sums, next, add);
+                if (g->whole) store_weights(g, b, c, sums, j->dw);
+            }
         }
-    }
 }
 
 GLIA_CPU_AMX static void run_tasks(void *ctx, int thread, int threads) {
@@ -552,7 +403,8 @@ GLIA_KERNEL(cpu_conv2d_backward_weights_amx) = {
     /* Two cores, bf16, ms of the faster of oneDNN's two ways → of this; batch 8: 512×512 14×14 5.3 → 3.0, 28×28 18 → 12,
      * 256×256 56×56 17 → 12, 128×128 112×112 25 → 13, 64×64 224×224 33 → 18, 3×64 10 → 8.6; 1×1 256×512 28×28 2.3 → 1.7;
      * 5×5 64×64 28×28 1.1 → 0.6; batch 128: 512×512 2×2 2.4 → 0.8, 4×4 7.2 → 3.1, 256×256 8×8 7.4 → 4.0, 128×128 16×16
-     * 7.9 → 4.1; batch 32: 32×32 8×8 0.12 → 0.05 */
+     * 7.9 → 4.1; batch 32: 32×32 8×8 0.12 → 0.05; steps of 2, batch 128: 64×128 32×32 10.1 → 3.8, 128×256 16×16 13.4 → 3.0,
+     * 256×512 8×8 28 → 2.8, 1×1 6.1 → 0.6 */
     .priority = 60,
     .own_threads = true,
     .gflops = 1150,
