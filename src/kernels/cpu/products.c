@@ -8,6 +8,7 @@
 #include "core/isa.h"
 #include "core/threads.h"
 #include "glia/ops.h"
+#include "kernels/cpu/unroll.h"
 #include "kernels/kernel.h"
 #include "ops/riders.h"
 
@@ -39,13 +40,6 @@ static inline int even_tile(int64_t count) {
     const int64_t tiles = (count + MOST_TILE - 1) / MOST_TILE;
     return (int)((count + tiles - 1) / tiles);
 }
-
-/* Loops over registers must be gone before registers are given out. */
-#ifdef __clang__
-#define GLIA_UNROLL _Pragma("unroll")
-#else
-#define GLIA_UNROLL _Pragma("GCC unroll 8")
-#endif
 
 typedef float f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
 #define V          f32x4
