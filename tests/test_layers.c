@@ -124,7 +124,8 @@ TEST(values) {
 
 TEST(messages) {
     BAD(GLIA_BAD_SHAPE,
-        "dense 'head' expects a 1-D input per example, got 3×9×9; add a flatten layer before it",
+        "dense 'head' expects a vector per example, or a sequence of them, got 3×9×9; add a flatten layer "
+        "before it",
         glia_dense(image, .units = 3, .name = "head"));
     BAD(GLIA_INVALID_ARGUMENT, "dense 'dense': units: required but not given", glia_dense(row));
     BAD(GLIA_INVALID_ARGUMENT, "dense 'dense': units: expected an integer from 1 to 16777216",

@@ -191,7 +191,9 @@ TEST(building) {
     glia_recipe_free(r);
 
     build_error("  - flatten\n  - dense: 5\n", ":4:5: the last layer, dense 'dense', gives 5 numbers");
-    build_error("  - dense: {units: 10, name: head}\n", ":3:5: dense 'head' expects a 1-D input per example");
+    build_error("  - dense: {units: 10, name: head}\n",
+                ":3:5: dense 'head' expects a vector per example, or a "
+                "sequence of them, got 1×28×28");
     build_error("  - conv2d: {filters: 3, kernel: 99}\n", ":3:5: conv2d");
     build_error("  - flatten\n  - conv2d: {filters: 3, kernel: 3}\n", ":4:5: conv2d");
     build_error("  - flatten\n  - dense: {units: 10, activation: rellu}\n", "'rellu' (did you mean 'relu'?)");

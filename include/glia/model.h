@@ -46,7 +46,8 @@ typedef struct glia_dense_options {
     const char *kernel_initializer, *bias_initializer; /* defaults glorot_uniform, zeros */
     const char *name;                                  /* default "dense", "dense_1", … */
 } glia_dense_options;
-/* y = activation(x·Wᵀ + b): [N, in] → [N, units]; weight [units, in], bias [units]. */
+/* y = activation(x·Wᵀ + b): [N, in] → [N, units], or for every step of sequences [N, T, in] → [N, T, units]; weight
+ * [units, in], bias [units]. */
 GLIA_API glia_value *glia_dense_with(glia_value *x, glia_dense_options options);
 #define glia_dense(x, ...) glia_dense_with(x, GLIA_OPTIONS(glia_dense_options, __VA_ARGS__))
 

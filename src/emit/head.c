@@ -47,7 +47,7 @@ glia_status glia__emit_head_find(emit_file *f, glia_error *err) {
     h->b = node->n_inputs > 2 ? array_of(p, node->inputs[2]) : -1;
     h->inputs = node->inputs[1]->type.shape.dim[1];
     h->units = node->inputs[1]->type.shape.dim[0];
-    if (!p->arrays[h->w].data || node->inputs[0]->type.shape.dim[0] != 1)
+    if (!p->arrays[h->w].data || glia__rows_of(&node->outputs[0].type.shape) != 1)
         return refuse("its weights are no constants", err);
     p->arrays[h->x].last = p->n_functions; /* what the layer reads is read again by the step */
     return GLIA_OK;

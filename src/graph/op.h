@@ -27,6 +27,13 @@ typedef struct glia_view {
     glia_shape shape;
 } glia_view;
 
+/* Rows of a known shape: what lies along the last dimension. */
+static inline int64_t glia__rows_of(const glia_shape *shape) {
+    int64_t rows = 1;
+    for (int d = 0; d < shape->rank - 1; d++) rows *= shape->dim[d];
+    return rows;
+}
+
 static inline glia_type glia__view_type(const glia_view *view) {
     return (glia_type){view->dtype, view->shape};
 }

@@ -8,8 +8,8 @@
 #include "ops/riders.h"
 
 GLIA_EMIT(linear) {
-    const long long rows = call->out[0].type.shape.dim[0], units = call->out[0].type.shape.dim[1],
-                    features = call->in[0].type.shape.dim[1];
+    const long long rows = glia__rows_of(&call->out[0].type.shape), units = call->in[1].type.shape.dim[0],
+                    features = call->in[1].type.shape.dim[1];
     const bool bias = call->n_in > 2 && call->in[2].name;
     char to[64];
     glia__c_need(c, GLIA_C_DOT);

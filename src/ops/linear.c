@@ -10,8 +10,8 @@
 typedef struct glia_linear_attrs {
     int activation; /* of the result: 0 none, 1 relu */
 } glia_linear_attrs;
-/* y = x·wᵀ + b: x [N, in], w [out, in], b [out] or NULL → [N, out]. When x is bf16, so is the result, and w and b are
- * f32. A fourth input, of the result's type, is added before the activation: the pass fuse_residual gives it. */
+/* y = x·wᵀ + b: x [N, …, in], w [out, in], b [out] or NULL → [N, …, out]. When x is bf16, so is the result, and w and b
+ * are f32. A fourth input, of the result's type, is added before the activation: the pass fuse_residual gives it. */
 GLIA_API glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b, glia_linear_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
@@ -24,24 +24,27 @@ static glia_status linear_infer(const glia_type *in, int n_in, const void *attrs
     glia__type_text(&in[0], tx, sizeof tx);
     glia__type_text(&in[1], tw, sizeof tw);
     const glia_shape *x = &in[0].shape, *w = &in[1].shape, *b = n_in > 2 ? &in[2].shape : NULL;
-    if (x->rank != 2 || w->rank != 2)
+    if (x->rank < 2 || w->rank != 2)
         return glia_error_set(err, GLIA_BAD_SHAPE,
-                              "linear expects x [N, in] and w [out, in], found %s and %s", tx, tw);
-    if (x->dim[1] != w->dim[1])
+                              "linear expects x [N, …, in] and w [out, in], found %s and %s", tx, tw);
+    const int64_t features = x->dim[x->rank - 1];
+    if (features != w->dim[1])
         return glia_error_set(err, GLIA_BAD_SHAPE, "linear: x has %lld features, w expects %lld (%s and %s)",
-                              (long long)x->dim[1], (long long)w->dim[1], tx, tw);
+                              (long long)features, (long long)w->dim[1], tx, tw);
     if (b && b->rank >= 0) {
         GLIA_TRY(glia__check_param_dtype(&in[0], &in[2], err));
         if (b->rank != 1 || b->dim[0] != w->dim[0])
             return glia_error_set(err, GLIA_BAD_SHAPE, "linear: expected a bias of %lld numbers, found %s",
                                   (long long)w->dim[0], glia__type_text(&in[2], tb, sizeof tb));
     }
-    out[0] = (glia_type){in[0].dtype, {.rank = 2, .dim = {x->dim[0], w->dim[0]}}};
+    out[0] = in[0];
+    out[0].shape.dim[x->rank - 1] = w->dim[0];
     return glia__check_residual(in, n_in, &out[0], err);
 }
 
 static glia_status linear_loops(const glia_call *c) {
-    int64_t n = c->out[0].shape.dim[0], units = c->out[0].shape.dim[1], k = c->in[0].shape.dim[1];
+    const int64_t n = glia__rows_of(&c->out[0].shape), units = c->in[1].shape.dim[0],
+                  k = c->in[1].shape.dim[1];
     bool bias = c->n_in > 2 && c->in[2].data;
     if (c->out[0].dtype == GLIA_F64)
         glia__matmul_double(c->in[0].data, c->in[1].data, c->out[0].data, n, units, k, false, true);
@@ -78,13 +81,21 @@ static void linear_grad(glia_gradient *g) {
 
 static double linear_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[0].shape.dim[1];
+    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[1].shape.dim[1];
 }
 
 static void linear_to_onnx(glia_to_onnx *w) {
     const bool relu = ((const glia_linear_attrs *)w->node->attrs)->activation == GLIA_FUSED_RELU;
-    const char *y = GLIA_TO_ONNX(w, relu || *w->x[3] ? NULL : w->y[0], "Gemm", w->x[0], w->x[1], w->x[2]);
-    glia__to_onnx_int(w, "transB", 1);
+    const bool rides = relu || *w->x[3];
+    const char *y;
+    if (w->node->inputs[0]->type.shape.rank == 2) {
+        y = GLIA_TO_ONNX(w, rides ? NULL : w->y[0], "Gemm", w->x[0], w->x[1], w->x[2]);
+        glia__to_onnx_int(w, "transB", 1);
+    } else { /* Gemm is about matrices */
+        y = glia__to_onnx_transpose(w, NULL, w->x[1], (const int64_t[]){1, 0}, 2);
+        y = GLIA_TO_ONNX(w, rides || *w->x[2] ? NULL : w->y[0], "MatMul", w->x[0], y);
+        if (*w->x[2]) y = GLIA_TO_ONNX(w, rides ? NULL : w->y[0], "Add", y, w->x[2]);
+    }
     glia__to_onnx_riders(w, y, relu);
 }
 
@@ -121,7 +132,10 @@ GLIA_OP(linear) = {
                         {.inputs = "4x5:bf16 3x5:bf16", .expect_error = "parameters stay f32 beside bf16"},
                         {.inputs = "4x5 3x6 3", .expect_error = "x has 5 features, w expects 6"},
                         {.inputs = "4x5 3x5 4", .expect_error = "expected a bias of 3 numbers"},
-                        {.inputs = "4x5x1 3x5 3", .expect_error = "linear expects x [N, in]"}),
+                        {.inputs = "4x3x5 6x5 6"}, {.inputs = "2x3x40 20x40", .attrs = "activation=relu"},
+                        {.inputs = "2x17x70 33x70 33 2x17x33"}, {.inputs = "2x2x3x5 4x5 4"},
+                        {.inputs = "4x9x70:bf16 30x70:f32<5 30:f32<5"}, {.inputs = "4x0x5 3x5 3"},
+                        {.inputs = "5 3x5 3", .expect_error = "linear expects x [N, …, in]"}),
 };
 
 glia_value *glia_op_linear(glia_value *x, glia_value *w, glia_value *b, glia_linear_attrs attrs) {
@@ -139,17 +153,22 @@ static glia_status backward_weights_infer(const glia_type *in, int n_in, const v
     const glia_dtype dtype = glia__param_dtype(in[0].dtype);
     GLIA_TRY(glia__check_float_or_bf16(&in[0], err));
     GLIA_TRY(glia__check_same_dtype(&in[0], &in[1], err));
-    if (x->rank != 2 || dy->rank != 2 || x->dim[0] != dy->dim[0])
-        return glia_error_set(err, GLIA_BAD_SHAPE,
-                              "linear_backward_weights expects x [N, in] and dy [N, out], found %s and %s",
-                              glia__type_text(&in[0], tx, sizeof tx), glia__type_text(&in[1], ty, sizeof ty));
-    out[0] = (glia_type){dtype, {.rank = 2, .dim = {dy->dim[1], x->dim[1]}}};
-    out[1] = (glia_type){dtype, {.rank = 1, .dim = {dy->dim[1]}}};
+    bool agree = x->rank >= 2 && x->rank == dy->rank;
+    for (int d = 0; agree && d < x->rank - 1; d++) agree = x->dim[d] == dy->dim[d];
+    if (!agree)
+        return glia_error_set(
+            err, GLIA_BAD_SHAPE,
+            "linear_backward_weights expects x [N, …, in] and dy [N, …, out], found %s and %s",
+            glia__type_text(&in[0], tx, sizeof tx), glia__type_text(&in[1], ty, sizeof ty));
+    const int64_t outs = dy->dim[dy->rank - 1];
+    out[0] = (glia_type){dtype, {.rank = 2, .dim = {outs, x->dim[x->rank - 1]}}};
+    out[1] = (glia_type){dtype, {.rank = 1, .dim = {outs}}};
     return GLIA_OK;
 }
 
 static glia_status backward_weights_loops(const glia_call *c) {
-    int64_t n = c->in[0].shape.dim[0], in = c->in[0].shape.dim[1], units = c->in[1].shape.dim[1];
+    const int64_t n = glia__rows_of(&c->in[0].shape), in = c->out[0].shape.dim[1],
+                  units = c->out[0].shape.dim[0];
     if (c->out[0].dtype == GLIA_F64)
         glia__matmul_double(c->in[1].data, c->in[0].data, c->out[0].data, units, in, n, true, false);
     else
@@ -191,7 +210,7 @@ static uint32_t backward_weights_sums(const glia_type *in, int n_in, const void 
 
 static double backward_weights_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[0].shape.dim[0];
+    return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)glia__rows_of(&in[0].shape);
 }
 
 GLIA_OP(linear_backward_weights) = {
@@ -210,7 +229,9 @@ GLIA_OP(linear_backward_weights) = {
     .flops = backward_weights_flops,
     .cases = GLIA_CASES({.inputs = "4x5 4x3"}, {.inputs = "1x40 1x7"}, {.inputs = "32x200 32x10"},
                         {.inputs = "37x1500 37x13"}, {.inputs = "5x45 5x18"}, {.inputs = "0x5 0x3"},
-                        {.inputs = "7x5:bf16 7x3:bf16"},
-                        {.inputs = "4x5 3x5", .expect_error = "expects x [N, in] and dy [N, out]"},
+                        {.inputs = "7x5:bf16 7x3:bf16"}, {.inputs = "3x4x20 3x4x18"},
+                        {.inputs = "2x3x2x5 2x3x2x3"}, {.inputs = "2x7x40:bf16 2x7x30:bf16"},
+                        {.inputs = "4x2x5 4x3x3", .expect_error = "expects x [N, …, in] and dy"},
+                        {.inputs = "4x5 3x5", .expect_error = "expects x [N, …, in] and dy [N, …, out]"},
                         {.inputs = "4x5:bf16 4x3", .expect_error = "dtypes differ"}),
 };

@@ -24,6 +24,8 @@ static bool same_layout(const glia_node *a, const glia_node *b) {
 /* The batch_norm that `node` can do, or NULL: its only reader, without anybody who wants its statistics. */
 static const glia_node *rider(const glia_rewrite *r, const glia_node *node) {
     if (!glia__node_is(node, "conv2d") && !glia__node_is(node, "linear")) return NULL;
+    if (glia__node_is(node, "linear") && node->outputs[0].type.shape.rank != 2)
+        return NULL;                                 /* channels are not last */
     if (node->n_inputs > GLIA_RESIDUAL) return NULL; /* it is added after the product */
     const glia_node *norm = glia__only_reader(r, &node->outputs[0], "batch_norm");
     if (!norm || norm->inputs[X] != &node->outputs[0] || !has_attribute(node, "activation", 0)) return NULL;

@@ -18,11 +18,12 @@ static glia_value *build_dense(const glia_layer_build *b, const void *options) {
     glia_value *x = b->inputs[0], *bias = NULL;
     glia_shape shape = glia_value_shape(x);
     char text[96];
-    if (shape.rank != 2)
-        return glia__layer_fail(b, GLIA_BAD_SHAPE, "expects a 1-D input per example, got %s%s",
+    if (shape.rank != 2 && shape.rank != 3)
+        return glia__layer_fail(b, GLIA_BAD_SHAPE,
+                                "expects a vector per example, or a sequence of them, got %s%s",
                                 glia__example_text(x, text, sizeof text),
-                                shape.rank > 2 ? "; add a flatten layer before it" : "");
-    int64_t in = shape.dim[1];
+                                shape.rank > 3 ? "; add a flatten layer before it" : "");
+    const int64_t in = shape.dim[shape.rank - 1];
     glia_value *weight =
         glia_model_param(b->model, "weight", GLIA_SHAPE(o->units, in), o->kernel_initializer, in, o->units);
     if (o->use_bias != GLIA_NO)
@@ -33,7 +34,9 @@ static glia_value *build_dense(const glia_layer_build *b, const void *options) {
 
 GLIA_LAYER(dense) = {
     .name = "dense",
-    .doc = "y = activation(x·Wᵀ + b): [N, in] → [N, units]; weight [units, in], bias [units]",
+    .doc = "y = activation(x·Wᵀ + b): [N, in] → [N, units], or for every step [N, T, in] → [N, T, units]; "
+           "weight "
+           "[units, in], bias [units]",
     .min_inputs = 1,
     .max_inputs = 1,
     .fields = GLIA_FIELDS({.name = "units",

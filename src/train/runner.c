@@ -17,7 +17,7 @@ static const glia_node *outer_of(const glia_runner *r, size_t param) {
     enum { LARGE = 1 << 20 }; /* elements: 4 MB. Smaller ones stay in a cache until they are read */
     const glia_value *gradient = r->model->params[param].trained ? r->head->gradients[param] : NULL;
     const glia_node *node = gradient ? gradient->node : NULL;
-    const bool outer = node && node->op->traits & GLIA_TRAIT_OUTER;
+    const bool outer = node && node->op->traits & GLIA_TRAIT_OUTER && node->inputs[0]->type.shape.rank == 2;
     return outer && glia_shape_elems(&node->outputs[0].type.shape) >= LARGE ? node : NULL;
 }
 

@@ -134,6 +134,7 @@ static glia_status init(const glia_kernel_query *q, void **state, glia_kernel_ne
     if (!s) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     *s = (backward_state){.allocator = q->allocator, .threads = q->threads};
     measure(&q->in[X].shape, &q->in[INVERSE].shape, &s->rows, &s->n);
+    if (!s->rows) s->n = glia_shape_elems(&q->out[1].shape); /* gradients of nothing are zeros */
     const int64_t fit = MOST_PARTIALS / GLIA_MAX(2 * s->n, (int64_t)1), wanted = s->rows / BLOCK_ROWS;
     s->blocks = (int)GLIA_MAX(GLIA_MIN(GLIA_MIN(fit, wanted), (int64_t)MOST_BLOCKS), (int64_t)1);
     needs->workspace_bytes = (size_t)s->blocks * 2 * (size_t)s->n * sizeof(float);

@@ -86,10 +86,10 @@ static dot_job linear_job(const glia_call *c) {
                      .w = c->in[1].data,
                      .bias = c->n_in > 2 ? c->in[2].data : NULL,
                      .y = c->out[0].data,
-                     .rows = c->out[0].shape.dim[0],
-                     .outs = c->out[0].shape.dim[1],
-                     .units = c->out[0].shape.dim[1],
-                     .width = c->in[0].shape.dim[1],
+                     .rows = glia__rows_of(&c->out[0].shape),
+                     .outs = c->in[1].shape.dim[0],
+                     .units = c->in[1].shape.dim[0],
+                     .width = c->in[1].shape.dim[1],
                      .block = BLOCK,
                      .relu = ((const glia_linear_attrs *)c->attrs)->activation == GLIA_FUSED_RELU};
 }
@@ -129,10 +129,10 @@ GLIA_KERNEL(cpu_linear) = {
 
 static bool few_outs_supports(const glia_kernel_query *q, const char **why_not) {
     enum { FEW = 12 };
-    const int64_t outs = q->out[0].shape.dim[1];
+    const int64_t outs = q->in[1].shape.dim[0];
     if (!takes(q, why_not)) return false;
     *why_not = "more than 12 outputs, or rows too short for them";
-    return outs <= FEW && q->in[0].shape.dim[1] >= 16 * outs;
+    return outs <= FEW && q->in[1].shape.dim[1] >= 16 * outs;
 }
 
 GLIA_KERNEL(cpu_linear_few_outs) = {
@@ -149,7 +149,7 @@ static bool few_rows_supports(const glia_kernel_query *q, const char **why_not) 
     enum { FEW = 4, FEW_OF_LONG = 8, LONG = 256 };
     if (!takes(q, why_not)) return false;
     *why_not = "more than 4 rows, or 8 of at least 256 features";
-    return q->out[0].shape.dim[0] <= (q->in[0].shape.dim[1] < LONG ? FEW : FEW_OF_LONG);
+    return glia__rows_of(&q->out[0].shape) <= (q->in[1].shape.dim[1] < LONG ? FEW : FEW_OF_LONG);
 }
 
 static glia_status few_rows_init(const glia_kernel_query *q, void **state, glia_kernel_needs *needs,
@@ -196,12 +196,12 @@ static glia_status backward_weights_run(void *state, const glia_call *c) {
     (void)state;
     const float *dy = c->in[1].data;
     float *db = c->out[1].data;
-    const int64_t rows = c->in[0].shape.dim[0], outs = c->out[1].shape.dim[0];
+    const int64_t rows = glia__rows_of(&c->in[0].shape), outs = c->out[1].shape.dim[0];
     axpy_job job = {.a = dy,
                     .b = c->in[0].data,
                     .c = c->out[0].data,
                     .rows = outs,
-                    .columns = c->in[0].shape.dim[1],
+                    .columns = c->out[0].shape.dim[1],
                     .a_row = 1,
                     .a_step = outs,
                     .block = BLOCK};
@@ -232,7 +232,7 @@ GLIA_KERNEL(cpu_linear_backward_weights) = {
 static bool few_outs_backward_supports(const glia_kernel_query *q, const char **why_not) {
     if (!takes(q, why_not)) return false;
     *why_not = "more than 16 outputs";
-    return q->in[1].shape.dim[1] <= MOST_OUTS;
+    return q->out[1].shape.dim[0] <= MOST_OUTS;
 }
 
 GLIA_KERNEL(cpu_linear_backward_weights_few_outs) = {
@@ -248,20 +248,21 @@ GLIA_KERNEL(cpu_linear_backward_weights_few_outs) = {
 static bool matmul_supports(const glia_kernel_query *q, const char **why_not) {
     const glia_matmul_attrs *a = q->attrs;
     if (!takes(q, why_not)) return false;
-    *why_not = "a batch of matrices, or b transposed";
-    return q->in[0].shape.rank == 2 && q->in[1].shape.rank == 2 && a->transpose_b != GLIA_YES;
+    *why_not = "several matrices b, or one transposed";
+    if (q->in[0].shape.rank > 2 && a->transpose_a == GLIA_YES) return false;
+    return q->in[1].shape.rank == 2 && a->transpose_b != GLIA_YES;
 }
 
 static glia_status matmul_run(void *state, const glia_call *c) {
     (void)state;
     const bool transposed = ((const glia_matmul_attrs *)c->attrs)->transpose_a == GLIA_YES;
-    const int64_t rows = c->out[0].shape.dim[0], inner = c->in[1].shape.dim[0];
+    const int64_t rows = glia__rows_of(&c->out[0].shape), inner = c->in[1].shape.dim[0];
     axpys(&(axpy_job){.a = c->in[0].data,
                       .b = c->in[1].data,
                       .c = c->out[0].data,
                       .rows = rows,
                       .inner = inner,
-                      .columns = c->out[0].shape.dim[1],
+                      .columns = c->in[1].shape.dim[1],
                       .a_row = transposed ? 1 : inner,
                       .a_step = transposed ? rows : 1,
                       .block = BLOCK});

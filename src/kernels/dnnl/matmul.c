@@ -16,6 +16,20 @@ static glia_dnnl_array with_rank(glia_dnnl_array array, int rank) {
     return array;
 }
 
+/* All but the last dimension as one: rows. */
+static glia_dnnl_array as_rows(glia_dnnl_array array) {
+    if (array.rank <= 2) return array;
+    int64_t rows = 1;
+    for (int d = 0; d < array.rank - 1; d++) rows *= array.dim[d];
+    const int64_t columns = array.dim[array.rank - 1];
+    array.rank = 2;
+    array.dim[0] = rows;
+    array.dim[1] = columns;
+    array.stride[0] = columns;
+    array.stride[1] = 1;
+    return array;
+}
+
 /* Below this the call into oneDNN costs more than ref's whole work. */
 static bool pays(const glia_kernel_query *q, const char **why_not) {
     enum { LEAST_FLOPS = 8192 };
@@ -86,10 +100,12 @@ static bool matmul_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_d
                         const char **why_not) {
     const glia_matmul_attrs *a = q->attrs;
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
-    int rank = q->out[0].shape.rank;
-    *spec = (glia_dnnl_spec){.arrays = {[GLIA_DNNL_SRC] = with_rank(glia__dnnl_input(q, 0), rank),
-                                        [GLIA_DNNL_WEIGHTS] = with_rank(glia__dnnl_input(q, 1), rank),
-                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
+    const bool one_matrix = q->in[1].shape.rank == 2 && !(a->transpose_a > 0); /* for every row of a */
+    glia_dnnl_array src = glia__dnnl_input(q, 0), dst = glia__dnnl_output(q, 0);
+    if (one_matrix) src = as_rows(src), dst = as_rows(dst);
+    *spec = (glia_dnnl_spec){.arrays = {[GLIA_DNNL_SRC] = with_rank(src, dst.rank),
+                                        [GLIA_DNNL_WEIGHTS] = with_rank(glia__dnnl_input(q, 1), dst.rank),
+                                        [GLIA_DNNL_DST] = dst}};
     if (a->transpose_a > 0) glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_SRC]);
     if (a->transpose_b > 0) glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
     set_product(q, spec, cut);
@@ -110,17 +126,17 @@ GLIA_KERNEL(dnnl_matmul) = {
     .fini = glia__dnnl_parts_free,
 };
 
-/* --- linear: x [N, in], w [out, in], bias [out] → [N, out] ----------------------------------------------- */
+/* --- linear: x [N, …, in], w [out, in], bias [out] → [N, …, out] ----------------------------------------- */
 
 static bool linear_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
                         const char **why_not) {
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
     *spec = (glia_dnnl_spec){.relu = ((const glia_linear_attrs *)q->attrs)->activation == GLIA_FUSED_RELU,
-                             .arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 0),
+                             .arrays = {[GLIA_DNNL_SRC] = as_rows(glia__dnnl_input(q, 0)),
                                         [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 1),
                                         [GLIA_DNNL_BIAS] = with_rank(glia__dnnl_input(q, 2), 2),
-                                        [GLIA_DNNL_DST] = glia__dnnl_output(q, 0),
-                                        [GLIA_DNNL_RESIDUAL] = glia__dnnl_input(q, GLIA_RESIDUAL)}};
+                                        [GLIA_DNNL_DST] = as_rows(glia__dnnl_output(q, 0)),
+                                        [GLIA_DNNL_RESIDUAL] = as_rows(glia__dnnl_input(q, GLIA_RESIDUAL))}};
     glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_WEIGHTS]);
     set_product(q, spec, cut);
     return true;
@@ -140,13 +156,13 @@ GLIA_KERNEL(dnnl_linear) = {
     .fini = glia__dnnl_parts_free,
 };
 
-/* --- the gradient of linear's parameters: x [N, in], dy [N, out] → dw = dyᵀ·x [out, in], db [out] -------- */
+/* --- the gradient of linear's parameters: x [N, …, in], dy [N, …, out] → dw = dyᵀ·x [out, in], db [out] --- */
 
 static bool linear_backward_weights_spec(const glia_kernel_query *q, glia_dnnl_spec *spec, glia_dnnl_cut *cut,
                                          const char **why_not) {
     if (!glia__dnnl_takes_types(q, why_not) || !pays(q, why_not)) return false;
-    *spec = (glia_dnnl_spec){.arrays = {[GLIA_DNNL_SRC] = glia__dnnl_input(q, 1),
-                                        [GLIA_DNNL_WEIGHTS] = glia__dnnl_input(q, 0),
+    *spec = (glia_dnnl_spec){.arrays = {[GLIA_DNNL_SRC] = as_rows(glia__dnnl_input(q, 1)),
+                                        [GLIA_DNNL_WEIGHTS] = as_rows(glia__dnnl_input(q, 0)),
                                         [GLIA_DNNL_DST] = glia__dnnl_output(q, 0)}};
     glia__dnnl_transpose(&spec->arrays[GLIA_DNNL_SRC]);
     set_product(q, spec, cut);
@@ -163,9 +179,9 @@ static inline float wide(uint16_t bf16) {
     return value;
 }
 
-/* db[o] = Σ dy[n, o]. */
+/* db[o] = Σ dy[…, o]. */
 static void sum_rows(const glia_view *dy, float *db) {
-    const int64_t rows = dy->shape.dim[0], columns = dy->shape.dim[1];
+    const int64_t rows = glia__rows_of(&dy->shape), columns = dy->shape.dim[dy->shape.rank - 1];
     memset(db, 0, (size_t)columns * sizeof *db);
     for (int64_t n = 0; n < rows; n++) {
         const float *f32 = (const float *)dy->data + n * columns;
