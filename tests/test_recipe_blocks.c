@@ -83,7 +83,7 @@ TEST(block_refusals) {
             ":4:12: repeat: expected an integer from 1 to 1000");
     /* The place is that of the layer in the block. */
     refused(DATA "blocks:\n  a:\n    - relu\n    - dense: 3\nmodel:\n  - a: {name: x}\n",
-            ":5:7: dense 'x.dense' expects a 1-D input per example");
+            ":5:7: dense 'x.dense' expects a vector per example");
 }
 
 TEST(shared) {

@@ -1,4 +1,5 @@
-/* read_attention.c: Attention and RotaryEmbedding, of products, softmax and masks. */
+/* read_attention.c: Attention, as our op where it says no more than that, else of products, softmax and masks; and
+ * RotaryEmbedding. */
 
 #include "onnx/read.h"
 
@@ -151,6 +152,26 @@ static bool prepare(attention *a) {
     return true;
 }
 
+/* What our op says: heads side by side in one array, one result, no past. NULL: more than that. */
+static glia_value *as_one_op(glia_onnx_read *r, bool causal, double scale) {
+    glia_value *in[MASK + 1];
+    const int absent[] = {PAST_KEY, PAST_VALUE, LENGTHS};
+    for (size_t i = 0; i < GLIA_COUNT(absent); i++)
+        if (glia__onnx_has(r, absent[i])) return NULL;
+    for (int i = Q; i <= MASK; i++) in[i] = glia__onnx_in(r, i);
+    if (r->n_out > 1 || !in[Q] || !in[K] || !in[V] || glia_value_shape(in[Q]).rank != 3) return NULL;
+    if (in[MASK]) { /* a shorter one forbids the rest */
+        const glia_shape mask = glia_value_shape(in[MASK]), keys = glia_value_shape(in[K]);
+        const int64_t have = mask.rank ? mask.dim[mask.rank - 1] : 1;
+        if (mask.rank > 4 || keys.rank != 3 || have != keys.dim[1]) return NULL;
+    }
+    return glia_op_attention(in[Q], in[K], in[V], in[MASK], NULL,
+                             (glia_attention_attrs){.heads = glia__onnx_int(r, "q_num_heads", 0),
+                                                    .key_value_heads = glia__onnx_int(r, "kv_num_heads", 0),
+                                                    .causal = causal ? GLIA_YES : GLIA_NO,
+                                                    .scale = scale});
+}
+
 static void read_attention(glia_onnx_read *r) {
     attention a = {.r = r};
     const bool causal = glia__onnx_int(r, "is_causal", 0) != 0;
@@ -159,6 +180,9 @@ static void read_attention(glia_onnx_read *r) {
     const int64_t mode = glia__onnx_int(r, "qk_matmul_output_mode", SCALED);
     const double cap = glia__onnx_float(r, "softcap", 0);
     glia__onnx_ignore(r, "softmax_precision"); /* of ours, which sums in f32 at least */
+    if (left < 0 && right < 0 && cap == 0 &&
+        (r->out[Y] = as_one_op(r, causal, glia__onnx_float(r, "scale", 0))))
+        return;
     if (!prepare(&a)) return;
     const double size = (double)glia_value_shape(a.q).dim[3],
                  scale = glia__onnx_float(r, "scale", 1 / sqrt(size));
