@@ -22,19 +22,21 @@ GLIA_NAMES(pytorch) = {
     .order = 1,
     .doc = "PyTorch's modules: features.0.weight; layers here are called as there, with _ for every dot",
     .separator = '.',
-    .prefixes = TEXTS("module.", "_orig_mod.", "model."),
-    .ignored = TEXTS("*.num_batches_tracked"),
+    .prefixes = TEXTS("module.", "_orig_mod.", "model.", "transformer."),
+    .ignored = TEXTS("*.num_batches_tracked", "lm_head.weight"),
 };
 
 /* Names and layouts of the transformers library. GPT-2 keeps its dense layers as convolutions of width 1, with the axes the
- * other way round; its masks are no weights. */
+ * other way round; its masks are no weights, and its last layer has those of the first. BERT comes with the head that it was
+ * trained with. */
 GLIA_NAMES(huggingface) = {
     .name = "huggingface",
     .order = 2,
     .doc = "Hugging Face's transformers: transformer.h.0.attn.c_attn.weight; those of GPT-2 are turned",
     .separator = '.',
     .prefixes = TEXTS("transformer.", "bert.", "model."),
-    .ignored = TEXTS("*.attn.bias", "*.attn.masked_bias", "*.num_batches_tracked", "*.position_ids"),
+    .ignored = TEXTS("*.attn.bias", "*.attn.masked_bias", "*.num_batches_tracked", "*.position_ids",
+                     "lm_head.weight", "*pooler.*", "cls.*"),
     .rows = ROWS(ROW("dense", "weight", "weight", .axes = "oi:io", .where = "*c_attn"),
                  ROW("dense", "weight", "weight", .axes = "oi:io", .where = "*c_proj"),
                  ROW("dense", "weight", "weight", .axes = "oi:io", .where = "*c_fc"),

@@ -18,6 +18,11 @@ int64_t glia__zoo_channels(const glia_value *x);
 /* Whether an example is an image, else an error. */
 bool glia__zoo_image(const glia_layer_build *b);
 
+#define GLIA_ZOO_COUNT(type, member, initial_text, text)                                                    \
+    {                                                                                                       \
+        .name = #member, .kind = GLIA_FIELD_INT, .offset = offsetof(type, member), .initial = initial_text, \
+        .doc = text, .min = 1, .max = 1 << 24                                                               \
+    }
 #define GLIA_ZOO_CLASSES(type)                                                                           \
     {                                                                                                    \
         .name = "classes", .kind = GLIA_FIELD_INT, .offset = offsetof(type, classes), .initial = "1000", \
