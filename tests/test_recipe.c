@@ -110,6 +110,30 @@ TEST(resolved) {
     glia_recipe_free(b);
 }
 
+/* A loss with settings becomes words for C, and a mapping with every setting again. */
+TEST(loss_with_settings) {
+    glia_recipe *a, *b;
+    glia_error err = {0};
+    const char *override = "loss.softmax_cross_entropy.ignore_index=0";
+    CHECK_OK(load_with(&a,
+                       DATA MODEL
+                       "loss: {softmax_cross_entropy: {label_smoothing: 0.1, class_weights: [1, 2, 0.5]}}\n",
+                       &override, 1, &err),
+             &err);
+    const char *words = "softmax_cross_entropy label_smoothing=0.1 ignore_index=0 class_weights=1,2,0.5";
+    CHECK_STR(glia_recipe_fit_options(a).loss, words);
+    CHECK_HAS(glia_recipe_resolved(a),
+              "loss:\n  softmax_cross_entropy: {label_smoothing: 0.1, ignore_index: 0, "
+              "class_weights: \"1,2,0.5\"}\n");
+    CHECK_OK(load(&b, glia_recipe_resolved(a), &err), &err);
+    CHECK_STR(b ? glia_recipe_fit_options(b).loss : NULL, words);
+    glia_recipe_free(a);
+    glia_recipe_free(b);
+    CHECK_OK(load(&a, DATA MODEL "loss: {focal: }\n", &err), &err);
+    CHECK_STR(glia_recipe_fit_options(a).loss, "focal");
+    glia_recipe_free(a);
+}
+
 TEST(refusals) {
     refused(DATA "model: [con2d: 3]\n", "test_recipe.yaml:2:9: unknown layer 'con2d' (did you mean conv2d?)");
     refused(DATA "modle: []\n", "test_recipe.yaml:2:1: unknown key 'modle' (did you mean model?)");
@@ -139,6 +163,15 @@ TEST(refusals) {
     refused(DATA "model: [{dense: {units: 3, inputs: [input, input]}}]\n",
             "dense expects at most 1 input, found 2");
     refused(DATA MODEL "loss: softmax\n", "unknown loss 'softmax'");
+    refused(DATA MODEL "loss: {focl: {gamma: 1}}\n", ":3:8: unknown loss 'focl' (did you mean focal?)");
+    refused(DATA MODEL "loss: {focal: {gama: 1}}\n",
+            ":3:16: unknown setting of focal 'gama' (did you mean gamma?)");
+    refused(DATA MODEL "loss: {focal: , gamma: 1}\n", "settings stand inside: {focal: {gamma: …}}");
+    refused(DATA MODEL "loss: {softmax_cross_entropy: {class_weights: [1, x]}}\n",
+            ":3:8: loss softmax_cross_entropy: class_weights: expected numbers of at least 0");
+    refused(DATA MODEL "loss: focal gamma=1\n", "unknown loss 'focal gamma=1'");
+    refused(DATA MODEL "loss: [focal]\n",
+            "loss: expected the name of a loss or {name: settings}, found a list");
     refused(DATA MODEL "optimizer: {adam: {learning_rte: 1}}\n",
             "unknown setting of adam 'learning_rte' (did you mean learning_rate?)");
     refused(DATA MODEL "optimizer: {adam: , learning_rate: 1}\n",
@@ -234,7 +267,7 @@ TEST(document) {
     CHECK(!text.failed);
     CHECK_HAS(text.data, "| `train.early_stopping.patience` | integer, at least 0 | `0` |");
     CHECK_HAS(text.data, "\n### conv2d\n");
-    CHECK_HAS(text.data, "| `softmax_cross_entropy` |");
+    CHECK_HAS(text.data, "### softmax_cross_entropy\n");
     CHECK_HAS(text.data, "\n### adam\n");
     CHECK(strstr(text.data, "trained") == NULL || strstr(text.data, "`trained") == NULL);
     glia__text_free(&text);
@@ -283,8 +316,9 @@ TEST(out_of_memory) {
 }
 
 #ifdef GLIA_HAVE_YAML
-TEST_MAIN(TEST_ENTRY(values), TEST_ENTRY(defaults), TEST_ENTRY(resolved), TEST_ENTRY(refusals),
-          TEST_ENTRY(building), TEST_ENTRY(unused_layers), TEST_ENTRY(document), TEST_ENTRY(out_of_memory))
+TEST_MAIN(TEST_ENTRY(values), TEST_ENTRY(defaults), TEST_ENTRY(resolved), TEST_ENTRY(loss_with_settings),
+          TEST_ENTRY(refusals), TEST_ENTRY(building), TEST_ENTRY(unused_layers), TEST_ENTRY(document),
+          TEST_ENTRY(out_of_memory))
 #else
 int main(void) {
     printf("skipped: this build has no libyaml\n");

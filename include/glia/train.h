@@ -122,8 +122,9 @@ typedef struct glia_progress {
 /* Settings of fit and of a trainer; zero means default. */
 typedef struct glia_fit_options {
     int reserved_;
-    const char *loss; /* default by the targets: softmax_cross_entropy, or mse. Also sigmoid_cross_entropy,
-                       * half_mse, mae, huber, categorical_cross_entropy (on probabilities) */
+    /* Default by the targets: softmax_cross_entropy, sigmoid_cross_entropy for one unit, or mse. A name with settings, those
+     * of docs/model-file.md: "softmax_cross_entropy label_smoothing=0.1 class_weights=1,4", "focal gamma=3". */
+    const char *loss;
     glia_optimizer_options optimizer;
     glia_schedule_options schedule; /* of the learning rate */
     int64_t epochs;                 /* default 1 */

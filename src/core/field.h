@@ -34,6 +34,7 @@ typedef struct glia_field {
     const char *doc;     /* one line: meaning and unit */
     const char *choices; /* CHOICE: "valid|same|explicit" */
     int count;           /* INTS: how many */
+    bool list;           /* STRING: numbers with commas between them, which a model file gives as a list */
     double min, max;
     const char *onnx; /* attribute's ONNX name when it differs; op attributes only */
 } glia_field;

@@ -24,6 +24,8 @@ GLIA_API glia_value *glia_op_mae(glia_value *h, glia_value *y);      /* |h − y
 GLIA_API glia_value *glia_op_sigmoid_cross_entropy(glia_value *h, glia_value *y);
 typedef struct glia_huber_attrs {
     double delta; /* quadratic below, linear above; 0: 1 */
+    int reduction; /* 0: the mean over all elements; 1: none, a number for each, which the other losses of pairs take as text
+                    * ("reduction=none") */
 } glia_huber_attrs;
 /* ½d² for |d| ≤ δ, δ(|d| − ½δ) above, d = h − y. */
 GLIA_API glia_value *glia_op_huber(glia_value *h, glia_value *y, glia_huber_attrs attrs);

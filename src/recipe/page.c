@@ -118,18 +118,18 @@ static void remember(glia_mistakes *m, glia_mistake mistake) {
 void glia__mistakes_collect(void *ctx, const glia_batch *batch, const float *predictions) {
     glia_mistakes *m = ctx;
     for (int64_t i = 0; i < batch->count && !m->classes && m->measured; i++) {
-        float measured = ((const float *)batch->targets)[i];
-        double error = fabs((double)measured - (double)predictions[i]);
+        float measured = ((const float *)batch->targets)[i], predicted = predictions[i * m->width];
+        double error = fabs((double)measured - (double)predicted);
         if (isfinite(error))
             remember(m, (glia_mistake){.example = batch->order[i],
                                        .measured = (double)measured,
-                                       .predicted = (double)predictions[i],
+                                       .predicted = (double)predicted,
                                        .weight = error});
         if (m->points == m->capacity) continue;
         m->measured[m->points] = measured;
-        m->predicted[m->points++] = predictions[i];
+        m->predicted[m->points++] = predicted;
     }
-    for (int64_t i = 0; i < batch->count && m->classes > 1; i++) {
+    for (int64_t i = 0; i < batch->count && m->classes > 1 && m->width == m->classes; i++) {
         const float *row = predictions + i * m->classes;
         int64_t label = ((const int64_t *)batch->targets)[i], best = 0;
         for (int64_t c = 1; c < m->classes; c++)

@@ -33,6 +33,7 @@ typedef struct glia_mistakes {
     glia_mistake worst[GLIA_MISTAKES]; /* worst first */
     float *measured, *predicted;       /* regression: [capacity], NULL for classes */
     int64_t points, capacity;
+    int64_t width; /* numbers that the model gives for an example */
 } glia_mistakes;
 
 /* glia_evaluate's on_batch; `ctx` is a glia_mistakes. */

@@ -192,9 +192,11 @@ void glia__recipe_document(glia_text *out) {
              "weights of its own). In a block `input` is the block's, and names are its own.\n");
     glia_layer_def layer;
     for (size_t i = 0; glia__layer_def_at(i, &layer); i++) document_layer(&layer, out);
-    glia__text_add(out, "\n## Losses\n\n| name | formula |\n|---|---|\n");
-    for (size_t i = 0; i < glia__losses_count; i++)
-        document_row(glia__losses[i]->name, glia__losses[i]->doc, out);
+    glia__text_add(out, "\n## Losses\n");
+    for (size_t i = 0; i < glia__losses_count; i++) {
+        const glia_loss *l = glia__losses[i];
+        document_fields(l->name, l->doc, l->source, l->fields, out);
+    }
     glia__text_add(out, "\n## Optimizers\n");
     for (size_t i = 0; i < glia__optimizers_count; i++) {
         const glia_optimizer *o = glia__optimizers[i];

@@ -42,7 +42,7 @@ glia_status glia__recipe_field(const glia_yaml *node, const glia_field *field, v
                                glia_arena *arena, glia_error *err) {
     char found[120];
     const char *text = node->text;
-    bool takes_list = field->kind == GLIA_FIELD_INTS || field->kind == GLIA_FIELD_DIMS;
+    bool takes_list = field->kind == GLIA_FIELD_INTS || field->kind == GLIA_FIELD_DIMS || field->list;
     if (node->kind == GLIA_YAML_LIST && takes_list) {
         text = join(node, arena, err);
         if (!text) return GLIA_OUT_OF_MEMORY;

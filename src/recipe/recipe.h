@@ -86,7 +86,7 @@ struct glia_recipe {
     glia_recipe_list model;
     glia_recipe_list *blocks; /* a block is made of layers and of earlier blocks */
     int n_blocks;
-    const char *loss; /* "auto" or a name */
+    const char *loss; /* "auto" or a name, with its settings: "focal gamma=3" */
     const glia_optimizer *optimizer;
     glia_optimizer_options optimizer_options;
     const glia_recipe_metric *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */

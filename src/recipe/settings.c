@@ -8,25 +8,58 @@
 
 /* --- loss, optimiser, metrics -------------------------------------------------------------------------- */
 
-static glia_status read_loss(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
-                             glia_error *err) {
+static glia_status unknown_loss(const glia_yaml *at, const char *name, glia_error *err) {
     const char *words[64] = {"auto"};
     size_t count = 1;
-    char found[120];
-    if (node->kind != GLIA_YAML_TEXT)
-        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
-                                    "%s: expected the name of a loss, found %s", field->name,
-                                    glia__yaml_found(node, found, sizeof found));
     for (size_t i = 0; i < glia__losses_count && count < GLIA_COUNT(words); i++)
         words[count++] = glia__losses[i]->name;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(words[i], node->text) != 0) continue;
-        recipe->loss = words[i];
-        return GLIA_OK;
-    }
+    return glia__recipe_unknown(at, "loss", name, words, count, err);
+}
+
+/* `one`: {name: settings}. */
+static glia_status read_loss_settings(glia_recipe *recipe, const glia_yaml *one, glia_error *err) {
+    const glia_loss *loss = glia__loss_find(one->key);
+    char what[64];
+    glia_error inner = {0};
+    glia_loss_choice choice;
+    if (!loss) return unknown_loss(one, one->key, err);
+    if (one->next)
+        return glia__yaml_key_error(one->next, err, GLIA_INVALID_ARGUMENT,
+                                    "expected one loss, found '%.60s' after '%.60s'; settings stand inside: "
+                                    "{%.60s: {%.60s: …}}",
+                                    one->next->key, one->key, one->key, one->next->key);
+    GLIA_TRY(glia__recipe_expect_map(one, one->key, err));
+    void *options = glia__arena_alloc(&recipe->arena, loss->options_size + 1);
+    if (!options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia__fields_init(loss->fields, options);
+    snprintf(what, sizeof what, "setting of %s", loss->name);
+    GLIA_TRY(glia__recipe_fields(one, loss->fields, options, what, NULL, &recipe->arena, err));
+    glia_text text;
+    glia__text_init(&text, recipe->arena.allocator);
+    glia__text_printf(&text, "%s ", loss->name);
+    glia__fields_print(loss->fields, options, false, &text);
+    glia_status status = text.failed ? glia_error_set(&inner, GLIA_OUT_OF_MEMORY, "out of memory")
+                                     : glia__loss_parse(&choice, text.data, &recipe->arena, &inner);
+    glia__text_free(&text);
+    if (status != GLIA_OK) return glia__yaml_key_error(one, err, status, "%s", inner.message);
+    recipe->loss = choice.text;
+    return GLIA_OK;
+}
+
+static glia_status read_loss(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                             glia_error *err) {
+    char found[120];
+    if (node->kind == GLIA_YAML_MAP && node->first) return read_loss_settings(recipe, node->first, err);
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected the name of a loss or {name: settings}, found %s",
+                                    field->name, glia__yaml_found(node, found, sizeof found));
+    const glia_loss *loss = strchr(node->text, ' ') ? NULL : glia__loss_find(node->text);
     glia_yaml at = *node;
     at.key = NULL; /* the value is wrong, not the key */
-    return glia__recipe_unknown(&at, "loss", node->text, words, count, err);
+    if (!loss && strcmp(node->text, "auto") != 0) return unknown_loss(&at, node->text, err);
+    recipe->loss = loss ? loss->name : "auto";
+    return GLIA_OK;
 }
 
 static glia_status set_optimizer(glia_recipe *recipe, const char *name, const glia_yaml *at,
@@ -137,20 +170,38 @@ static glia_status read_metrics(glia_recipe *recipe, const glia_yaml *node, cons
     return GLIA_OK;
 }
 
+/* {name: {setting: value, …}}, all of them. */
+static void print_named(const char *key, const char *name, const glia_field *fields, const void *options,
+                        int indent, glia_text *out) {
+    glia__text_printf(out, "%*s%s:\n%*s%s: {", indent, "", key, indent + 2, "", name);
+    bool first = true;
+    for (const glia_field *f = fields; f && f->name; f++) {
+        const char *const *text =
+            f->kind == GLIA_FIELD_STRING ? (const void *)((const char *)options + f->offset) : NULL;
+        if (text && !(*text && **text)) continue;
+        if (!first) glia__text_add(out, ", ");
+        first = false;
+        glia__recipe_print_field(f, options, out);
+    }
+    glia__text_add(out, "}\n");
+}
+
 static void print_loss(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
-    glia__text_printf(out, "%*s%s: %s\n", indent, "", field->name, recipe->loss);
+    glia_arena arena;
+    glia_loss_choice choice;
+    glia__arena_init(&arena, recipe->arena.allocator);
+    if (!strchr(recipe->loss, ' '))
+        glia__text_printf(out, "%*s%s: %s\n", indent, "", field->name, recipe->loss);
+    else if (glia__loss_parse(&choice, recipe->loss, &arena, NULL) == GLIA_OK)
+        print_named(field->name, choice.loss->name, choice.loss->fields, choice.options, indent, out);
+    else
+        out->failed = true;
+    glia__arena_free(&arena);
 }
 
 static void print_optimizer(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
-    glia__text_printf(out, "%*s%s:\n%*s%s: {", indent, "", field->name, indent + 2, "",
-                      recipe->optimizer->name);
-    bool first = true;
-    for (const glia_field *f = recipe->optimizer->fields; f && f->name; f++) {
-        if (!first) glia__text_add(out, ", ");
-        first = false;
-        glia__recipe_print_field(f, &recipe->optimizer_options, out);
-    }
-    glia__text_add(out, "}\n");
+    print_named(field->name, recipe->optimizer->name, recipe->optimizer->fields, &recipe->optimizer_options,
+                indent, out);
 }
 
 static void print_metrics(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
@@ -350,7 +401,9 @@ const glia_recipe_key glia__recipe_root[] = {
      .read = glia__recipe_read_layers,
      .print = glia__recipe_print_layers},
     {.field = {"loss", .initial = "auto",
-               .doc = "what is minimised; auto: softmax_cross_entropy for classes, mse for numbers"},
+               .doc = "what is minimised: a name, or {name: settings}; auto: softmax_cross_entropy for "
+                      "classes, mse for "
+                      "numbers"},
      .read = read_loss,
      .print = print_loss},
     {.field = {"optimizer", .initial = "adam", .doc = "a name, or {name: settings}"},

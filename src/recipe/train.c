@@ -182,8 +182,12 @@ static glia_status fit(training *t, glia_error *err) {
 }
 
 /* Room for the scatter plot of a regression with one number; none for others. */
-static void prepare_points(glia_mistakes *m, const glia_dataset_info *info, const glia_allocator *allocator) {
+static void prepare_points(glia_mistakes *m, const glia_model *model, const glia_dataset_info *info,
+                           const glia_allocator *allocator) {
     enum { MOST = 5000 };
+    const glia_shape output = glia_value_shape(glia_model_output(model));
+    m->width = 1;
+    for (int d = 1; d < output.rank; d++) m->width *= output.dim[d];
     m->classes = info->target_shape.rank ? 0 : info->classes; /* a position is no example to show */
     if (info->target != GLIA_TARGET_VALUES || glia_shape_elems(&info->target_shape) != 1) return;
     m->capacity = GLIA_MIN(info->count, MOST);
@@ -204,7 +208,7 @@ static glia_status evaluate(training *t, glia_error *err) {
     if (!data) return GLIA_OK;
     glia_error inner = {0};
     glia_fit_options fit_options = glia_recipe_fit_options(t->recipe);
-    prepare_points(&t->mistakes, glia_dataset_get_info(data), t->recipe->arena.allocator);
+    prepare_points(&t->mistakes, t->model, glia_dataset_get_info(data), t->recipe->arena.allocator);
     t->result->evaluated = t->test ? "test" : "validation";
     t->result->report = glia_evaluate(
         t->model, data, .loss = fit_options.loss, .threads = fit_options.threads,

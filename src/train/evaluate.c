@@ -24,10 +24,14 @@ glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *h
     const glia_class_layout *layout = &head->layout;
     const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
     const bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
-    glia_metrics *metrics =
-        glia_metrics_new(classes ? layout->units : 0, classes ? layout->positions : glia__output_elems(model),
-                         top_k, model->allocator);
-    if (metrics) glia__metrics_set_layout(metrics, logits ? 0 : 0.5f, layout->classes_first);
+    glia_metrics *metrics = glia_metrics_new(
+        classes ? layout->units : 0, classes ? layout->positions : glia_shape_elems(&head->target_type.shape),
+        top_k, model->allocator);
+    if (metrics)
+        glia__metrics_set_layout(metrics, (glia_metrics_layout){.threshold = logits ? 0 : 0.5f,
+                                                                .classes_first = layout->classes_first,
+                                                                .ignored = head->choice.ignored,
+                                                                .pitch = glia__output_elems(model)});
     return metrics;
 }
 

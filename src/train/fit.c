@@ -151,6 +151,8 @@ static void may_change(fit *f) {
 static void list_settings(fit *f) {
     const glia_optimizer *optimizer = f->trainer->optimizer;
     add_setting(f, "loss", "%s", f->trainer->runner.head->loss->name);
+    add_setting(f, "loss_settings", "%016llx",
+                (unsigned long long)glia_random_stream(f->trainer->runner.head->choice.text));
     add_setting(f, "optimizer", "%s", optimizer->name);
     add_setting(f, "precision", "%s", f->o.precision == GLIA_PRECISION_BF16 ? "bf16" : "f32");
     add_setting(f, "seed", "%llu", (unsigned long long)f->o.seed);
@@ -159,7 +161,7 @@ static void list_settings(fit *f) {
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
     add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
     for (const glia_field *o = optimizer->fields;
-         o && o->name && f->n_settings + 12 < GLIA_COUNT(f->settings); o++) {
+         o && o->name && f->n_settings + 13 < GLIA_COUNT(f->settings); o++) {
         const char *settings = (const char *)&f->trainer->settings;
         if (o->kind != GLIA_FIELD_FLOAT) continue;
         add_setting(f, o->name, "%.9g", *(const double *)(settings + o->offset));

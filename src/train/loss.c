@@ -1,17 +1,17 @@
-/* loss.c: choosing a loss for a model and its data, noticing classic mistakes, and adding the loss and its
- * gradients to the model's graph. */
+/* loss.c: reading what loss is wanted, choosing one for a model and its data, and noticing classic mistakes. */
 
 #include "train/loss.h"
 
 #include <stdio.h>
 
-#include "glia/ops.h"
-#include "graph/op.h"
 #include "train/model.h"
 
-const glia_loss *glia__loss_find(const char *name) {
-    for (size_t i = 0; name && i < glia__losses_count; i++)
-        if (strcmp(glia__losses[i]->name, name) == 0) return glia__losses[i];
+const glia_loss *glia__loss_find(const char *text) {
+    const size_t length = text ? strcspn(text, " ") : 0;
+    for (size_t i = 0; i < glia__losses_count; i++) {
+        const char *name = glia__losses[i]->name;
+        if (strlen(name) == length && strncmp(name, text, length) == 0) return glia__losses[i];
+    }
     return NULL;
 }
 
@@ -92,7 +92,7 @@ const char *glia__loss_warning(const glia_model *model, const char *name, char *
     return NULL;
 }
 
-/* --- choosing --------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------------- */
 
 static glia_status unknown_loss(const char *name, glia_error *err) {
     enum { MOST = 64 };
@@ -103,6 +103,63 @@ static glia_status unknown_loss(const char *name, glia_error *err) {
     return glia_error_set(err, GLIA_INVALID_ARGUMENT, "unknown loss '%s'%s%s%s", name,
                           nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
 }
+
+/* "1,2,0.5" to numbers of at least 0. */
+static glia_status parse_weights(glia_loss_choice *out, const char *text, glia_arena *arena,
+                                 glia_error *err) {
+    int64_t most = 1;
+    for (const char *c = text; *c; c++) most += *c == ',';
+    out->class_weights = glia__arena_alloc(arena, (size_t)most * sizeof *out->class_weights);
+    if (!out->class_weights) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (const char *at = text; out->n_class_weights < most; at += strcspn(at, ",") + 1) {
+        char word[40];
+        double number;
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ","), at);
+        if (!glia__parse_double(word, &number) || !(number >= 0 && number <= 1e30))
+            return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                                  "class_weights: expected numbers of at least 0 with commas between them, "
+                                  "found '%.60s'",
+                                  text);
+        out->class_weights[out->n_class_weights++] = (float)number;
+    }
+    return GLIA_OK;
+}
+
+/* The name and what differs from its defaults. */
+static glia_status print_choice(glia_loss_choice *out, glia_arena *arena, glia_error *err) {
+    glia_text text, settings;
+    glia__text_init(&text, arena->allocator);
+    glia__text_init(&settings, arena->allocator);
+    glia__fields_print(out->loss->fields, out->options, false, &settings);
+    glia__text_printf(&text, settings.length ? "%s %s" : "%s%s", out->loss->name, settings.data);
+    out->text = text.failed || settings.failed ? NULL : glia__arena_strdup(arena, text.data);
+    glia__text_free(&text);
+    glia__text_free(&settings);
+    return out->text ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+}
+
+glia_status glia__loss_parse(glia_loss_choice *out, const char *text, glia_arena *arena, glia_error *err) {
+    glia_error inner = {0};
+    *out = (glia_loss_choice){.loss = glia__loss_find(text), .ignored = GLIA_IGNORED};
+    if (!out->loss) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(text, " "), text);
+        return unknown_loss(name, err);
+    }
+    out->options = glia__arena_alloc(arena, out->loss->options_size + 1);
+    if (!out->options) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia_status status =
+        glia__fields_parse(out->loss->fields, out->options, text + strlen(out->loss->name), arena, &inner);
+    if (status == GLIA_OK && out->loss->classes) {
+        const glia_class_loss_options *o = out->options;
+        out->ignored = o->ignore_index;
+        if (*o->class_weights) status = parse_weights(out, o->class_weights, arena, &inner);
+    }
+    if (status != GLIA_OK) return glia_error_set(err, status, "loss %s: %s", out->loss->name, inner.message);
+    return print_choice(out, arena, err);
+}
+
+/* --- choosing --------------------------------------------------------------------------------------------- */
 
 /* One number an example. */
 static int64_t example_elems(glia_shape shape) {
@@ -135,8 +192,23 @@ bool glia__class_layout(glia_class_layout *layout, const glia_value *output, con
     return false;
 }
 
-static glia_status check_classes(const glia_model *model, const glia_loss *loss, const glia_target *target,
+/* What of the choice does not go with so many classes, or with positions that are ignored. */
+static glia_status check_options(const glia_loss_choice *choice, const glia_target *target, int64_t classes,
                                  glia_error *err) {
+    if (choice->class_weights && choice->n_class_weights != classes)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "loss %s: class_weights has %lld numbers, but there are %lld classes",
+                              choice->loss->name, (long long)choice->n_class_weights, (long long)classes);
+    if (target->ignores && choice->loss->whole)
+        return glia_error_set(err, GLIA_UNSUPPORTED,
+                              "loss %s counts every position, but some targets are to be ignored (%d); use "
+                              "softmax_cross_entropy",
+                              choice->loss->name, GLIA_IGNORED);
+    return GLIA_OK;
+}
+
+static glia_status check_classes(const glia_model *model, const glia_loss_choice *choice,
+                                 const glia_target *target, glia_error *err) {
     char layer[160], text[96], positions[96];
     glia_class_layout layout;
     last_layer_text(model, layer, sizeof layer);
@@ -151,12 +223,13 @@ static glia_status check_classes(const glia_model *model, const glia_loss *loss,
             layer, glia__example_text(model->output, text, sizeof text),
             glia_shape_text(&target->shape, positions, sizeof positions));
     const int64_t units = layout.units, classes = target->classes;
-    if (target->ignores && !loss->classes)
-        return glia_error_set(err, GLIA_UNSUPPORTED,
-                              "loss %s counts every position, but some targets are to be ignored (%d); use "
+    if (choice->loss->twice)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "loss %s needs numbers as targets, but the data has classes; use "
                               "softmax_cross_entropy",
-                              loss->name, GLIA_IGNORED);
-    if (!loss->classes && units == 1 && (classes == 0 || classes == 2)) return GLIA_OK;
+                              choice->loss->name);
+    GLIA_TRY(check_options(choice, target, units, err));
+    if (!choice->loss->classes && units == 1 && (classes == 0 || classes == 2)) return GLIA_OK;
     if (classes == 0 || units == classes) return GLIA_OK;
     return glia_error_set(
         err, GLIA_BAD_SHAPE, "%s gives %lld number%s, but the data has %lld classes; end with dense: %lld",
@@ -170,143 +243,37 @@ static glia_status check_values(const glia_model *model, const glia_loss *loss, 
         return glia_error_set(err, GLIA_BAD_SHAPE,
                               "loss %s needs classes as targets, but the data has numbers; use mse",
                               loss->name);
-    if (example_elems(glia_value_shape(model->output)) == glia_shape_elems(&target->shape)) return GLIA_OK;
+    const glia_shape output = glia_value_shape(model->output);
+    const int64_t numbers = example_elems(output), wanted = glia_shape_elems(&target->shape);
+    if (loss->twice && output.rank == 2 && numbers == 2 * wanted) return GLIA_OK;
+    if (loss->twice)
+        return glia_error_set(
+            err, GLIA_BAD_SHAPE,
+            "%s gives %s per example, but loss %s needs two numbers for each of the %lld targets: "
+            "means, then %s; end with dense: %lld",
+            last_layer_text(model, layer, sizeof layer), glia__example_text(model->output, have, sizeof have),
+            loss->name, (long long)wanted, loss->twice, (long long)(2 * wanted));
+    if (numbers == wanted) return GLIA_OK;
     return glia_error_set(
         err, GLIA_BAD_SHAPE, "%s gives %s per example, but the data's targets are %s",
         last_layer_text(model, layer, sizeof layer), glia__example_text(model->output, have, sizeof have),
         target->shape.rank ? glia_shape_text(&target->shape, want, sizeof want) : "a single number");
 }
 
-glia_status glia__loss_choose(const glia_loss **out, const glia_model *model, const char *name,
-                              const glia_target *target, glia_error *err) {
+glia_status glia__loss_choose(glia_loss_choice *out, const glia_model *model, const char *text,
+                              const glia_target *target, glia_arena *arena, glia_error *err) {
     GLIA_TRY(glia__model_ready(model, err));
     if (target->kind == GLIA_TARGET_NONE)
         return glia_error_set(err, GLIA_BAD_DATA, "the data has no targets to learn from");
-    if (!name || !*name) {
+    if (!text || !*text) {
         glia_class_layout layout = {.units = 0};
         bool one = glia__class_layout(&layout, model->output, &target->shape) && layout.units == 1 &&
                    target->classes <= 2;
-        name = target->kind == GLIA_TARGET_VALUES ? "mse"
+        text = target->kind == GLIA_TARGET_VALUES ? "mse"
                : one                              ? "sigmoid_cross_entropy"
                                                   : "softmax_cross_entropy";
     }
-    *out = glia__loss_find(name);
-    if (!*out) return unknown_loss(name, err);
-    if (target->kind == GLIA_TARGET_CLASS) return check_classes(model, *out, target, err);
-    return check_values(model, *out, target, err);
-}
-
-/* --- the head --------------------------------------------------------------------------------------------- */
-
-static bool same_target(const glia_target *a, const glia_target *b) {
-    return a->kind == b->kind && a->ignores == b->ignores && glia_shape_equal(&a->shape, &b->shape);
-}
-
-/* The output with its classes last: [N, …, C]. */
-static glia_value *classes_last(glia_value *output, const glia_class_layout *layout) {
-    glia_transpose_attrs a = {.perm = glia_value_shape(output)};
-    const int rank = a.perm.rank;
-    if (!layout->axis) return glia_op_unsqueeze(output, (glia_squeeze_attrs){{1, {-1}}});
-    if (!layout->classes_first) return output;
-    for (int d = 0; d < rank; d++) a.perm.dim[d] = d == 0 ? 0 : d == rank - 1 ? 1 : d + 1;
-    return glia_op_transpose(output, a);
-}
-
-/* The graph's input for targets, and `*seen`: how the loss sees them. */
-static glia_value *add_target(glia_model *model, const glia_loss_head *head, glia_value **seen) {
-    char name[32];
-    const glia_target *target = &head->target_type;
-    glia_shape shape = glia_value_shape(model->output), positions = {.rank = target->shape.rank + 1};
-    snprintf(name, sizeof name, model->n_targets ? "target_%d" : "target", model->n_targets + 1);
-    model->n_targets++;
-    if (target->kind == GLIA_TARGET_VALUES) /* the same numbers in the predictions' shape */
-        return *seen = glia_graph_input(model->graph, name, GLIA_F32, shape);
-    positions.dim[0] = GLIA_DIM_BATCH;
-    for (int d = 0; d < target->shape.rank; d++) positions.dim[d + 1] = target->shape.dim[d];
-    glia_value *value = glia_graph_input(model->graph, name, GLIA_I64, positions);
-    if (head->loss->classes)
-        *seen = value;
-    else if (head->layout.units == 1)
-        *seen = glia_op_unsqueeze(glia_op_cast(value, GLIA_F32), (glia_squeeze_attrs){{1, {-1}}});
-    else
-        *seen = glia_op_one_hot(value, (glia_one_hot_attrs){.depth = head->layout.units});
-    return value;
-}
-
-/* The mean over the positions that are not to be ignored; 0 when all are. */
-static glia_value *mean_of_known(const glia_loss *loss, glia_value *prediction, glia_value *target) {
-    glia_value *known = glia_op_not_equal(target, glia__number(target, GLIA_IGNORED));
-    glia_value *weight = glia_op_cast(known, GLIA_F32);
-    glia_value *total = glia_op_sum(weight, (glia_reduce_attrs){.keep_dims = GLIA_NO});
-    glia_value *share = glia_op_div(weight, glia_op_maximum(total, glia__number(total, 1)));
-    glia_value *each = loss->build(prediction, glia_op_where(known, target, glia__number(target, 0)), true);
-    return glia_op_sum(glia_op_mul(each, share), (glia_reduce_attrs){.keep_dims = GLIA_NO});
-}
-
-double glia__loss_weight(const glia_loss_head *head, const void *targets, int64_t count) {
-    if (head->target_type.kind != GLIA_TARGET_CLASS) return (double)count;
-    int64_t known = count * head->layout.positions;
-    for (int64_t i = 0; head->target_type.ignores && i < count * head->layout.positions; i++)
-        known -= ((const int64_t *)targets)[i] == GLIA_IGNORED;
-    return (double)known;
-}
-
-/* The graph's error as ours; the graph forgets it, since its nodes so far are as they were. */
-static glia_status take_error(glia_model *model, glia_error *err) {
-    glia_status status = glia_graph_status(model->graph, err);
-    glia_error_clear(&model->graph->error);
-    return status;
-}
-
-static glia_status make_head(glia_loss_head **out, glia_model *model, const glia_loss *loss,
-                             const glia_target *target, glia_error *err) {
-    glia_loss_head *head = glia__arena_alloc(&model->arena, sizeof *head);
-    glia_value *seen = NULL;
-    if (!head) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    glia_graph_set_scope(model->graph, "loss");
-    *head = (glia_loss_head){.loss = loss, .prediction = model->output, .target_type = *target};
-    glia_value *prediction = model->output;
-    if (target->kind == GLIA_TARGET_CLASS && glia__class_layout(&head->layout, prediction, &target->shape))
-        prediction = classes_last(prediction, &head->layout);
-    head->target = add_target(model, head, &seen);
-    head->value =
-        target->ignores ? mean_of_known(loss, prediction, seen) : loss->build(prediction, seen, false);
-    glia_graph_set_scope(model->graph, "");
-    GLIA_TRY(take_error(model, err));
-    head->next = model->heads;
-    *out = model->heads = head;
-    return GLIA_OK;
-}
-
-glia_status glia__loss_head(glia_loss_head **out, glia_model *model, const char *name,
-                            const glia_target *target, glia_error *err) {
-    const glia_loss *loss;
-    GLIA_TRY(glia__loss_choose(&loss, model, name, target, err));
-    for (*out = model->heads; *out; *out = (*out)->next)
-        if ((*out)->loss == loss && (*out)->prediction == model->output &&
-            same_target(&(*out)->target_type, target))
-            return GLIA_OK;
-    return make_head(out, model, loss, target, err);
-}
-
-glia_status glia__loss_gradients(glia_model *model, glia_loss_head *head, glia_error *err) {
-    if (head->gradients) return GLIA_OK;
-    size_t count = GLIA_MAX(model->n_params, (size_t)1);
-    glia_value **wrt = glia__arena_alloc(&model->arena, count * sizeof *wrt);
-    glia_value **found = glia__arena_alloc(&model->arena, count * sizeof *found);
-    glia_value **gradients = glia__arena_alloc(&model->arena, count * sizeof *gradients);
-    if (!wrt || !found || !gradients) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    int n_wrt = 0;
-    for (size_t i = 0; i < model->n_params; i++)
-        if (model->params[i].trained) wrt[n_wrt++] = model->params[i].value;
-    glia_status status = glia_graph_gradients(model->graph, head->value, wrt, n_wrt, found, err);
-    n_wrt = 0;
-    for (size_t i = 0; i < model->n_params; i++)
-        gradients[i] = model->params[i].trained ? found[n_wrt++] : NULL;
-    if (status != GLIA_OK) {
-        glia_error_clear(&model->graph->error);
-        return status;
-    }
-    head->gradients = gradients;
-    return GLIA_OK;
+    GLIA_TRY(glia__loss_parse(out, text, arena, err));
+    if (target->kind == GLIA_TARGET_CLASS) return check_classes(model, out, target, err);
+    return check_values(model, out->loss, target, err);
 }

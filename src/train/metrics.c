@@ -18,9 +18,8 @@ struct glia_metrics {
     int64_t classes;   /* 0: regression; at least 2 otherwise (one unit counts as two classes) */
     int64_t positions; /* of an example, each with a class */
     int64_t width;     /* numbers of a position */
-    bool classes_first;
+    glia_metrics_layout layout;
     int top_k;
-    float threshold;
     glia_metrics_sums sums;
     int64_t in_top_k;
     double absolute_errors;
@@ -51,6 +50,7 @@ glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k, cons
     m->classes = classes == 1 ? 2 : classes;
     m->positions = classes ? GLIA_MAX(outputs, 1) : 1;
     m->width = classes ? classes : outputs;
+    m->layout = (glia_metrics_layout){.ignored = GLIA_IGNORED, .pitch = m->positions * m->width};
     m->top_k = top_k > 0 ? top_k : 5;
     const bool confused = m->classes && confusion_bytes(m->classes);
     if (m->classes)
@@ -84,9 +84,8 @@ void glia_metrics_reset(glia_metrics *m) {
     if (m->outputs) memset(m->outputs, 0, (size_t)m->width * sizeof *m->outputs);
 }
 
-void glia__metrics_set_layout(glia_metrics *m, float threshold, bool classes_first) {
-    m->threshold = threshold;
-    m->classes_first = classes_first;
+void glia__metrics_set_layout(glia_metrics *m, glia_metrics_layout layout) {
+    m->layout = layout;
 }
 
 /* --- adding -------------------------------------------------------------------------------------------- */
@@ -109,7 +108,7 @@ static int64_t rank_of(const float *x, int64_t n, int64_t step, int64_t target) 
 
 static void add_class(glia_metrics *m, const float *x, int64_t step, int64_t target) {
     bool one_unit = m->width == 1;
-    int64_t found = one_unit ? x[0] > m->threshold : argmax(x, m->width, step);
+    int64_t found = one_unit ? x[0] > m->layout.threshold : argmax(x, m->width, step);
     m->sums.right += found == target;
     m->in_top_k += one_unit ? found == target || m->top_k > 1 : rank_of(x, m->width, step, target) < m->top_k;
     m->hits[target] += found == target;
@@ -120,9 +119,10 @@ static void add_class(glia_metrics *m, const float *x, int64_t step, int64_t tar
 
 /* The classes of an example's positions. */
 static void add_classes(glia_metrics *m, const float *x, const int64_t *targets) {
-    const int64_t step = m->classes_first ? m->positions : 1, next = m->classes_first ? 1 : m->width;
+    const bool first = m->layout.classes_first;
+    const int64_t step = first ? m->positions : 1, next = first ? 1 : m->width;
     for (int64_t p = 0; p < m->positions; p++) {
-        if (targets[p] == GLIA_IGNORED) continue;
+        if (targets[p] == GLIA_IGNORED || targets[p] == m->layout.ignored) continue;
         add_class(m, x + p * next, step, targets[p]);
         m->sums.known++;
     }
@@ -158,9 +158,9 @@ glia_status glia_metrics_add(glia_metrics *m, const float *predictions, const vo
     if (m->classes) GLIA_TRY(check_targets(m, classes, count, err));
     for (int64_t i = 0; i < count; i++) {
         if (m->classes)
-            add_classes(m, predictions + i * m->positions * m->width, classes + i * m->positions);
+            add_classes(m, predictions + i * m->layout.pitch, classes + i * m->positions);
         else
-            add_values(m, predictions + i * m->width, (const float *)targets + i * m->width);
+            add_values(m, predictions + i * m->layout.pitch, (const float *)targets + i * m->width);
         m->sums.examples++;
     }
     if (!m->classes) m->sums.known += count;

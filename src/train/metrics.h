@@ -4,9 +4,14 @@
 
 #include "glia/train.h"
 
-/* One unit (classes 1): a prediction above `threshold` is class 1. 0 for logits, the default; 0.5 for
- * probabilities. `classes_first`: the predictions of an example are [classes, positions], not [positions, classes]. */
-void glia__metrics_set_layout(glia_metrics *metrics, float threshold, bool classes_first);
+/* How predictions lie and are read. */
+typedef struct glia_metrics_layout {
+    float threshold;    /* one unit (classes 1): above it is class 1; 0 for logits, 0.5 for probabilities */
+    bool classes_first; /* an example is [classes, positions], not [positions, classes] */
+    int64_t ignored;    /* a class that counts for nothing, as GLIA_IGNORED always does */
+    int64_t pitch;      /* numbers from one example to the next, of which the first are compared */
+} glia_metrics_layout;
+void glia__metrics_set_layout(glia_metrics *metrics, glia_metrics_layout layout);
 /* glia_metrics_add of a mean loss that was taken over `weight`: the positions that are not ignored. */
 GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float *predictions,
                                               const void *targets, int64_t count, double loss, double weight,

@@ -90,7 +90,8 @@ glia_status glia__trainer_new(glia_trainer **out, glia_model *model, const glia_
 glia_status glia_trainer_new(glia_trainer **out, glia_model *model, glia_target_kind target,
                              glia_shape target_shape, glia_fit_options options, glia_error *err) {
     /* Classes of positions may be ignored: the data, which would tell, is not here. */
-    const bool ignores = target == GLIA_TARGET_CLASS && target_shape.rank > 0;
+    const glia_loss *loss = glia__loss_find(options.loss);
+    const bool ignores = target == GLIA_TARGET_CLASS && target_shape.rank > 0 && !(loss && loss->whole);
     glia_target type = {.kind = target, .shape = target_shape, .ignores = ignores};
     return glia__trainer_new(out, model, &type, &options, NULL, err);
 }
