@@ -178,6 +178,10 @@ uint32_t glia__rows_first(const glia_type *in, int n_in, const void *attrs); /* 
 uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs);   /* every input */
 /* Inputs 0 and 1, when they have a dimension 0: losses of predictions and targets, and their gradients. */
 uint32_t glia__rows_pair(const glia_type *in, int n_in, const void *attrs);
+/* The inputs `cut`, unless the op works along dimension 0. */
+uint32_t glia__rows_unless_first(int64_t axis, int rank, uint32_t cut);
+/* The flops of an op that only moves data. */
+double glia__no_flops(const glia_type *in, const glia_type *out, const void *attrs);
 /* Elements of input `i` before the call was cut: what a mean divides by. */
 int64_t glia__whole_elems(const glia_call *call, int i);
 /* "f32 N×10", for messages; returns `out`. */
@@ -194,6 +198,8 @@ glia_status glia__check_param_dtype(const glia_type *x, const glia_type *param, 
 glia_dtype glia__param_dtype(glia_dtype x);
 /* Negative axes count from the end; false when out of range. */
 bool glia__axis_resolve(int64_t axis, int rank, int *out);
+/* The same as a check, with a message that names the op and the shape. */
+glia_status glia__find_axis(int64_t axis, const glia_shape *shape, const char *op, int *out, glia_error *err);
 
 /* Shorthand for gradient rules: nodes without attributes. */
 glia_value *glia__apply1(const char *op, glia_value *a);

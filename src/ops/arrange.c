@@ -21,11 +21,6 @@ GLIA_API glia_value *glia_op_reverse_sequence(glia_value *x, glia_value *lengths
                                               glia_reverse_sequence_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
-
 /* --- trilu ----------------------------------------------------------------------------------------------- */
 
 static glia_status trilu_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -104,7 +99,7 @@ GLIA_OP(trilu) = {
     .grad = trilu_grad,
     .ref = trilu_ref,
     .rows = trilu_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Trilu",
     .onnx_since = 14,
     .onnx_write = trilu_to_onnx,
@@ -200,7 +195,7 @@ GLIA_OP(reverse_sequence) = {
     .grad = reverse_grad,
     .ref = reverse_ref,
     .rows = reverse_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "ReverseSequence",
     .onnx_since = 10,
     .onnx_write = reverse_to_onnx,

@@ -136,10 +136,28 @@ uint32_t glia__rows_all(const glia_type *in, int n_in, const void *attrs) {
     return rows;
 }
 
+uint32_t glia__rows_unless_first(int64_t axis, int rank, uint32_t cut) {
+    int resolved;
+    return glia__axis_resolve(axis, rank, &resolved) && resolved > 0 ? cut : 0;
+}
+
+double glia__no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)in, (void)out, (void)attrs;
+    return 0;
+}
+
 bool glia__axis_resolve(int64_t axis, int rank, int *out) {
     if (axis < -rank || axis >= rank) return false;
     *out = (int)(axis < 0 ? axis + rank : axis);
     return true;
+}
+
+glia_status glia__find_axis(int64_t axis, const glia_shape *shape, const char *op, int *out,
+                            glia_error *err) {
+    char text[128];
+    if (glia__axis_resolve(axis, shape->rank, out)) return GLIA_OK;
+    return glia_error_set(err, GLIA_INVALID_ARGUMENT, "%s: axis %lld is out of range for %s", op,
+                          (long long)axis, glia_shape_text(shape, text, sizeof text));
 }
 
 glia_value *glia__apply1(const char *op, glia_value *a) {

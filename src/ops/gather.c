@@ -4,6 +4,7 @@
 #include "graph/op.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
+#include "ops/lines.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_gather_attrs {
@@ -21,11 +22,6 @@ typedef struct glia_one_hot_attrs {
 /* [...] i64 or i32 → [..., depth] f32. */
 GLIA_API glia_value *glia_op_one_hot(glia_value *indices, glia_one_hot_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
-
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
 
 static glia_status check_indices(const glia_type *indices, const char *op, glia_error *err) {
     char text[160];
@@ -53,33 +49,13 @@ static glia_status gather_index(const glia_call *c, int64_t at, int64_t bound, i
     return read_index(c, indices, at, bound, out);
 }
 
-/* Sizes around the axis of x, and the number of indices. */
-typedef struct gather {
-    int axis;
-    int64_t outer, dim, inner, count;
-} gather;
-
-static gather gather_fit(const glia_shape *x, const glia_shape *indices, const void *attrs) {
-    gather v = {.outer = 1, .inner = 1};
-    (void)glia__axis_resolve(((const glia_gather_attrs *)attrs)->axis, x->rank, &v.axis);
-    for (int i = 0; i < v.axis; i++) v.outer *= x->dim[i];
-    for (int i = v.axis + 1; i < x->rank; i++) v.inner *= x->dim[i];
-    v.dim = x->dim[v.axis];
-    v.count = glia_shape_elems(indices);
-    return v;
-}
-
 static glia_status gather_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                 glia_error *err) {
     (void)n_in;
     const glia_shape *x = &in[0].shape, *indices = &in[1].shape;
-    int64_t wanted = ((const glia_gather_attrs *)attrs)->axis;
     int axis;
-    char text[128];
     GLIA_TRY(check_indices(&in[1], "gather", err));
-    if (!glia__axis_resolve(wanted, x->rank, &axis))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "gather: axis %lld is out of range for %s",
-                              (long long)wanted, glia_shape_text(x, text, sizeof text));
+    GLIA_TRY(glia__find_axis(((const glia_gather_attrs *)attrs)->axis, x, "gather", &axis, err));
     if (x->rank - 1 + indices->rank > GLIA_MAX_RANK)
         return glia_error_set(err, GLIA_BAD_SHAPE, "gather: more than %d dimensions", GLIA_MAX_RANK);
     out[0] = (glia_type){.dtype = in[0].dtype};
@@ -91,15 +67,16 @@ static glia_status gather_infer(const glia_type *in, int n_in, const void *attrs
 }
 
 static glia_status gather_ref(const glia_call *c) {
-    gather v = gather_fit(&c->in[0].shape, &c->in[1].shape, c->attrs);
-    size_t size = (size_t)v.inner * glia_dtype_bytes(c->out[0].dtype);
+    const glia_lines l = glia__lines_of(&c->in[0].shape, ((const glia_gather_attrs *)c->attrs)->axis);
+    const int64_t count = glia_shape_elems(&c->in[1].shape);
+    size_t size = (size_t)l.inner * glia_dtype_bytes(c->out[0].dtype);
     const char *x = c->in[0].data;
     char *y = c->out[0].data;
-    for (int64_t o = 0; o < v.outer; o++)
-        for (int64_t i = 0; i < v.count; i++, y += size) {
+    for (int64_t o = 0; o < l.outer; o++)
+        for (int64_t i = 0; i < count; i++, y += size) {
             int64_t index;
-            GLIA_TRY(gather_index(c, i, v.dim, &index));
-            if (size) memcpy(y, x + (size_t)(o * v.dim + index) * size, size);
+            GLIA_TRY(gather_index(c, i, l.n, &index));
+            if (size) memcpy(y, x + (size_t)(o * l.n + index) * size, size);
         }
     return GLIA_OK;
 }
@@ -138,7 +115,7 @@ GLIA_OP(gather) = {
     .infer = gather_infer,
     .grad = gather_grad,
     .ref = gather_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Gather",
     .onnx_since = 13,
     .onnx_write = gather_to_onnx,
@@ -171,17 +148,18 @@ static glia_status gather_backward_infer(const glia_type *in, int n_in, const vo
 
 /* Adds in the order of the indices, so that repeated ones always give the same bits. */
 static glia_status gather_backward_ref(const glia_call *c) {
-    gather v = gather_fit(&c->in[0].shape, &c->in[1].shape, c->attrs);
+    const glia_lines l = glia__lines_of(&c->in[0].shape, ((const glia_gather_attrs *)c->attrs)->axis);
+    const int64_t count = glia_shape_elems(&c->in[1].shape);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *dy = c->in[2].data;
         T *dx = c->out[0].data;
         memset(dx, 0, (size_t)glia_shape_elems(&c->out[0].shape) * sizeof(T));
-        for (int64_t o = 0; o < v.outer; o++)
-            for (int64_t i = 0; i < v.count; i++, dy += v.inner) {
+        for (int64_t o = 0; o < l.outer; o++)
+            for (int64_t i = 0; i < count; i++, dy += l.inner) {
                 int64_t index;
-                GLIA_TRY(gather_index(c, i, v.dim, &index));
-                T *to = dx + (o * v.dim + index) * v.inner;
-                for (int64_t k = 0; k < v.inner; k++) to[k] += dy[k];
+                GLIA_TRY(gather_index(c, i, l.n, &index));
+                T *to = dx + (o * l.n + index) * l.inner;
+                for (int64_t k = 0; k < l.inner; k++) to[k] += dy[k];
             }
     });
     return GLIA_OK;
@@ -272,7 +250,7 @@ GLIA_OP(one_hot) = {
     .attrs_size = sizeof(glia_one_hot_attrs),
     .infer = one_hot_infer,
     .ref = one_hot_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "OneHot",
     .onnx_since = 11,
     .onnx_write = one_hot_to_onnx,

@@ -21,11 +21,6 @@ typedef struct glia_gather_nd_attrs {
 GLIA_API glia_value *glia_op_gather_nd(glia_value *x, glia_value *indices, glia_gather_nd_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
-
 static glia_status fit_elements(glia_places *p, const glia_type *x, const glia_type *indices,
                                 const void *attrs, glia_error *err) {
     return glia__places_elements(p, x, indices, ((const glia_gather_elements_attrs *)attrs)->axis,
@@ -160,7 +155,7 @@ static const glia_field gather_nd_fields[] = {{.name = "batch_dims",
                    .grad = op##_grad,                       \
                    .ref = op##_ref,                         \
                    .workspace = op##_workspace,             \
-                   .flops = no_flops,                       \
+                   .flops = glia__no_flops,                       \
                    .emit_c = glia__emit_##op,               \
                    __VA_ARGS__}
 

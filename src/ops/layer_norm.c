@@ -153,10 +153,8 @@ static size_t forward_workspace(const glia_type *in, const glia_type *out, const
 
 /* Rows are independent unless dimension 0 is normalised. */
 static uint32_t forward_rows(const glia_type *in, int n_in, const void *attrs) {
-    int axis;
     (void)n_in;
-    if (!glia__axis_resolve(((const glia_layer_norm_attrs *)attrs)->axis, in[X].shape.rank, &axis)) return 0;
-    return axis > 0 ? 1u << X : 0;
+    return glia__rows_unless_first(((const glia_layer_norm_attrs *)attrs)->axis, in[X].shape.rank, 1u << X);
 }
 
 static double forward_flops(const glia_type *in, const glia_type *out, const void *attrs) {

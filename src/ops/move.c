@@ -6,6 +6,7 @@
 #include "graph/op.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
+#include "ops/lines.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_transpose_attrs {
@@ -26,32 +27,6 @@ typedef struct glia_slice_attrs {
  * step it walks down to the one after end: start −1, end INT64_MIN and step −1 turn the dimension round. */
 GLIA_API glia_value *glia_op_slice(glia_value *x, glia_slice_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
-
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
-
-/* Elements before `axis` multiplied, and those after it. */
-static void around_axis(const glia_shape *shape, int axis, int64_t *outer, int64_t *inner) {
-    *outer = *inner = 1;
-    for (int i = 0; i < axis; i++) *outer *= shape->dim[i];
-    for (int i = axis + 1; i < shape->rank; i++) *inner *= shape->dim[i];
-}
-
-static glia_status find_axis(int64_t axis, const glia_shape *shape, const char *op, int *out,
-                             glia_error *err) {
-    char text[128];
-    if (glia__axis_resolve(axis, shape->rank, out)) return GLIA_OK;
-    return glia_error_set(err, GLIA_INVALID_ARGUMENT, "%s: axis %lld is out of range for %s", op,
-                          (long long)axis, glia_shape_text(shape, text, sizeof text));
-}
-
-/* Rows are cut along dimension 0 unless the op works on that one. */
-static uint32_t rows_unless_first(int64_t axis, int rank, uint32_t cut) {
-    int resolved;
-    return glia__axis_resolve(axis, rank, &resolved) && resolved > 0 ? cut : 0;
-}
 
 #define AXIS_FIELD(type, text) \
     { .name = "axis", .kind = GLIA_FIELD_INT, .offset = offsetof(type, axis), .initial = "0", .doc = text }
@@ -199,7 +174,7 @@ GLIA_OP(transpose) = {
     .grad = transpose_grad,
     .ref = transpose_ref,
     .rows = transpose_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .emit_c = glia__emit_transpose,
     .onnx = "Transpose",
     .onnx_since = 1,
@@ -223,7 +198,7 @@ static glia_status concat_infer(const glia_type *in, int n_in, const void *attrs
                                 glia_error *err) {
     int axis;
     char a[160], b[160];
-    GLIA_TRY(find_axis(((const glia_concat_attrs *)attrs)->axis, &in[0].shape, "concat", &axis, err));
+    GLIA_TRY(glia__find_axis(((const glia_concat_attrs *)attrs)->axis, &in[0].shape, "concat", &axis, err));
     glia_type y = in[0];
     for (int i = 1; i < n_in; i++) {
         glia_shape other = in[i].shape;
@@ -242,16 +217,13 @@ static glia_status concat_infer(const glia_type *in, int n_in, const void *attrs
 }
 
 static glia_status concat_ref(const glia_call *c) {
-    int axis;
-    int64_t outer, inner;
-    GLIA_TRY(
-        find_axis(((const glia_concat_attrs *)c->attrs)->axis, &c->out[0].shape, "concat", &axis, c->err));
-    around_axis(&c->out[0].shape, axis, &outer, &inner);
-    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    const int64_t axis = ((const glia_concat_attrs *)c->attrs)->axis;
+    const glia_lines y = glia__lines_of(&c->out[0].shape, axis);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)y.inner;
     char *to = c->out[0].data;
-    for (int64_t o = 0; o < outer; o++)
+    for (int64_t o = 0; o < y.outer; o++)
         for (int i = 0; i < c->n_in; i++) {
-            size_t bytes = (size_t)c->in[i].shape.dim[axis] * size;
+            size_t bytes = (size_t)glia__lines_of(&c->in[i].shape, axis).n * size;
             if (bytes) memcpy(to, (const char *)c->in[i].data + (size_t)o * bytes, bytes);
             to += bytes;
         }
@@ -277,7 +249,8 @@ static void concat_grad(glia_gradient *g) {
 }
 
 static uint32_t concat_rows(const glia_type *in, int n_in, const void *attrs) {
-    return rows_unless_first(((const glia_concat_attrs *)attrs)->axis, in[0].shape.rank, (1u << n_in) - 1);
+    return glia__rows_unless_first(((const glia_concat_attrs *)attrs)->axis, in[0].shape.rank,
+                                   (1u << n_in) - 1);
 }
 
 GLIA_OP(concat) = {
@@ -292,7 +265,7 @@ GLIA_OP(concat) = {
     .grad = concat_grad,
     .ref = concat_ref,
     .rows = concat_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Concat",
     .onnx_since = 13,
     .emit_c = glia__emit_concat,
@@ -333,7 +306,7 @@ static glia_status slice_infer(const glia_type *in, int n_in, const void *attrs,
     (void)n_in;
     const glia_slice_attrs *a = attrs;
     int axis;
-    GLIA_TRY(find_axis(a->axis, &in[0].shape, "slice", &axis, err));
+    GLIA_TRY(glia__find_axis(a->axis, &in[0].shape, "slice", &axis, err));
     if (in[0].shape.dim[axis] < 0)
         return glia_error_set(err, GLIA_BAD_SHAPE, "slice: dimension %d is symbolic; slice another one",
                               axis);
@@ -344,19 +317,15 @@ static glia_status slice_infer(const glia_type *in, int n_in, const void *attrs,
 
 static glia_status slice_ref(const glia_call *c) {
     const glia_slice_attrs *a = c->attrs;
-    int axis;
-    int64_t outer, inner;
-    GLIA_TRY(find_axis(a->axis, &c->in[0].shape, "slice", &axis, c->err));
-    const int64_t dim = c->in[0].shape.dim[axis];
-    const slice s = slice_of(a, dim);
-    around_axis(&c->in[0].shape, axis, &outer, &inner);
-    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    const glia_lines l = glia__lines_of(&c->in[0].shape, a->axis);
+    const slice s = slice_of(a, l.n);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)l.inner;
     const char *x = c->in[0].data;
     char *to = c->out[0].data;
     int64_t run = s.step == 1 ? GLIA_MAX(s.count, 1) : 1; /* elements in a row */
-    for (int64_t o = 0; o < outer && size; o++)
+    for (int64_t o = 0; o < l.outer && size; o++)
         for (int64_t i = 0; i < s.count; i += run, to += (size_t)run * size)
-            memcpy(to, x + (size_t)(o * dim + s.start + i * s.step) * size, (size_t)run * size);
+            memcpy(to, x + (size_t)(o * l.n + s.start + i * s.step) * size, (size_t)run * size);
     return GLIA_OK;
 }
 
@@ -365,7 +334,8 @@ static void slice_grad(glia_gradient *g) {
 }
 
 static uint32_t slice_rows(const glia_type *in, int n_in, const void *attrs) {
-    return rows_unless_first(((const glia_slice_attrs *)attrs)->axis, in[0].shape.rank, (1u << n_in) - 1);
+    return glia__rows_unless_first(((const glia_slice_attrs *)attrs)->axis, in[0].shape.rank,
+                                   (1u << n_in) - 1);
 }
 
 #define SLICE_FIELDS                                                                              \
@@ -400,7 +370,7 @@ GLIA_OP(slice) = {
     .grad = slice_grad,
     .ref = slice_ref,
     .rows = slice_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Slice",
     .onnx_since = 13,
     .onnx_write = slice_to_onnx,
@@ -434,20 +404,16 @@ static glia_status slice_backward_infer(const glia_type *in, int n_in, const voi
 
 static glia_status slice_backward_ref(const glia_call *c) {
     const glia_slice_attrs *a = c->attrs;
-    int axis;
-    int64_t outer, inner;
-    GLIA_TRY(find_axis(a->axis, &c->out[0].shape, "slice", &axis, c->err));
-    const int64_t dim = c->out[0].shape.dim[axis];
-    const slice s = slice_of(a, dim);
-    around_axis(&c->out[0].shape, axis, &outer, &inner);
-    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)inner;
+    const glia_lines l = glia__lines_of(&c->out[0].shape, a->axis);
+    const slice s = slice_of(a, l.n);
+    size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)l.inner;
     const char *from = c->in[1].data;
     char *x = c->out[0].data;
     int64_t run = s.step == 1 ? GLIA_MAX(s.count, 1) : 1;
-    memset(x, 0, (size_t)(outer * dim) * size);
-    for (int64_t o = 0; o < outer && size; o++)
+    memset(x, 0, (size_t)(l.outer * l.n) * size);
+    for (int64_t o = 0; o < l.outer && size; o++)
         for (int64_t i = 0; i < s.count; i += run, from += (size_t)run * size)
-            memcpy(x + (size_t)(o * dim + s.start + i * s.step) * size, from, (size_t)run * size);
+            memcpy(x + (size_t)(o * l.n + s.start + i * s.step) * size, from, (size_t)run * size);
     return GLIA_OK;
 }
 
@@ -469,7 +435,7 @@ GLIA_OP(slice_backward) = {
     .grad = slice_backward_grad,
     .ref = slice_backward_ref,
     .rows = slice_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .cases = GLIA_CASES({.inputs = "5x3 3x3", .attrs = "start=1 end=4"},
                         {.inputs = "2x7x2 2x3x2", .attrs = "axis=1 step=3"},
                         {.inputs = "2x8 2x3", .attrs = "axis=1 start=6 end=0 step=-2"},

@@ -5,6 +5,7 @@
 #include "graph/op.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
+#include "ops/lines.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_pad_attrs {
@@ -17,46 +18,36 @@ GLIA_API glia_value *glia_op_pad(glia_value *x, glia_pad_attrs attrs);
 
 enum { CONSTANT, REFLECT, EDGE, WRAP };
 
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
-
-/* The padded array as rows of `outer`, each of so many bytes' elements. */
 typedef struct padding {
+    glia_lines x; /* along the padded dimension */
     int axis, mode;
-    int64_t outer, inner, dim, begin, padded;
+    int64_t begin, padded;
 } padding;
 
 static glia_status pad_fit(padding *p, const glia_pad_attrs *a, const glia_shape *x, glia_error *err) {
     char text[128];
-    if (!glia__axis_resolve(a->axis, x->rank, &p->axis))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "pad: axis %lld is out of range for %s",
-                              (long long)a->axis, glia_shape_text(x, text, sizeof text));
-    p->dim = x->dim[p->axis];
-    if (p->dim < 0)
+    GLIA_TRY(glia__find_axis(a->axis, x, "pad", &p->axis, err));
+    p->x = glia__lines_of(x, p->axis);
+    if (p->x.n < 0)
         return glia_error_set(err, GLIA_BAD_SHAPE, "pad: dimension %d is symbolic; pad another one", p->axis);
-    if (p->dim == 0 && a->mode != CONSTANT && a->begin + a->end > 0)
+    if (p->x.n == 0 && a->mode != CONSTANT && a->begin + a->end > 0)
         return glia_error_set(err, GLIA_BAD_SHAPE,
                               "pad: dimension %d of %s is empty: nothing to pad with; use mode constant",
                               p->axis, glia_shape_text(x, text, sizeof text));
     p->mode = a->mode;
     p->begin = a->begin;
-    p->padded = p->dim + a->begin + a->end;
-    p->outer = p->inner = 1;
-    for (int i = 0; i < p->axis; i++) p->outer *= x->dim[i];
-    for (int i = p->axis + 1; i < x->rank; i++) p->inner *= x->dim[i];
+    p->padded = p->x.n + a->begin + a->end;
     return GLIA_OK;
 }
 
 /* The element of x that element i of the result repeats; -1: the constant. */
 static int64_t pad_source(const padding *p, int64_t i) {
-    const int64_t at = i - p->begin, period = p->mode == WRAP ? p->dim : 2 * (p->dim - 1);
-    if (at >= 0 && at < p->dim) return at;
+    const int64_t at = i - p->begin, period = p->mode == WRAP ? p->x.n : 2 * (p->x.n - 1);
+    if (at >= 0 && at < p->x.n) return at;
     if (p->mode == CONSTANT) return -1;
-    if (p->mode == EDGE || period == 0) return at < 0 ? 0 : p->dim - 1;
+    if (p->mode == EDGE || period == 0) return at < 0 ? 0 : p->x.n - 1;
     const int64_t phase = (at % period + period) % period;
-    return phase < p->dim ? phase : period - phase;
+    return phase < p->x.n ? phase : period - phase;
 }
 
 static glia_status pad_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -82,18 +73,18 @@ static glia_status pad_ref(const glia_call *c) {
     const glia_pad_attrs *a = c->attrs;
     padding p;
     GLIA_TRY(pad_fit(&p, a, &c->in[0].shape, c->err));
-    const size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)p.inner;
+    const size_t size = glia_dtype_bytes(c->out[0].dtype) * (size_t)p.x.inner;
     const char *x = c->in[0].data;
     char *y = c->out[0].data;
-    for (int64_t o = 0; o < p.outer && size; o++, x += (size_t)p.dim * size, y += (size_t)p.padded * size) {
-        if (p.dim) memcpy(y + (size_t)p.begin * size, x, (size_t)p.dim * size);
+    for (int64_t o = 0; o < p.x.outer && size; o++, x += (size_t)p.x.n * size, y += (size_t)p.padded * size) {
+        if (p.x.n) memcpy(y + (size_t)p.begin * size, x, (size_t)p.x.n * size);
         if (p.mode == CONSTANT) {
-            fill(y, p.begin * p.inner, c->out[0].dtype, a->value);
-            fill(y + (size_t)(p.begin + p.dim) * size, a->end * p.inner, c->out[0].dtype, a->value);
+            fill(y, p.begin * p.x.inner, c->out[0].dtype, a->value);
+            fill(y + (size_t)(p.begin + p.x.n) * size, a->end * p.x.inner, c->out[0].dtype, a->value);
             continue;
         }
         for (int64_t i = 0; i < p.padded; i++) {
-            if (i == p.begin) i += p.dim;
+            if (i == p.begin) i += p.x.n;
             if (i < p.padded) memcpy(y + (size_t)i * size, x + (size_t)pad_source(&p, i) * size, size);
         }
     }
@@ -114,11 +105,8 @@ static void pad_grad(glia_gradient *g) {
             glia_graph_apply(g->graph, "pad_backward", (glia_value *[]){g->x[0], g->dy[0]}, 2, g->attrs);
 }
 
-/* Rows are cut along dimension 0 unless that one grows. */
 static uint32_t pad_rows(const glia_type *in, int n_in, const void *attrs) {
-    int axis;
-    const bool found = glia__axis_resolve(((const glia_pad_attrs *)attrs)->axis, in[0].shape.rank, &axis);
-    return found && axis > 0 ? (1u << n_in) - 1 : 0;
+    return glia__rows_unless_first(((const glia_pad_attrs *)attrs)->axis, in[0].shape.rank, (1u << n_in) - 1);
 }
 
 #define COUNT_FIELD(field, text)                                                                           \
@@ -174,7 +162,7 @@ GLIA_OP(pad) = {
     .grad = pad_grad,
     .ref = pad_ref,
     .rows = pad_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Pad",
     .onnx_since = 13,
     .onnx_write = pad_to_onnx,
@@ -218,11 +206,11 @@ static glia_status pad_backward_ref(const glia_call *c) {
         const T *dy = c->in[1].data;
         T *dx = c->out[0].data;
         memset(dx, 0, (size_t)glia_shape_elems(&c->out[0].shape) * sizeof(T));
-        for (int64_t o = 0; o < p.outer; o++, dx += p.dim * p.inner)
-            for (int64_t i = 0; i < p.padded; i++, dy += p.inner) {
+        for (int64_t o = 0; o < p.x.outer; o++, dx += p.x.n * p.x.inner)
+            for (int64_t i = 0; i < p.padded; i++, dy += p.x.inner) {
                 const int64_t from = pad_source(&p, i);
                 if (from < 0) continue;
-                for (int64_t k = 0; k < p.inner; k++) dx[from * p.inner + k] += dy[k];
+                for (int64_t k = 0; k < p.x.inner; k++) dx[from * p.x.inner + k] += dy[k];
             }
     });
     return GLIA_OK;

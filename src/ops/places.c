@@ -15,9 +15,7 @@ glia_status glia__places_elements(glia_places *p, const glia_type *x, const glia
     char a[128], b[128];
     GLIA_TRY(check_indices(indices, op, err));
     *p = (glia_places){.elements = true, .run = 1, .depth = 1};
-    if (!glia__axis_resolve(axis, shape->rank, &p->axis))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "%s: axis %lld is out of range for %s", op,
-                              (long long)axis, glia_shape_text(shape, a, sizeof a));
+    GLIA_TRY(glia__find_axis(axis, shape, op, &p->axis, err));
     bool fits = own->rank == shape->rank;
     for (int d = 0; d < shape->rank && fits; d++) {
         const bool known = own->dim[d] >= 0 && shape->dim[d] >= 0;

@@ -6,6 +6,7 @@
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
+#include "ops/lines.h"
 #include "ops/resize.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -44,12 +45,13 @@ glia_status glia__resize_fit(glia_resizing *r, const glia_resize_attrs *a, const
                              glia_error *err) {
     char text[128];
     enum { MOST_TAPS = 1 << 20 };
-    *r = (glia_resizing){.a = a, .outer = 1, .inner = 1, .out = a->size};
+    *r = (glia_resizing){.a = a, .out = a->size};
     glia_shape_text(x, text, sizeof text);
-    if (!glia__axis_resolve(a->axis, x->rank, &r->axis))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "resize: axis %lld is out of range for %s",
-                              (long long)a->axis, text);
-    r->in = x->dim[r->axis];
+    GLIA_TRY(glia__find_axis(a->axis, x, "resize", &r->axis, err));
+    const glia_lines l = glia__lines_of(x, r->axis);
+    r->in = l.n;
+    r->outer = l.outer;
+    r->inner = l.inner;
     if (r->in < 0)
         return glia_error_set(err, GLIA_BAD_SHAPE, "resize: dimension %d is symbolic; resize another one",
                               r->axis);
@@ -67,8 +69,6 @@ glia_status glia__resize_fit(glia_resizing *r, const glia_resize_attrs *a, const
                               "resize: more than %d elements of dimension %d would make one; resize in steps",
                               MOST_TAPS, r->axis);
     r->most = (int)most;
-    for (int d = 0; d < r->axis; d++) r->outer *= x->dim[d];
-    for (int d = r->axis + 1; d < x->rank; d++) r->inner *= x->dim[d];
     return GLIA_OK;
 }
 
@@ -224,11 +224,9 @@ static void resize_grad(glia_gradient *g) {
         glia_graph_apply(g->graph, "resize_backward", (glia_value *[]){g->x[0], g->dy[0]}, 2, g->attrs);
 }
 
-/* Rows are cut along dimension 0 unless that one is resized. */
 static uint32_t resize_rows(const glia_type *in, int n_in, const void *attrs) {
-    int axis;
-    const bool found = glia__axis_resolve(((const glia_resize_attrs *)attrs)->axis, in[0].shape.rank, &axis);
-    return found && axis > 0 ? (1u << n_in) - 1 : 0;
+    return glia__rows_unless_first(((const glia_resize_attrs *)attrs)->axis, in[0].shape.rank,
+                                   (1u << n_in) - 1);
 }
 
 static double resize_flops(const glia_type *in, const glia_type *out, const void *attrs) {

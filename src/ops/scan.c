@@ -18,12 +18,6 @@ GLIA_API glia_value *glia_op_cumsum(glia_value *x, glia_cumsum_attrs attrs);
 GLIA_API glia_value *glia_op_hardmax(glia_value *x, int64_t axis);
 #endif /* GLIA_OPS_HEADER */
 
-/* Each axis is checked where types are inferred. */
-static uint32_t rows_beside(const glia_type *in, int64_t along) {
-    int axis;
-    return glia__axis_resolve(along, in[0].shape.rank, &axis) && axis > 0 ? 1 : 0;
-}
-
 /* --- cumsum ----------------------------------------------------------------------------------------------- */
 
 /* One line. Floats are added in double. */
@@ -86,7 +80,7 @@ static glia_status cumsum_infer(const glia_type *in, int n_in, const void *attrs
 
 static uint32_t cumsum_rows(const glia_type *in, int n_in, const void *attrs) {
     (void)n_in;
-    return rows_beside(in, ((const glia_cumsum_attrs *)attrs)->axis);
+    return glia__rows_unless_first(((const glia_cumsum_attrs *)attrs)->axis, in[0].shape.rank, 1);
 }
 
 /* An element is in the sums that come after it. */
@@ -168,7 +162,7 @@ static glia_status hardmax_infer(const glia_type *in, int n_in, const void *attr
 
 static uint32_t hardmax_rows(const glia_type *in, int n_in, const void *attrs) {
     (void)n_in;
-    return rows_beside(in, ((const hardmax_attrs *)attrs)->axis);
+    return glia__rows_unless_first(((const hardmax_attrs *)attrs)->axis, in[0].shape.rank, 1);
 }
 
 /* The gradient of a step function: zero wherever it exists. */

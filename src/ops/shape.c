@@ -26,11 +26,6 @@ static glia_status copy_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
-
 /* The gradient of every view: dy in the shape of x. */
 static void view_grad(glia_gradient *g) {
     g->dx[0] = glia__apply2("reshape_like", g->dy[0], g->x[0]);
@@ -114,7 +109,7 @@ GLIA_OP(reshape) = {
     .infer = reshape_infer,
     .grad = view_grad,
     .ref = copy_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Reshape",
     .onnx_since = 13,
     .onnx_write = reshape_to_onnx,
@@ -183,7 +178,7 @@ GLIA_OP(flatten) = {
     .infer = flatten_infer,
     .grad = view_grad,
     .ref = copy_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Flatten",
     .onnx_since = 1,
     .cases = GLIA_CASES({.inputs = "2x3x4"}, {.inputs = "2x3x4", .attrs = "axis=2"},
@@ -222,7 +217,7 @@ GLIA_OP(reshape_like) = {
     .infer = like_infer,
     .grad = view_grad,
     .ref = copy_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .cases = GLIA_CASES({.inputs = "4x6 2x3x4"}, {.inputs = "1 scalar"},
                         {.inputs = "4x6 5x5", .expect_error = "has other elements"}),
 };
@@ -311,7 +306,7 @@ GLIA_OP(squeeze) = {
     .infer = squeeze_infer,
     .grad = view_grad,
     .ref = copy_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Squeeze",
     .onnx_since = 13,
     .onnx_write = axes_to_onnx,
@@ -332,7 +327,7 @@ GLIA_OP(unsqueeze) = {
     .infer = unsqueeze_infer,
     .grad = view_grad,
     .ref = copy_ref,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Unsqueeze",
     .onnx_since = 13,
     .onnx_write = axes_to_onnx,

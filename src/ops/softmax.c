@@ -164,10 +164,8 @@ static glia_status softmax_infer(const glia_type *in, int n_in, const void *attr
 
 /* Rows are independent unless dimension 0 is the axis. */
 static uint32_t softmax_rows(const glia_type *in, int n_in, const void *attrs) {
-    int axis;
-    if (!glia__axis_resolve(((const softmax_attrs *)attrs)->axis, in[0].shape.rank, &axis) || axis == 0)
-        return 0;
-    return glia__rows_all(in, n_in, attrs);
+    const uint32_t all = glia__rows_all(in, n_in, attrs);
+    return glia__rows_unless_first(((const softmax_attrs *)attrs)->axis, in[0].shape.rank, all);
 }
 
 /* An exponential counts as ten operations. */

@@ -16,11 +16,6 @@ typedef struct glia_tile_attrs {
 GLIA_API glia_value *glia_op_tile(glia_value *x, glia_tile_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
-static double no_flops(const glia_type *in, const glia_type *out, const void *attrs) {
-    (void)in, (void)out, (void)attrs;
-    return 0;
-}
-
 /* --- expand ---------------------------------------------------------------------------------------------- */
 
 static glia_status expand_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
@@ -71,7 +66,7 @@ GLIA_OP(expand) = {
     .grad = expand_grad,
     .ref = expand_ref,
     .rows = expand_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Expand",
     .onnx_since = 8,
     .onnx_write = expand_to_onnx,
@@ -181,7 +176,7 @@ GLIA_OP(tile) = {
     .grad = tile_grad,
     .ref = tile_ref,
     .rows = tile_rows,
-    .flops = no_flops,
+    .flops = glia__no_flops,
     .onnx = "Tile",
     .onnx_since = 6,
     .onnx_write = tile_to_onnx,

@@ -4,6 +4,7 @@
 #include "graph/op.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
+#include "ops/lines.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_top_k_attrs {
@@ -24,9 +25,7 @@ static glia_status top_k_infer(const glia_type *in, int n_in, const void *attrs,
     int axis;
     GLIA_TRY(glia__check_number(&in[0], err));
     glia_shape_text(&in[0].shape, text, sizeof text);
-    if (!glia__axis_resolve(a->axis, in[0].shape.rank, &axis))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "top_k: axis %lld is out of range for %s",
-                              (long long)a->axis, text);
+    GLIA_TRY(glia__find_axis(a->axis, &in[0].shape, "top_k", &axis, err));
     if (in[0].shape.dim[axis] < 0)
         return glia_error_set(err, GLIA_BAD_SHAPE, "top_k: dimension %d is symbolic; choose another one",
                               axis);
@@ -90,23 +89,15 @@ static glia_status top_k_ref(const glia_call *c) {
                                                                      [GLIA_I64] = top_int64_t,
                                                                      [GLIA_U8] = top_uint8_t};
     const glia_top_k_attrs *a = c->attrs;
-    const glia_shape *shape = &c->in[0].shape;
+    const glia_lines x = glia__lines_of(&c->in[0].shape, a->axis), y = {x.outer, a->k, x.inner};
     const size_t size = glia_dtype_bytes(c->in[0].dtype);
-    int64_t *indices = c->out[1].data, outer = 1, inner = 1;
-    int axis;
-    if (!glia__axis_resolve(a->axis, shape->rank, &axis))
-        return glia_error_set(c->err, GLIA_INVALID_ARGUMENT, "top_k: axis %lld is out of range",
-                              (long long)a->axis);
-    for (int d = 0; d < axis; d++) outer *= shape->dim[d];
-    for (int d = axis + 1; d < shape->rank; d++) inner *= shape->dim[d];
-    const int64_t n = shape->dim[axis];
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++) {
-            const int64_t to = o * a->k * inner + i;
-            top[c->in[0].dtype]((const char *)c->in[0].data + (size_t)(o * n * inner + i) * size, n, inner,
-                                a->k, a->smallest == GLIA_YES, c->workspace,
-                                (char *)c->out[0].data + (size_t)to * size, indices + to);
-        }
+    int64_t *indices = c->out[1].data;
+    for (int64_t i = 0; i < x.outer * x.inner; i++) {
+        const int64_t from = glia__line_at(&x, i), to = glia__line_at(&y, i);
+        top[c->in[0].dtype]((const char *)c->in[0].data + (size_t)from * size, x.n, x.inner, a->k,
+                            a->smallest == GLIA_YES, c->workspace, (char *)c->out[0].data + (size_t)to * size,
+                            indices + to);
+    }
     return GLIA_OK;
 }
 
@@ -124,9 +115,7 @@ static void top_k_grad(glia_gradient *g) {
 
 static uint32_t top_k_rows(const glia_type *in, int n_in, const void *attrs) {
     (void)n_in;
-    int axis;
-    const bool found = glia__axis_resolve(((const glia_top_k_attrs *)attrs)->axis, in[0].shape.rank, &axis);
-    return found && axis > 0 ? 1 : 0;
+    return glia__rows_unless_first(((const glia_top_k_attrs *)attrs)->axis, in[0].shape.rank, 1);
 }
 
 static void top_k_to_onnx(glia_to_onnx *w) {
