@@ -196,6 +196,15 @@ glia_status glia__check_broadcast(const glia_shape *a, const glia_shape *b, glia
 /* Parameters have the dtype of what they are applied to, but stay f32 beside bf16. */
 glia_status glia__check_param_dtype(const glia_type *x, const glia_type *param, glia_error *err);
 glia_dtype glia__param_dtype(glia_dtype x);
+/* Indices are i64 or i32. */
+static inline bool glia__is_index(glia_dtype dtype) {
+    return dtype == GLIA_I64 || dtype == GLIA_I32;
+}
+static inline int64_t glia__index_at(const glia_view *indices, int64_t i) {
+    return indices->dtype == GLIA_I64 ? ((const int64_t *)indices->data)[i]
+                                      : ((const int32_t *)indices->data)[i];
+}
+glia_status glia__check_indices(const glia_type *indices, const char *op, glia_error *err);
 /* Negative axes count from the end; false when out of range. */
 bool glia__axis_resolve(int64_t axis, int rank, int *out);
 /* The same as a check, with a message that names the op and the shape. */

@@ -123,8 +123,7 @@ static glia_status reverse_infer(const glia_type *in, int n_in, const void *attr
     (void)n_in;
     const bool time_first = ((const glia_reverse_sequence_attrs *)attrs)->time_first == GLIA_YES;
     char a[160], b[160];
-    const bool indices = in[1].dtype == GLIA_I64 || in[1].dtype == GLIA_I32;
-    if (in[0].shape.rank < 2 || in[1].shape.rank != 1 || !indices ||
+    if (in[0].shape.rank < 2 || in[1].shape.rank != 1 || !glia__is_index(in[1].dtype) ||
         in[1].shape.dim[0] != in[0].shape.dim[time_first ? 1 : 0])
         return glia_error_set(
             err, GLIA_BAD_SHAPE,
@@ -145,8 +144,7 @@ static glia_status reverse_ref(const glia_call *c) {
     const char *x = c->in[0].data;
     char *y = c->out[0].data;
     for (int64_t n = 0; n < batch; n++) {
-        const int64_t length = c->in[1].dtype == GLIA_I64 ? ((const int64_t *)c->in[1].data)[n]
-                                                          : ((const int32_t *)c->in[1].data)[n];
+        const int64_t length = glia__index_at(&c->in[1], n);
         if (length < 0 || length > time)
             return glia_error_set(c->err, GLIA_BAD_DATA,
                                   "length %lld of sequence %lld is out of range 0 … %lld", (long long)length,

@@ -64,6 +64,13 @@ glia_status glia__check_same_dtype(const glia_type *a, const glia_type *b, glia_
                           glia__type_text(b, text_b, sizeof text_b));
 }
 
+glia_status glia__check_indices(const glia_type *indices, const char *op, glia_error *err) {
+    char text[160];
+    if (glia__is_index(indices->dtype)) return GLIA_OK;
+    return glia_error_set(err, GLIA_BAD_SHAPE, "%s expects indices of i64 or i32, found %s", op,
+                          glia__type_text(indices, text, sizeof text));
+}
+
 glia_status glia__infer_same(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                              glia_error *err) {
     (void)n_in, (void)attrs;

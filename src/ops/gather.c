@@ -23,17 +23,9 @@ typedef struct glia_one_hot_attrs {
 GLIA_API glia_value *glia_op_one_hot(glia_value *indices, glia_one_hot_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
-static glia_status check_indices(const glia_type *indices, const char *op, glia_error *err) {
-    char text[160];
-    if (indices->dtype == GLIA_I64 || indices->dtype == GLIA_I32) return GLIA_OK;
-    return glia_error_set(err, GLIA_BAD_SHAPE, "%s expects indices of i64 or i32, found %s", op,
-                          glia__type_text(indices, text, sizeof text));
-}
-
 static glia_status read_index(const glia_call *c, const glia_view *indices, int64_t at, int64_t bound,
                               int64_t *out) {
-    *out = indices->dtype == GLIA_I64 ? ((const int64_t *)indices->data)[at]
-                                      : ((const int32_t *)indices->data)[at];
+    *out = glia__index_at(indices, at);
     if (*out >= 0 && *out < bound) return GLIA_OK;
     return glia_error_set(c->err, GLIA_BAD_DATA, "index %lld at position %lld is out of range 0 … %lld",
                           (long long)*out, (long long)at, (long long)bound - 1);
@@ -42,8 +34,7 @@ static glia_status read_index(const glia_call *c, const glia_view *indices, int6
 /* The same for a gather: negative indices may count from the end. */
 static glia_status gather_index(const glia_call *c, int64_t at, int64_t bound, int64_t *out) {
     const glia_view *indices = &c->in[1];
-    const int64_t index = indices->dtype == GLIA_I64 ? ((const int64_t *)indices->data)[at]
-                                                     : ((const int32_t *)indices->data)[at];
+    const int64_t index = glia__index_at(indices, at);
     *out = index + bound;
     if (index < 0 && *out >= 0 && ((const glia_gather_attrs *)c->attrs)->from_end == GLIA_YES) return GLIA_OK;
     return read_index(c, indices, at, bound, out);
@@ -54,7 +45,7 @@ static glia_status gather_infer(const glia_type *in, int n_in, const void *attrs
     (void)n_in;
     const glia_shape *x = &in[0].shape, *indices = &in[1].shape;
     int axis;
-    GLIA_TRY(check_indices(&in[1], "gather", err));
+    GLIA_TRY(glia__check_indices(&in[1], "gather", err));
     GLIA_TRY(glia__find_axis(((const glia_gather_attrs *)attrs)->axis, x, "gather", &axis, err));
     if (x->rank - 1 + indices->rank > GLIA_MAX_RANK)
         return glia_error_set(err, GLIA_BAD_SHAPE, "gather: more than %d dimensions", GLIA_MAX_RANK);
@@ -194,7 +185,7 @@ GLIA_OP(gather_backward) = {
 static glia_status one_hot_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                  glia_error *err) {
     (void)n_in;
-    GLIA_TRY(check_indices(&in[0], "one_hot", err));
+    GLIA_TRY(glia__check_indices(&in[0], "one_hot", err));
     if (in[0].shape.rank == GLIA_MAX_RANK)
         return glia_error_set(err, GLIA_BAD_SHAPE, "one_hot: more than %d dimensions", GLIA_MAX_RANK);
     out[0] = (glia_type){GLIA_F32, in[0].shape};

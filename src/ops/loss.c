@@ -35,17 +35,13 @@ GLIA_API glia_value *glia_op_huber(glia_value *h, glia_value *y, glia_huber_attr
 
 /* --- cross-entropy over classes --------------------------------------------------------------------------- */
 
-static bool is_index(glia_dtype dtype) {
-    return dtype == GLIA_I64 || dtype == GLIA_I32;
-}
-
 static glia_status classes_infer(const glia_type *in, const char *op, bool dense_allowed, glia_error *err) {
     char a[160], b[160];
     const glia_shape *x = &in[0].shape, *t = &in[1].shape;
     GLIA_TRY(glia__check_float(&in[0], err));
     glia_shape positions = *x;
     positions.rank = GLIA_MAX(x->rank - 1, 0);
-    bool classes = is_index(in[1].dtype) && glia_shape_equal(&positions, t);
+    bool classes = glia__is_index(in[1].dtype) && glia_shape_equal(&positions, t);
     bool dense = dense_allowed && in[1].dtype == in[0].dtype && glia_shape_equal(x, t);
     if (x->rank >= 2 && x->dim[x->rank - 1] > 0 && (classes || dense)) return GLIA_OK;
     return glia_error_set(err, GLIA_BAD_SHAPE,
@@ -76,7 +72,7 @@ static int64_t last_dim(const glia_shape *shape) {
 /* The class of row n, checked: data may hold anything. */
 static glia_status class_of(const glia_call *c, int64_t n, int64_t classes, int64_t *out) {
     const glia_view *t = &c->in[1];
-    *out = t->dtype == GLIA_I64 ? ((const int64_t *)t->data)[n] : ((const int32_t *)t->data)[n];
+    *out = glia__index_at(t, n);
     if (*out >= 0 && *out < classes) return GLIA_OK;
     return glia_error_set(
         c->err, GLIA_BAD_DATA,
@@ -127,7 +123,7 @@ ROW_MEAN(GLIA_CPU_PLAIN, double)
 static glia_status softmax_ref(const glia_call *c) {
     const glia_softmax_cross_entropy_attrs *a = c->attrs;
     const int64_t classes = last_dim(&c->in[0].shape), rows = glia_shape_elems(&c->in[0].shape) / classes;
-    const bool dense = !is_index(c->in[1].dtype);
+    const bool dense = !glia__is_index(c->in[1].dtype);
     const double kept = 1 - a->label_smoothing, spread = a->label_smoothing / (double)classes;
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
@@ -332,7 +328,7 @@ static glia_status softmax_backward_infer(const glia_type *in, int n_in, const v
 static glia_status softmax_backward_ref(const glia_call *c) {
     const glia_softmax_cross_entropy_attrs *a = c->attrs;
     const int64_t classes = last_dim(&c->in[0].shape), rows = glia_shape_elems(&c->in[0].shape) / classes;
-    const bool dense = !is_index(c->in[1].dtype);
+    const bool dense = !glia__is_index(c->in[1].dtype);
     const double kept = 1 - a->label_smoothing, spread = a->label_smoothing / (double)classes;
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;

@@ -2,18 +2,11 @@
 
 #include "ops/places.h"
 
-static glia_status check_indices(const glia_type *indices, const char *op, glia_error *err) {
-    char text[160];
-    if (indices->dtype == GLIA_I64 || indices->dtype == GLIA_I32) return GLIA_OK;
-    return glia_error_set(err, GLIA_BAD_SHAPE, "%s expects indices of i64 or i32, found %s", op,
-                          glia__type_text(indices, text, sizeof text));
-}
-
 glia_status glia__places_elements(glia_places *p, const glia_type *x, const glia_type *indices, int64_t axis,
                                   const char *op, glia_error *err) {
     const glia_shape *shape = &x->shape, *own = &indices->shape;
     char a[128], b[128];
-    GLIA_TRY(check_indices(indices, op, err));
+    GLIA_TRY(glia__check_indices(indices, op, err));
     *p = (glia_places){.elements = true, .run = 1, .depth = 1};
     GLIA_TRY(glia__find_axis(axis, shape, op, &p->axis, err));
     bool fits = own->rank == shape->rank;
@@ -34,7 +27,7 @@ glia_status glia__places_nd(glia_places *p, const glia_type *x, const glia_type 
                             const char *op, glia_error *err) {
     const glia_shape *shape = &x->shape, *own = &indices->shape;
     char a[128], b[128];
-    GLIA_TRY(check_indices(indices, op, err));
+    GLIA_TRY(glia__check_indices(indices, op, err));
     glia_shape_text(shape, a, sizeof a);
     glia_shape_text(own, b, sizeof b);
     if (batch_dims < 0 || batch_dims >= own->rank || batch_dims >= shape->rank)
@@ -75,8 +68,7 @@ size_t glia__places_bytes(const glia_places *p) {
 
 /* One index, with negative ones taken from the end. */
 static glia_status read(const glia_view *indices, int64_t at, int64_t bound, int64_t *out, glia_error *err) {
-    const int64_t index = indices->dtype == GLIA_I64 ? ((const int64_t *)indices->data)[at]
-                                                     : ((const int32_t *)indices->data)[at];
+    const int64_t index = glia__index_at(indices, at);
     *out = index < 0 ? index + bound : index;
     if (*out >= 0 && *out < bound) return GLIA_OK;
     return glia_error_set(err, GLIA_BAD_DATA, "index %lld at position %lld is out of range %lld … %lld",

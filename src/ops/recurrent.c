@@ -60,8 +60,7 @@ glia_recurrent glia__recurrent_of(const glia_cell *cell, const glia_call *c, con
 
 static int64_t length_of(const glia_recurrent *p, int64_t i) {
     if (!p->lengths.data) return p->steps;
-    return p->lengths.dtype == GLIA_I32 ? ((const int32_t *)p->lengths.data)[i]
-                                        : ((const int64_t *)p->lengths.data)[i];
+    return glia__index_at(&p->lengths, i);
 }
 
 glia_status glia__recurrent_check(const glia_recurrent *p, const glia_call *c) {
