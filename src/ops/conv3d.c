@@ -86,21 +86,16 @@ static glia_shape conv_shape(const conv *v) {
                         const int64_t volume_ = plane_ / (v).o * (v).c + c_, count = w1_ - w0_;              \
                         for (int64_t d_ = d0_; d_ < d1_; d_++)                                               \
                             for (int64_t h_ = h0_; h_ < h1_; h_++) {                                         \
-                                const int64_t id_ = tap_at(&(v).w[0], d_, kd_);                              \
-                                const int64_t ih_ = tap_at(&(v).w[1], h_, kh_);                              \
+                                const int64_t id_ = glia__window_at(&(v).w[0], d_, kd_);                     \
+                                const int64_t ih_ = glia__window_at(&(v).w[1], h_, kh_);                     \
                                 const int64_t xi =                                                           \
                                     ((volume_ * (v).w[0].in + id_) * (v).w[1].in + ih_) * (v).w[2].in +      \
-                                    tap_at(&(v).w[2], w0_, kw_);                                             \
+                                    glia__window_at(&(v).w[2], w0_, kw_);                                    \
                                 const int64_t yi =                                                           \
                                     ((plane_ * (v).w[0].out + d_) * (v).w[1].out + h_) * (v).w[2].out + w0_; \
                                 __VA_ARGS__                                                                  \
                             }                                                                                \
                     }
-
-/* Where in x a tap lies. */
-static inline int64_t tap_at(const glia_window *w, int64_t place, int64_t tap) {
-    return place * w->stride + tap * w->dilation - w->pad;
-}
 
 static double flops_of(const glia_type *y, const glia_type *w) {
     const int64_t *d = w->shape.dim;
@@ -396,21 +391,13 @@ static glia_status transpose_infer(const glia_type *in, int n_in, const void *at
     out[0] = (glia_type){in[0].dtype, *x};
     out[0].shape.dim[1] = w->dim[1] * a->conv.groups;
     for (int d = 0; d < 3; d++) {
-        const int64_t size = x->dim[2 + d], stride = a->conv.strides[d], more = a->output_padding[d];
-        int64_t *y = &out[0].shape.dim[2 + d];
-        if (size < 1 || size > MOST || w->dim[2 + d] < 1 || w->dim[2 + d] > MOST || more < 0 ||
-            more >= stride)
-            return glia_error_set(err, GLIA_BAD_SHAPE,
-                                  "conv_transpose3d: the %s must be known and at least 1, and output_padding "
-                                  "less than the stride, found %s and %lld",
-                                  sides[d], tx, (long long)more);
-        *y = (size - 1) * stride + (w->dim[2 + d] - 1) * a->conv.dilation[d] + 1 + more;
-        if (a->conv.padding == GLIA_PADDING_SAME) *y = size * stride;
-        if (a->conv.padding == GLIA_PADDING_EXPLICIT) *y -= a->conv.pads[d] + a->conv.pads[3 + d];
-        if (*y < 1)
-            return glia_error_set(err, GLIA_BAD_SHAPE,
-                                  "conv_transpose3d: the pads cut off more than the %s of the result",
-                                  sides[d]);
+        glia_window v = {.in = x->dim[2 + d],
+                         .size = w->dim[2 + d],
+                         .stride = a->conv.strides[d],
+                         .dilation = a->conv.dilation[d]};
+        GLIA_TRY(glia__window_enlarge(&v, a->conv.padding, a->conv.pads[d], a->conv.pads[3 + d],
+                                      a->output_padding[d], "conv_transpose3d", sides[d], err));
+        out[0].shape.dim[2 + d] = v.out;
     }
     conv back;
     return conv_fit(&back, &out[0], &in[1], &a->conv, err);

@@ -24,33 +24,12 @@ GLIA_API glia_value *glia_op_conv_transpose1d(glia_value *x, glia_value *w, glia
 /* One direction of the result. */
 static glia_status enlarge(const glia_conv_transpose2d_attrs *a, int d, int64_t in, int64_t size,
                            int64_t *out, glia_error *err) {
-    enum { MOST = 1 << 30 };
-    const int64_t stride = a->conv.strides[d], more = a->output_padding[d];
-    const bool cut = a->conv.padding == GLIA_PADDING_EXPLICIT;
-    if (in < 1 || in > MOST || size < 1 || size > MOST)
-        return glia_error_set(
-            err, GLIA_BAD_SHAPE,
-            "conv_transpose2d: height and width must be known and at least 1, found %lld, with "
-            "a window of %lld",
-            (long long)in, (long long)size);
-    if (more < 0 || more >= stride)
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "conv_transpose2d: output_padding of %lld must be less than the stride of %lld",
-                              (long long)more, (long long)stride);
-    if (a->conv.padding == GLIA_PADDING_SAME) {
-        *out = in * stride;
-        return GLIA_OK;
-    }
-    *out = (in - 1) * stride + (size - 1) * a->conv.dilation[d] + 1 + more;
-    for (int end = 0; end < 2 && cut; end++) {
-        const int64_t pad = a->conv.pads[d + 2 * end];
-        if (pad < 0 || pad >= *out)
-            return glia_error_set(err, GLIA_BAD_SHAPE,
-                                  "conv_transpose2d: pads of %lld cannot be cut off a result of %lld",
-                                  (long long)pad, (long long)*out);
-        *out -= pad;
-    }
-    return GLIA_OK;
+    glia_window w = {.in = in, .size = size, .stride = a->conv.strides[d], .dilation = a->conv.dilation[d]};
+    const glia_status status =
+        glia__window_enlarge(&w, a->conv.padding, a->conv.pads[d], a->conv.pads[d + 2], a->output_padding[d],
+                             "conv_transpose2d", d ? "width" : "height", err);
+    *out = w.out;
+    return status;
 }
 
 /* The type of the result, and that the convolution leads back. */
@@ -120,13 +99,12 @@ static double transpose_flops(const glia_type *in, const glia_type *out, const v
 
 static void conv_transpose2d_to_onnx(glia_to_onnx *w) {
     const glia_conv2d_attrs *a = &((const glia_conv_transpose2d_attrs *)w->node->attrs)->conv;
-    const bool last = a->channels_last == GLIA_YES, relu = a->activation != 0;
+    const bool last = a->channels_last == GLIA_YES;
     const char *x = last ? glia__to_onnx_channels_first(w, NULL, w->x[0], 4) : w->x[0];
-    const char *y = GLIA_TO_ONNX(w, last || relu ? NULL : w->y[0], "ConvTranspose", x, w->x[1], w->x[2]);
+    const char *y = GLIA_TO_ONNX(w, last ? NULL : w->y[0], "ConvTranspose", x, w->x[1], w->x[2]);
     glia__to_onnx_int(w, "group", a->groups);
     glia__to_onnx_sliding(w, &(glia_sliding){2, w->node->inputs[1]->type.shape.dim + 2, a->strides,
                                              a->dilation, a->pads, a->padding, last, true});
-    if (relu) y = GLIA_TO_ONNX(w, last ? NULL : w->y[0], "Relu", y);
     if (last) glia__to_onnx_channels_last(w, w->y[0], y, 4);
 }
 

@@ -1,8 +1,6 @@
 /* pool3d.c: pools over volumes [N, C, D, H, W], with dilation, and the places of the largest. Images and lines that want these
  * are volumes with sides of 1; without, max_pool2d and average_pool2d are faster. */
 
-#include <math.h>
-
 #include "glia/ops.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
@@ -75,16 +73,15 @@ static glia_shape pool_shape(const pool *p, const glia_shape *x) {
                 }
 
 /* In it, for every element of x in the window: `from`, its flat index. */
-#define AT_(p, k, place, tap) (place) * (p).w[k].stride + (tap) * (p).w[k].dilation - (p).w[k].pad
 #define FOR_TAPS(p, ...)                                                                            \
     for (int64_t i_ = 0; i_ < (p).w[0].size; i_++) {                                                \
-        const int64_t depth_ = AT_(p, 0, d_, i_);                                                   \
+        const int64_t depth_ = glia__window_at(&(p).w[0], d_, i_);                                  \
         if (depth_ < 0 || depth_ >= (p).w[0].in) continue;                                          \
         for (int64_t j_ = 0; j_ < (p).w[1].size; j_++) {                                            \
-            const int64_t row_ = AT_(p, 1, h_, j_);                                                 \
+            const int64_t row_ = glia__window_at(&(p).w[1], h_, j_);                                \
             if (row_ < 0 || row_ >= (p).w[1].in) continue;                                          \
             for (int64_t k_ = 0; k_ < (p).w[2].size; k_++) {                                        \
-                const int64_t column_ = AT_(p, 2, w_, k_);                                          \
+                const int64_t column_ = glia__window_at(&(p).w[2], w_, k_);                         \
                 if (column_ < 0 || column_ >= (p).w[2].in) continue;                                \
                 const int64_t from = first + (depth_ * (p).w[1].in + row_) * (p).w[2].in + column_; \
                 __VA_ARGS__                                                                         \

@@ -1,13 +1,13 @@
 /* window.c: how many places a sliding window has. */
 
 #include "ops/window.h"
-#include "graph/to_onnx.h"
 
 #include "graph/to_onnx.h"
+
+enum { MOST = 1 << 30 }; /* keeps every sum below far from overflow */
 
 glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end, const char *op,
                              const char *what, glia_error *err) {
-    enum { MOST = 1 << 30 }; /* keeps every sum below far from overflow */
     if (w->in < 0)
         return glia_error_set(err, GLIA_BAD_SHAPE,
                               "%s: the %s of the image must be known when the graph is built", op, what);
@@ -39,6 +39,31 @@ glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int
             "padding same",
             op, (long long)reach, what, (long long)(w->in + total));
     w->out = (w->in + total - reach) / w->stride + 1;
+    return GLIA_OK;
+}
+
+glia_status glia__window_enlarge(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end,
+                                 int64_t more, const char *op, const char *what, glia_error *err) {
+    const int64_t pads[] = {pad_begin, pad_end};
+    if (w->in < 1 || w->in > MOST || w->size < 1 || w->size > MOST)
+        return glia_error_set(err, GLIA_BAD_SHAPE,
+                              "%s: the %s must be known and at least 1, found %lld, with a window of %lld",
+                              op, what, (long long)w->in, (long long)w->size);
+    if (more < 0 || more >= w->stride)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "%s: output_padding of %lld must be less than the stride of %lld", op,
+                              (long long)more, (long long)w->stride);
+    if (padding == GLIA_PADDING_SAME) {
+        w->out = w->in * w->stride;
+        return GLIA_OK;
+    }
+    w->out = (w->in - 1) * w->stride + (w->size - 1) * w->dilation + 1 + more;
+    for (int end = 0; end < 2 && padding == GLIA_PADDING_EXPLICIT; end++) {
+        if (pads[end] < 0 || pads[end] >= w->out)
+            return glia_error_set(err, GLIA_BAD_SHAPE, "%s: pads of %lld cannot be cut off a result of %lld",
+                                  op, (long long)pads[end], (long long)w->out);
+        w->out -= pads[end];
+    }
     return GLIA_OK;
 }
 

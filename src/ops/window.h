@@ -48,6 +48,11 @@ static inline const char *glia__nchw_text(bool channels_last) {
 glia_status glia__window_fit(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end, const char *op,
                              const char *what, glia_error *err);
 
+/* What a transposed convolution makes of `in` elements: w->out of those it has, and output_padding `more` at the end. The
+ * window is that of the convolution that leads back; explicit pads are cut off. */
+glia_status glia__window_enlarge(glia_window *w, int padding, int64_t pad_begin, int64_t pad_end,
+                                 int64_t more, const char *op, const char *what, glia_error *err);
+
 /* How a window slides over images, for ONNX. */
 typedef struct glia_sliding {
     int sides;                                       /* 1, 2 or 3 */
@@ -58,6 +63,11 @@ typedef struct glia_sliding {
 /* The attributes of it of the node added last: explicit pads, which every engine reads alike, whatever the padding was
  * called. The sizes are those of input 0 and output 0. */
 void glia__to_onnx_sliding(glia_to_onnx *w, const glia_sliding *s);
+
+/* Where in the input a tap of the window at `place` lies. */
+static inline int64_t glia__window_at(const glia_window *w, int64_t place, int64_t tap) {
+    return place * w->stride + tap * w->dilation - w->pad;
+}
 
 /* The outputs whose tap at `offset` (tap · dilation − pad) falls inside the input: [*begin, *end). */
 static inline void glia__window_inside(const glia_window *w, int64_t tap, int64_t *begin, int64_t *end) {
