@@ -166,11 +166,18 @@ void glia__to_onnx_floats(glia_to_onnx *w, const char *name, const float *values
 }
 
 /* A word of a choice: "none|tanh" and 1 give "tanh". */
-static void add_choice(glia_to_onnx *w, const char *name, const char *choices, int index) {
+static void add_choice(glia_to_onnx *w, const char *name, const glia_field *f) {
+    const char *choices = f->choices;
+    int index = *(const int *)((const char *)w->node->attrs + f->offset);
     for (; index > 0 && *choices; index--) choices += strcspn(choices, "|") + 1;
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(choices, "|"), choices);
     glia__to_onnx_text(w, name, word);
+}
+
+void glia__to_onnx_choice(glia_to_onnx *w, const char *name, const char *field) {
+    for (const glia_field *f = w->node->op->attrs; f->name; f++)
+        if (strcmp(f->name, field) == 0) add_choice(w, name, f);
 }
 
 void glia__to_onnx_fields(glia_to_onnx *w) {
@@ -190,7 +197,7 @@ void glia__to_onnx_fields(glia_to_onnx *w) {
             glia__to_onnx_int(w, name, *(const glia_bool *)at == GLIA_YES);
             break;
         case GLIA_FIELD_CHOICE:
-            add_choice(w, name, f->choices, *(const int *)at);
+            add_choice(w, name, f);
             break;
         case GLIA_FIELD_INTS:
             glia__to_onnx_ints(w, name, at, f->count);

@@ -85,6 +85,8 @@ void glia__to_onnx_text(glia_to_onnx *w, const char *name, const char *value);
 void glia__to_onnx_ints(glia_to_onnx *w, const char *name, const int64_t *values, int count);
 void glia__to_onnx_dtype(glia_to_onnx *w, const char *name, glia_dtype dtype);
 void glia__to_onnx_floats(glia_to_onnx *w, const char *name, const float *values, int count);
+/* The word that the op's attribute `field`, a choice, has now. */
+void glia__to_onnx_choice(glia_to_onnx *w, const char *name, const char *field);
 /* The op's own attributes, all that are set, as those of the node added last, under their ONNX names. */
 void glia__to_onnx_fields(glia_to_onnx *w);
 

@@ -134,19 +134,18 @@ static uint32_t pad_rows(const glia_type *in, int n_in, const void *attrs) {
                  .doc = "of mode constant"})
 
 static void pad_to_onnx(glia_to_onnx *w) {
-    static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
     const glia_pad_attrs *a = w->node->attrs;
     const glia_type *x = &w->node->inputs[0]->type;
     int64_t pads[2 * GLIA_MAX_RANK] = {0};
     int axis;
-    if (a->mode == 3 && w->opset < 19)
+    if (a->mode == WRAP && w->opset < 19)
         glia__to_onnx_refuse(w, "mode wrap: ONNX has it since opset 19 (--opset 19)");
     if (w->status != GLIA_OK || !glia__axis_resolve(a->axis, x->shape.rank, &axis)) return;
     pads[axis] = a->begin;
     pads[x->shape.rank + axis] = a->end;
     GLIA_TO_ONNX(w, w->y[0], "Pad", w->x[0], glia__to_onnx_list(w, pads, 2 * x->shape.rank),
-                 a->mode ? "" : glia__to_onnx_number(w, x->dtype, a->value));
-    glia__to_onnx_text(w, "mode", modes[a->mode]);
+                 a->mode != CONSTANT ? "" : glia__to_onnx_number(w, x->dtype, a->value));
+    glia__to_onnx_choice(w, "mode", "mode");
 }
 
 GLIA_OP(pad) = {

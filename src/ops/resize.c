@@ -286,29 +286,25 @@ static const glia_field resize_fields[] = {
 
 /* ONNX resizes by sizes or by scales, which then say the sizes too. */
 static void resize_to_onnx(glia_to_onnx *w) {
-    static const char *const modes[] = {"nearest", "linear", "cubic"};
-    static const char *const places[] = {"half_pixel",         "asymmetric",           "align_corners",
-                                         "pytorch_half_pixel", "half_pixel_symmetric", "tf_half_pixel_for_nn",
-                                         "tf_crop_and_resize"};
-    static const char *const rounding[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
     const glia_resize_attrs *a = w->node->attrs;
     const float roi[] = {(float)a->from, (float)a->to}, scale = (float)a->scale;
     if (w->opset < 19) glia__to_onnx_refuse(w, "ONNX has it since opset 19 (--opset 19)");
-    if (a->mode > 2) glia__to_onnx_refuse(w, "ONNX has no mode average");
-    if (a->coordinates == 5) glia__to_onnx_refuse(w, "ONNX has no coordinates %s any more", places[5]);
+    if (a->mode == GLIA_RESIZE_AVERAGE) glia__to_onnx_refuse(w, "ONNX has no mode average");
+    if (a->coordinates == TF_NEAREST)
+        glia__to_onnx_refuse(w, "ONNX has no coordinates tf_half_pixel_for_nn any more");
     if (w->status != GLIA_OK) return;
-    const char *crop = a->coordinates == 6 ? glia__to_onnx_array(w, GLIA_F32, GLIA_SHAPE(2), roi) : "";
+    const char *crop = a->coordinates == TF_CROP ? glia__to_onnx_array(w, GLIA_F32, GLIA_SHAPE(2), roi) : "";
     const char *scales = a->scale > 0 ? glia__to_onnx_array(w, GLIA_F32, GLIA_SHAPE(1), &scale) : "";
     const char *sizes = a->scale > 0 ? "" : glia__to_onnx_list(w, &a->size, 1);
     GLIA_TO_ONNX(w, w->y[0], "Resize", w->x[0], crop, scales, sizes);
     glia__to_onnx_ints(w, "axes", &a->axis, 1);
     glia__to_onnx_int(w, "antialias", a->antialias == GLIA_YES);
-    glia__to_onnx_text(w, "coordinate_transformation_mode", places[a->coordinates]);
-    glia__to_onnx_float(w, "cubic_coeff_a", a->cubic_a != 0 ? a->cubic_a : -0.75);
+    glia__to_onnx_choice(w, "coordinate_transformation_mode", "coordinates");
+    glia__to_onnx_float(w, "cubic_coeff_a", a->cubic_a);
     glia__to_onnx_int(w, "exclude_outside", a->exclude_outside == GLIA_YES);
     glia__to_onnx_float(w, "extrapolation_value", a->outside);
-    glia__to_onnx_text(w, "mode", modes[a->mode]);
-    glia__to_onnx_text(w, "nearest_mode", rounding[a->rounding]);
+    glia__to_onnx_choice(w, "mode", "mode");
+    glia__to_onnx_choice(w, "nearest_mode", "rounding");
 }
 
 GLIA_OP(resize) = {

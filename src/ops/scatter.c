@@ -279,24 +279,23 @@ static const glia_field scatter_nd_fields[] = {REDUCTION_FIELD(glia_scatter_nd_a
                    __VA_ARGS__}
 
 /* ONNX replaces, since opset 16 adds and multiplies, since 18 takes the larger or smaller. */
-static void scatter_as(glia_to_onnx *w, const char *indices, int how) {
-    static const char *const words[] = {"none", "add", "mul", "max", "min"};
-    const int since = how > 2 ? 18 : how ? 16 : 13;
+static void scatter_as(glia_to_onnx *w, const char *indices, reduction how) {
+    const int since = how == MAX || how == MIN ? 18 : how != REPLACE ? 16 : 13;
     if (w->opset < since)
-        glia__to_onnx_refuse(w, "reduction %s: ONNX has it since opset %d (--opset %d)", words[how], since,
-                             since);
+        glia__to_onnx_refuse(w, "this reduction: ONNX has it since opset %d (--opset %d)", since, since);
     GLIA_TO_ONNX(w, w->y[0], w->node->op->onnx, w->x[0], indices, w->x[2]);
-    if (how) glia__to_onnx_text(w, "reduction", words[how]);
+    if (how != REPLACE) glia__to_onnx_choice(w, "reduction", "reduction");
 }
 
 static void scatter_elements_to_onnx(glia_to_onnx *w) {
     const glia_scatter_elements_attrs *a = w->node->attrs;
-    scatter_as(w, w->x[1], a->reduction);
+    scatter_as(w, w->x[1], (reduction)a->reduction);
     glia__to_onnx_int(w, "axis", a->axis);
 }
 
 static void scatter_nd_to_onnx(glia_to_onnx *w) {
-    scatter_as(w, glia__to_onnx_i64(w, 1), ((const glia_scatter_nd_attrs *)w->node->attrs)->reduction);
+    const glia_scatter_nd_attrs *a = w->node->attrs;
+    scatter_as(w, glia__to_onnx_i64(w, 1), (reduction)a->reduction);
 }
 
 SCATTER_OP(scatter_elements, .doc = "y = x with y[…, indices[…, i, …], …] = updates[…, i, …] along an axis",
