@@ -193,6 +193,8 @@ glia_status glia__check_float_or_bf16(const glia_type *type, glia_error *err);
 glia_status glia__check_number(const glia_type *type, glia_error *err);
 glia_status glia__check_same_dtype(const glia_type *a, const glia_type *b, glia_error *err);
 glia_status glia__check_broadcast(const glia_shape *a, const glia_shape *b, glia_shape *out, glia_error *err);
+/* dy is an array like y; for the infer rule of a backward op. */
+glia_status glia__check_gradient(const glia_type *y, const glia_type *dy, const char *op, glia_error *err);
 /* Parameters have the dtype of what they are applied to, but stay f32 beside bf16. */
 glia_status glia__check_param_dtype(const glia_type *x, const glia_type *param, glia_error *err);
 glia_dtype glia__param_dtype(glia_dtype x);

@@ -71,6 +71,13 @@ glia_status glia__check_indices(const glia_type *indices, const char *op, glia_e
                           glia__type_text(indices, text, sizeof text));
 }
 
+glia_status glia__check_gradient(const glia_type *y, const glia_type *dy, const char *op, glia_error *err) {
+    if (glia_shape_equal(&y->shape, &dy->shape) && y->dtype == dy->dtype) return GLIA_OK;
+    char a[160], b[160];
+    return glia_error_set(err, GLIA_BAD_SHAPE, "%s: the gradient of %s cannot be %s", op,
+                          glia__type_text(y, a, sizeof a), glia__type_text(dy, b, sizeof b));
+}
+
 glia_status glia__infer_same(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                              glia_error *err) {
     (void)n_in, (void)attrs;

@@ -227,12 +227,9 @@ glia_value *glia_op_conv3d(glia_value *x, glia_value *w, glia_value *b, glia_con
 static glia_status backward_fit(const glia_type *x, const glia_type *w, const glia_type *dy,
                                 const void *attrs, glia_error *err) {
     conv v;
-    char a[160], b[160];
     GLIA_TRY(conv_fit(&v, x, w, attrs, err));
     const glia_type y = {x->dtype, conv_shape(&v)};
-    if (glia_shape_equal(&y.shape, &dy->shape) && dy->dtype == y.dtype) return GLIA_OK;
-    return glia_error_set(err, GLIA_BAD_SHAPE, "the gradient of a convolution to %s cannot be %s",
-                          glia__type_text(&y, a, sizeof a), glia__type_text(dy, b, sizeof b));
+    return glia__check_gradient(&y, dy, "conv3d", err);
 }
 
 static glia_status data_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,

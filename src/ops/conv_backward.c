@@ -7,11 +7,8 @@
 static glia_status backward_fit(glia_conv *v, const glia_type *x, const glia_type *w, const glia_type *dy,
                                 const void *attrs, glia_error *err) {
     GLIA_TRY(glia__conv_fit(v, x, w, attrs, err));
-    glia_type y = glia__conv_result(v, x->dtype, attrs);
-    char a[160], b[160];
-    if (glia_shape_equal(&y.shape, &dy->shape) && dy->dtype == x->dtype) return GLIA_OK;
-    return glia_error_set(err, GLIA_BAD_SHAPE, "the gradient of a convolution to %s cannot be %s",
-                          glia__type_text(&y, a, sizeof a), glia__type_text(dy, b, sizeof b));
+    const glia_type y = glia__conv_result(v, x->dtype, attrs);
+    return glia__check_gradient(&y, dy, "conv2d", err);
 }
 
 static glia_status backward_data_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,

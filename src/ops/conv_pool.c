@@ -175,9 +175,7 @@ static glia_status backward_infer(const glia_type *in, int n_in, const void *att
     glia_type y;
     char a[160], b[160];
     GLIA_TRY(glia__conv_pool_fit(&v, &in[0], &in[3], attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[1].shape) || y.dtype != in[1].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "conv2d_relu_max_pool2d: the gradient of %s cannot be %s",
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[1], "conv2d_relu_max_pool2d", err));
     y.dtype = GLIA_U8;
     if (!glia_shape_equal(&y.shape, &in[2].shape) || y.dtype != in[2].dtype)
         return glia_error_set(err, GLIA_BAD_SHAPE, "conv2d_relu_max_pool2d: the winners %s cannot be %s",

@@ -127,12 +127,9 @@ glia_value *glia_op_gather(glia_value *x, glia_value *indices, glia_gather_attrs
 static glia_status gather_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                          glia_error *err) {
     glia_type y;
-    char a[160], b[160];
     GLIA_TRY(glia__check_float(&in[0], err));
     GLIA_TRY(gather_infer(in, n_in, attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[2].shape) || y.dtype != in[2].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "gather: the gradient of %s cannot be %s",
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[2], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[2], "gather", err));
     out[0] = in[0];
     return GLIA_OK;
 }

@@ -66,12 +66,9 @@ static size_t workspace(fit_places *fit, const glia_type *in, const void *attrs)
 static glia_status backward_infer(fit_places *fit, const glia_type *in, const void *attrs, glia_type *out,
                                   glia_error *err) {
     glia_type y;
-    char a[160], b[160];
     GLIA_TRY(glia__check_float(&in[0], err));
     GLIA_TRY(infer(fit, in, attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[2].shape) || y.dtype != in[2].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "the gradient of %s cannot be %s",
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[2], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[2], "gather", err));
     out[0] = in[0];
     return GLIA_OK;
 }
@@ -155,7 +152,7 @@ static const glia_field gather_nd_fields[] = {{.name = "batch_dims",
                    .grad = op##_grad,                       \
                    .ref = op##_ref,                         \
                    .workspace = op##_workspace,             \
-                   .flops = glia__no_flops,                       \
+                   .flops = glia__no_flops,                 \
                    .emit_c = glia__emit_##op,               \
                    __VA_ARGS__}
 

@@ -283,11 +283,8 @@ glia_value *glia_op_grid_sample(glia_value *x, glia_value *grid, glia_grid_sampl
 static glia_status sample_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                          glia_error *err) {
     glia_type y;
-    char a[160], b[160];
     GLIA_TRY(sample_infer(in, n_in, attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[2].shape) || y.dtype != in[2].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "grid_sample: the gradient of %s cannot be %s",
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[2], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[2], "grid_sample", err));
     out[0] = in[0];
     out[1] = in[1];
     return GLIA_OK;

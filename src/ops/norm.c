@@ -240,12 +240,8 @@ enum { B_X, B_DY, B_SCALE, B_BIAS, B_MEAN, B_INVERSE }; /* inputs */
 static glia_status backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                   glia_error *err) {
     (void)n_in;
-    char x[160], dy[160];
     GLIA_TRY(norm_check(in, B_SCALE, B_INVERSE, attrs, err));
-    if (!glia_shape_equal(&in[B_X].shape, &in[B_DY].shape) || in[B_X].dtype != in[B_DY].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "the gradient of batch_norm to %s cannot be %s",
-                              glia__type_text(&in[B_X], x, sizeof x),
-                              glia__type_text(&in[B_DY], dy, sizeof dy));
+    GLIA_TRY(glia__check_gradient(&in[B_X], &in[B_DY], "batch_norm", err));
     out[0] = in[B_X];
     out[1] = out[2] = in[B_SCALE];
     return GLIA_OK;

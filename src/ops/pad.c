@@ -188,12 +188,9 @@ glia_value *glia_op_pad(glia_value *x, glia_pad_attrs attrs) {
 static glia_status pad_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                       glia_error *err) {
     glia_type y;
-    char a[160], b[160];
     GLIA_TRY(glia__check_float(&in[0], err));
     GLIA_TRY(pad_infer(in, n_in, attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[1].shape) || y.dtype != in[1].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "pad: the gradient of %s cannot be %s",
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[1], "pad", err));
     out[0] = in[0];
     return GLIA_OK;
 }

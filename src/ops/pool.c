@@ -67,11 +67,8 @@ glia_status glia__pool_infer(const char *op, const glia_type *in, const void *at
 glia_status glia__pool_backward_infer(const char *op, const glia_type *in, const void *attrs, glia_type *out,
                                       glia_error *err) {
     glia_type y;
-    char a[160], b[160];
     GLIA_TRY(glia__pool_infer(op, in, attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[1].shape) || y.dtype != in[1].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "%s: the gradient of %s cannot be %s", op,
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[1], op, err));
     out[0] = in[0];
     return GLIA_OK;
 }

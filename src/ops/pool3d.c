@@ -334,11 +334,8 @@ glia_value *glia_op_average_pool3d(glia_value *x, glia_pool3d_attrs attrs) {
 static glia_status average_backward_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                           glia_error *err) {
     glia_type y;
-    char a[160], b[160];
     GLIA_TRY(average_infer(in, n_in, attrs, &y, err));
-    if (!glia_shape_equal(&y.shape, &in[1].shape) || y.dtype != in[1].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "average_pool3d: the gradient of %s cannot be %s",
-                              glia__type_text(&y, a, sizeof a), glia__type_text(&in[1], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&y, &in[1], "average_pool3d", err));
     out[0] = in[0];
     return GLIA_OK;
 }

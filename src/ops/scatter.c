@@ -136,12 +136,9 @@ static size_t workspace(fit_scatter *fit, const glia_type *in, const void *attrs
 
 static glia_status backward_infer(fit_scatter *fit, const glia_type *in, const void *attrs, glia_type *out,
                                   glia_error *err) {
-    char a[160], b[160];
     GLIA_TRY(glia__check_float(&in[0], err));
     GLIA_TRY(infer(fit, in, attrs, out, err));
-    if (!glia_shape_equal(&in[0].shape, &in[3].shape) || in[0].dtype != in[3].dtype)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "the gradient of %s cannot be %s",
-                              glia__type_text(&in[0], a, sizeof a), glia__type_text(&in[3], b, sizeof b));
+    GLIA_TRY(glia__check_gradient(&in[0], &in[3], "scatter", err));
     out[1] = in[2];
     return GLIA_OK;
 }
