@@ -9,7 +9,6 @@
 #include <math.h>
 
 #include "graph/to_onnx.h"
-#include "ops/emit.h"
 #include "ops/reducer.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -73,7 +72,7 @@ const glia_reducer *glia__reducer_mean(glia_dtype dtype) {
     return dtype == GLIA_F64 ? &mean_f64 : &mean_f32;
 }
 
-static glia_status reduce(const glia_call *c, const glia_reducer *reducer) {
+glia_status glia__reduce_call(const glia_call *c, const glia_reducer *reducer) {
     const glia_reduce_attrs *a = c->attrs;
     bool reduced[GLIA_MAX_RANK];
     GLIA_TRY(glia__reduce_axes(&a->axes, c->in[0].shape.rank, reduced, c->err));
@@ -93,8 +92,8 @@ glia_status glia__reduce_infer(const glia_type *in, int n_in, const void *attrs,
     return GLIA_OK;
 }
 
-static glia_status mean_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                              glia_error *err) {
+glia_status glia__reduce_infer_float(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                     glia_error *err) {
     GLIA_TRY(glia__check_float(&in[0], err));
     return glia__reduce_infer(in, n_in, attrs, out, err);
 }
@@ -124,36 +123,37 @@ double glia__reduce_flops(const glia_type *in, const glia_type *out, const void 
     return (double)glia_shape_elems(&in[0].shape);
 }
 
-/* Σ and mean: dy goes back to every place it came from. */
-static void spread(glia_gradient *g, bool mean) {
+/* Attributes of an op that broadcasts results to the shape of x. */
+static bool like_attrs(const glia_gradient *g, glia__like_attrs *like) {
     const glia_reduce_attrs *a = g->attrs;
-    glia_shape shape = glia_value_shape(g->x[0]);
+    const int rank = glia_value_shape(g->x[0]).rank;
     bool reduced[GLIA_MAX_RANK];
-    if (glia__reduce_axes(&a->axes, shape.rank, reduced, NULL) != GLIA_OK) return;
-    glia__like_attrs like = {.mean = mean ? GLIA_YES : GLIA_NO};
-    if (a->keep_dims != GLIA_YES) like.axes = glia__reduce_list(reduced, shape.rank);
-    glia_value *inputs[] = {g->dy[0], g->x[0]};
-    g->dx[0] = glia_graph_apply(g->graph, "broadcast_like", inputs, 2, &like);
+    *like = (glia__like_attrs){.mean = GLIA_NO};
+    if (glia__reduce_axes(&a->axes, rank, reduced, NULL) != GLIA_OK) return false;
+    if (a->keep_dims != GLIA_YES) like->axes = glia__reduce_list(reduced, rank);
+    return true;
+}
+
+glia_value *glia__reduce_spread(const glia_gradient *g, glia_value *small, bool mean) {
+    glia__like_attrs like;
+    if (!like_attrs(g, &like)) return NULL;
+    like.mean = mean ? GLIA_YES : GLIA_NO;
+    return glia_graph_apply(g->graph, "broadcast_like", (glia_value *[]){small, g->x[0]}, 2, &like);
 }
 
 static void sum_grad(glia_gradient *g) {
-    spread(g, false);
+    g->dx[0] = glia__reduce_spread(g, g->dy[0], false);
 }
 
 static void mean_grad(glia_gradient *g) {
-    spread(g, true);
+    g->dx[0] = glia__reduce_spread(g, g->dy[0], true);
 }
 
 /* max, min and prod: their backward op looks at x again. */
 static void compare_again(glia_gradient *g, const char *op) {
-    const glia_reduce_attrs *a = g->attrs;
-    glia_shape shape = glia_value_shape(g->x[0]);
-    bool reduced[GLIA_MAX_RANK];
-    if (glia__reduce_axes(&a->axes, shape.rank, reduced, NULL) != GLIA_OK) return;
-    glia__like_attrs like = {.mean = GLIA_NO};
-    if (a->keep_dims != GLIA_YES) like.axes = glia__reduce_list(reduced, shape.rank);
+    glia__like_attrs like;
     glia_value *inputs[] = {g->dy[0], g->y[0], g->x[0]};
-    g->dx[0] = glia_graph_apply(g->graph, op, inputs, 3, &like);
+    if (like_attrs(g, &like)) g->dx[0] = glia_graph_apply(g->graph, op, inputs, 3, &like);
 }
 
 static void extreme_grad(glia_gradient *g) {
@@ -204,26 +204,8 @@ static void reduce_to_onnx(glia_to_onnx *w) {
     glia__reduce_to_onnx(w, 18);
 }
 
-#define REDUCE_OP(op, reducer, infer_rule, grad_rule, ...)                \
-    static glia_status op##_ref(const glia_call *c) {                     \
-        return reduce(c, reducer(c->in[0].dtype));                        \
-    }                                                                     \
-    glia_value *glia_op_##op(glia_value *x, glia_reduce_attrs attrs) {    \
-        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
-    }                                                                     \
-    GLIA_OP(op) = {.name = #op,                                           \
-                   .version = 1,                                          \
-                   .min_inputs = 1,                                       \
-                   .max_inputs = 1,                                       \
-                   .attrs = glia__reduce_fields,                          \
-                   .attrs_size = sizeof(glia_reduce_attrs),               \
-                   .infer = infer_rule,                                   \
-                   .grad = grad_rule,                                     \
-                   .ref = op##_ref,                                       \
-                   .rows = glia__reduce_rows,                             \
-                   .flops = glia__reduce_flops,                           \
-                   .emit_c = glia__emit_##op,                             \
-                   __VA_ARGS__}
+#define REDUCE_OP(op, reducer, infer_rule, grad_rule, ...) \
+    GLIA_REDUCE_OP(op, reducer(c->in[0].dtype), .infer = infer_rule, .grad = grad_rule, __VA_ARGS__)
 
 /* Last, first, middle and mixed axes; long enough for lanes, tiles and their rests. */
 #define FLOAT_CASES(kind)                                                                                    \
@@ -249,8 +231,8 @@ static void reduce_to_onnx(glia_to_onnx *w) {
 
 REDUCE_OP(sum, sum_reducer, glia__reduce_infer, sum_grad, .doc = "y = Σ x", .sums = sum_sums,
           .onnx = "ReduceSum", .onnx_since = 13, .onnx_write = sum_to_onnx, NUMBER_CASES("away"));
-REDUCE_OP(mean, glia__reducer_mean, mean_infer, mean_grad, .doc = "y = Σ x / count", .onnx = "ReduceMean",
-          .onnx_since = 13, .onnx_write = reduce_to_onnx,
+REDUCE_OP(mean, glia__reducer_mean, glia__reduce_infer_float, mean_grad, .doc = "y = Σ x / count",
+          .onnx = "ReduceMean", .onnx_since = 13, .onnx_write = reduce_to_onnx,
           .cases = GLIA_CASES(FLOAT_CASES("away"), ERROR_CASES,
                               {.inputs = "3:i64<9", .expect_error = "expected f32 or f64, found i64 3"}));
 REDUCE_OP(max, max_reducer, glia__reduce_infer, extreme_grad,

@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#include "graph/to_onnx.h"
-#include "ops/emit.h"
 #include "ops/reducer.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -70,29 +68,9 @@ static const glia_reducer log_sum_exp_f32 = {sizeof(exp_sum), exp_sum_start, exp
 static const glia_reducer log_sum_exp_f64 = {sizeof(exp_sum), exp_sum_start, exp_sum_across_double,
                                              exp_sum_along_double, exp_sum_finish_double};
 
-static glia_status reduce(const glia_call *c, const glia_reducer *f32, const glia_reducer *f64) {
-    const glia_reduce_attrs *a = c->attrs;
-    bool reduced[GLIA_MAX_RANK];
-    GLIA_TRY(glia__reduce_axes(&a->axes, c->in[0].shape.rank, reduced, c->err));
-    glia__reduce_run(c->in[0].dtype == GLIA_F64 ? f64 : f32, &c->in[0], reduced, &c->out[0]);
-    return GLIA_OK;
-}
-
-static glia_status infer_float(const glia_type *in, int n_in, const void *attrs, glia_type *out,
-                               glia_error *err) {
-    GLIA_TRY(glia__check_float(&in[0], err));
-    return glia__reduce_infer(in, n_in, attrs, out, err);
-}
-
 /* A result, or its gradient, back at every place that it came from. */
 static glia_value *spread(const glia_gradient *g, glia_value *small) {
-    const glia_reduce_attrs *a = g->attrs;
-    const int rank = glia_value_shape(g->x[0]).rank;
-    bool reduced[GLIA_MAX_RANK];
-    if (glia__reduce_axes(&a->axes, rank, reduced, NULL) != GLIA_OK) return NULL;
-    glia__like_attrs like = {.mean = GLIA_NO};
-    if (a->keep_dims != GLIA_YES) like.axes = glia__reduce_list(reduced, rank);
-    return glia_graph_apply(g->graph, "broadcast_like", (glia_value *[]){small, g->x[0]}, 2, &like);
+    return glia__reduce_spread(g, small, false);
 }
 
 static glia_value *times(glia_value *a, glia_value *b) {
@@ -139,28 +117,10 @@ static void norm_to_onnx(glia_to_onnx *w) {
     glia__reduce_to_onnx(w, 18);
 }
 
-#define NORM_OP(op, ...)                                                  \
-    static glia_status op##_ref(const glia_call *c) {                     \
-        return reduce(c, &op##_f32, &op##_f64);                           \
-    }                                                                     \
-    glia_value *glia_op_##op(glia_value *x, glia_reduce_attrs attrs) {    \
-        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
-    }                                                                     \
-    GLIA_OP(op) = {.name = #op,                                           \
-                   .version = 1,                                          \
-                   .min_inputs = 1,                                       \
-                   .max_inputs = 1,                                       \
-                   .attrs = glia__reduce_fields,                          \
-                   .attrs_size = sizeof(glia_reduce_attrs),               \
-                   .infer = infer_float,                                  \
-                   .grad = op##_grad,                                     \
-                   .ref = op##_ref,                                       \
-                   .rows = glia__reduce_rows,                             \
-                   .flops = glia__reduce_flops,                           \
-                   .onnx_since = 13,                                      \
-                   .onnx_write = norm_to_onnx,                            \
-                   .emit_c = glia__emit_##op,                             \
-                   __VA_ARGS__}
+#define NORM_OP(op, ...)                                                                   \
+    GLIA_REDUCE_OP(op, c->in[0].dtype == GLIA_F64 ? &op##_f64 : &op##_f32,                 \
+                   .infer = glia__reduce_infer_float, .grad = op##_grad, .onnx_since = 13, \
+                   .onnx_write = norm_to_onnx, __VA_ARGS__)
 
 NORM_OP(l1_norm, .doc = "y = Σ |x|", .onnx = "ReduceL1", CASES("away"));
 NORM_OP(l2_norm, .doc = "y = √Σ x²; gradient 0 at 0", .onnx = "ReduceL2", CASES("pos"));

@@ -4,6 +4,7 @@
 
 #include "core/isa.h"
 #include "glia/ops.h"
+#include "ops/emit.h"
 #include "ops/reduction.h"
 
 enum { GLIA_REDUCE_LANES = 32 };
@@ -60,5 +61,25 @@ enum { GLIA_REDUCE_LANES = 32 };
     }                                                                                              \
     static const glia_reducer name = {sizeof(acc_type), name##_start, name##_across, name##_along, \
                                       name##_finish};
+
+/* The block of an op with glia_reduce_attrs; `reducer` is an expression of the call c. */
+#define GLIA_REDUCE_OP(op, reducer, ...)                                  \
+    static glia_status op##_ref(const glia_call *c) {                     \
+        return glia__reduce_call(c, reducer);                             \
+    }                                                                     \
+    glia_value *glia_op_##op(glia_value *x, glia_reduce_attrs attrs) {    \
+        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
+    }                                                                     \
+    GLIA_OP(op) = {.name = #op,                                           \
+                   .version = 1,                                          \
+                   .min_inputs = 1,                                       \
+                   .max_inputs = 1,                                       \
+                   .attrs = glia__reduce_fields,                          \
+                   .attrs_size = sizeof(glia_reduce_attrs),               \
+                   .ref = op##_ref,                                       \
+                   .rows = glia__reduce_rows,                             \
+                   .flops = glia__reduce_flops,                           \
+                   .emit_c = glia__emit_##op,                             \
+                   __VA_ARGS__}
 
 #endif

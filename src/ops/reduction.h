@@ -36,6 +36,11 @@ extern const glia_field glia__reduce_fields[];
 /* Rules of ops with glia_reduce_attrs. */
 glia_status glia__reduce_infer(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                glia_error *err);
+glia_status glia__reduce_infer_float(const glia_type *in, int n_in, const void *attrs, glia_type *out,
+                                     glia_error *err);
+glia_status glia__reduce_call(const glia_call *c, const glia_reducer *reducer);
+/* `small`, an array like the result, at every place of x that went into it; `mean` divides by their number. */
+glia_value *glia__reduce_spread(const glia_gradient *g, glia_value *small, bool mean);
 uint32_t glia__reduce_rows(const glia_type *in, int n_in, const void *attrs);
 double glia__reduce_flops(const glia_type *in, const glia_type *out, const void *attrs);
 
