@@ -354,22 +354,14 @@ BACKWARD_OP(clip_backward, y >= min && y <= max ? x : 0, NONE,
                 {.inputs = "3 4", .attrs = "min=0 max=1", .expect_error = "dy f32 3 and f32 4 differ"}));
 /* clang-format on */
 
-#define BUILDER(op)                           \
-    glia_value *glia_op_##op(glia_value *x) { \
-        return glia__apply1(#op, x);          \
-    }
-#define BUILDER_ATTRS(op)                                                 \
-    glia_value *glia_op_##op(glia_value *x, glia_##op##_attrs attrs) {    \
-        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
-    }
-BUILDER(relu)
-BUILDER(sigmoid)
-BUILDER(tanh)
-BUILDER(silu)
-BUILDER(softplus)
-BUILDER(selu)
-BUILDER_ATTRS(leaky_relu)
-BUILDER_ATTRS(elu)
-BUILDER_ATTRS(gelu)
-BUILDER_ATTRS(hard_sigmoid)
-BUILDER_ATTRS(clip)
+GLIA_EXPR_BUILDER(relu)
+GLIA_EXPR_BUILDER(sigmoid)
+GLIA_EXPR_BUILDER(tanh)
+GLIA_EXPR_BUILDER(silu)
+GLIA_EXPR_BUILDER(softplus)
+GLIA_EXPR_BUILDER(selu)
+GLIA_EXPR_BUILDER_ATTRS(leaky_relu)
+GLIA_EXPR_BUILDER_ATTRS(elu)
+GLIA_EXPR_BUILDER_ATTRS(gelu)
+GLIA_EXPR_BUILDER_ATTRS(hard_sigmoid)
+GLIA_EXPR_BUILDER_ATTRS(clip)

@@ -157,18 +157,10 @@ COMPOSED_OP(shrink, fabs(x) <= lambd ? 0 : x < 0 ? x + bias : x - bias,
             .cases = GLIA_CASES(SHAPES, {.inputs = "3x4:away", .attrs = "lambd=1.5 bias=1.5"}, ERRORS));
 /* clang-format on */
 
-#define BUILDER(op)                           \
-    glia_value *glia_op_##op(glia_value *x) { \
-        return glia__apply1(#op, x);          \
-    }
-#define BUILDER_ATTRS(op)                                                 \
-    glia_value *glia_op_##op(glia_value *x, glia_##op##_attrs attrs) {    \
-        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
-    }
-BUILDER(softsign)
-BUILDER(log_sigmoid)
-BUILDER(hard_swish)
-BUILDER(mish)
-BUILDER_ATTRS(celu)
-BUILDER_ATTRS(thresholded_relu)
-BUILDER_ATTRS(shrink)
+GLIA_EXPR_BUILDER(softsign)
+GLIA_EXPR_BUILDER(log_sigmoid)
+GLIA_EXPR_BUILDER(hard_swish)
+GLIA_EXPR_BUILDER(mish)
+GLIA_EXPR_BUILDER_ATTRS(celu)
+GLIA_EXPR_BUILDER_ATTRS(thresholded_relu)
+GLIA_EXPR_BUILDER_ATTRS(shrink)

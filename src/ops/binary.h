@@ -33,28 +33,9 @@
                    __VA_ARGS__}
 
 /* The loops of f32, f64, i32, i64, u8; rows of the whole numbers are defined before. */
-#define NUMBER_LOOPS(op, name, expr)              \
-    FLOAT_ROWS(op, expr)                          \
-    static glia_status name(const glia_call *c) { \
-        switch (c->out[0].dtype) {                \
-        case GLIA_F64:                            \
-            glia__broadcast_run(c, op##_f64);     \
-            break;                                \
-        case GLIA_I32:                            \
-            glia__broadcast_run(c, op##_i32);     \
-            break;                                \
-        case GLIA_I64:                            \
-            glia__broadcast_run(c, op##_i64);     \
-            break;                                \
-        case GLIA_U8:                             \
-            glia__broadcast_run(c, op##_u8);      \
-            break;                                \
-        default:                                  \
-            glia__broadcast_run(c, op##_f32);     \
-            break;                                \
-        }                                         \
-        return GLIA_OK;                           \
-    }
+#define NUMBER_LOOPS(op, name, expr) \
+    FLOAT_ROWS(op, expr)             \
+    GLIA_BROADCAST_DISPATCH(op, name)
 
 #define NUMBER_OP(op, expr, ...)     \
     NUMBER_LOOPS(op, op##_ref, expr) \

@@ -56,6 +56,29 @@ void glia__broadcast_init(glia_broadcast *walk, const glia_shape *out, const gli
         }                                                                                     \
     }
 
+/* Defines `name`, a ref that runs the row of its inputs' dtype: op_f32, op_f64, op_i32, op_i64 or op_u8. */
+#define GLIA_BROADCAST_DISPATCH(op, name)         \
+    static glia_status name(const glia_call *c) { \
+        switch (c->in[0].dtype) {                 \
+        case GLIA_F64:                            \
+            glia__broadcast_run(c, op##_f64);     \
+            break;                                \
+        case GLIA_I32:                            \
+            glia__broadcast_run(c, op##_i32);     \
+            break;                                \
+        case GLIA_I64:                            \
+            glia__broadcast_run(c, op##_i64);     \
+            break;                                \
+        case GLIA_U8:                             \
+            glia__broadcast_run(c, op##_u8);      \
+            break;                                \
+        default:                                  \
+            glia__broadcast_run(c, op##_f32);     \
+            break;                                \
+        }                                         \
+        return GLIA_OK;                           \
+    }
+
 /* glia__infer_broadcast of f32 or f64 only. */
 glia_status glia__infer_broadcast_float(const glia_type *in, int n_in, const void *attrs, glia_type *out,
                                         glia_error *err);

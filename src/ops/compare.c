@@ -58,26 +58,7 @@ static glia_status infer_logical(const glia_type *in, int n_in, const void *attr
     GLIA_BROADCAST_ROW(op##_i32, int32_t, uint8_t, expr) \
     GLIA_BROADCAST_ROW(op##_i64, int64_t, uint8_t, expr) \
     GLIA_BROADCAST_ROW(op##_u8, uint8_t, uint8_t, expr)  \
-    static glia_status op##_ref(const glia_call *c) {    \
-        switch (c->in[0].dtype) {                        \
-        case GLIA_F64:                                   \
-            glia__broadcast_run(c, op##_f64);            \
-            break;                                       \
-        case GLIA_I32:                                   \
-            glia__broadcast_run(c, op##_i32);            \
-            break;                                       \
-        case GLIA_I64:                                   \
-            glia__broadcast_run(c, op##_i64);            \
-            break;                                       \
-        case GLIA_U8:                                    \
-            glia__broadcast_run(c, op##_u8);             \
-            break;                                       \
-        default:                                         \
-            glia__broadcast_run(c, op##_f32);            \
-            break;                                       \
-        }                                                \
-        return GLIA_OK;                                  \
-    }                                                    \
+    GLIA_BROADCAST_DISPATCH(op, op##_ref)                \
     BINARY(op)                                           \
     GLIA_OP(op) = {.name = #op,                          \
                    .version = 1,                         \

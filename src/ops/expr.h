@@ -56,4 +56,14 @@
         loop                              \
     }
 
+/* The public function of an op of one array, without or with attributes. */
+#define GLIA_EXPR_BUILDER(op)                 \
+    glia_value *glia_op_##op(glia_value *x) { \
+        return glia__apply1(#op, x);          \
+    }
+#define GLIA_EXPR_BUILDER_ATTRS(op)                                       \
+    glia_value *glia_op_##op(glia_value *x, glia_##op##_attrs attrs) {    \
+        return glia_graph_apply(glia_value_graph(x), #op, &x, 1, &attrs); \
+    }
+
 #endif

@@ -10,7 +10,6 @@ GLIA_API glia_value *glia_op_fmod(glia_value *a, glia_value *b);      /* a − t
 GLIA_API glia_value *glia_op_trunc_div(glia_value *a, glia_value *b); /* a/b without what follows the point */
 #endif                                                                /* GLIA_OPS_HEADER */
 
-/* The expressions are texts too: their spacing is kept. */
 /* ONNX's Mod takes the sign of b for whole numbers only. */
 static void mod_to_onnx(glia_to_onnx *w) {
     if (!glia_dtype_is_float(w->node->inputs[0]->type.dtype)) {
@@ -26,6 +25,7 @@ static void fmod_to_onnx(glia_to_onnx *w) {
     glia__to_onnx_int(w, "fmod", 1);
 }
 
+/* The expressions are texts too: their spacing is kept. */
 /* clang-format off */
 static const char *mod_expr(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out, (void)attrs;
