@@ -149,6 +149,39 @@ static void manual(FILE *out) {
         out);
 }
 
+/* --- networks ---------------------------------------------------------------------------------------------- */
+
+/* Parameters that are trained, of the network with its defaults; -1: it takes no pictures of 224×224. */
+static int64_t count_params(const glia_layer_def *def) {
+    glia_model *model = glia_model_new(def->name);
+    int64_t count = 0;
+    (void)glia_apply(glia_input(model, "image", .shape = {3, 224, 224}), def->name, NULL);
+    for (size_t i = 0; i < glia_model_params(model); i++) {
+        const glia_shape shape = glia_value_shape(glia_model_param_value(model, i));
+        if (glia_model_param_trained(model, i)) count += glia_shape_elems(&shape);
+    }
+    if (glia_model_status(model, NULL) != GLIA_OK) count = -1;
+    glia_model_free(model);
+    return count;
+}
+
+static void print_models(FILE *out) {
+    glia_layer_def def;
+    char text[64];
+    fprintf(out, "Networks that a model file may name: whole (model: {resnet: {depth: 18, classes: 10}}) or "
+                 "as a layer\n"
+                 "(- resnet: {classes: 64}). glia summary FILE.yaml counts the parameters of one.\n");
+    for (size_t i = 0; glia__layer_def_at(i, &def); i++) {
+        if (!def.network) continue;
+        const int64_t count = count_params(&def);
+        fprintf(out, "\n%s: %s", def.name, def.doc);
+        if (count > 0) fprintf(out, "; %s parameters", cli_count(count, text, sizeof text));
+        fputc('\n', out);
+        for (const glia_field *f = def.fields; f && f->name; f++)
+            fprintf(out, "  %-16s %s (default %s)\n", f->name, f->doc, f->initial ? f->initial : "none");
+    }
+}
+
 static int run_help(const cli_options *options, char **arguments, int count) {
     (void)options;
     if (!count) {
@@ -165,8 +198,12 @@ static int run_help(const cli_options *options, char **arguments, int count) {
         glia__recipe_document(&text);
         return cli_print(&text);
     }
-    const char *names[16] = {"model-file", "man"};
-    size_t n = 2;
+    if (strcmp(arguments[0], "models") == 0) {
+        print_models(stdout);
+        return CLI_OK;
+    }
+    const char *names[16] = {"model-file", "models", "man"};
+    size_t n = 3;
     for (const cli_command *const *c = cli_commands; *c; c++) {
         names[n++] = (*c)->name;
         if (strcmp((*c)->name, arguments[0]) != 0) continue;
@@ -175,14 +212,15 @@ static int run_help(const cli_options *options, char **arguments, int count) {
     }
     const char *nearest = glia__nearest_word(arguments[0], names, n);
     if (nearest) return cli_usage("help", "unknown topic '%s' (did you mean %s?)", arguments[0], nearest);
-    return cli_usage("help", "unknown topic '%s'; expected a command, model-file or man", arguments[0]);
+    return cli_usage("help", "unknown topic '%s'; expected a command, model-file, models or man",
+                     arguments[0]);
 }
 
 const cli_command cli_help = {
     .name = "help",
-    .arguments = "[COMMAND | model-file | man]",
-    .summary = "Explain a command, the keys of the model file, or print the manual page",
-    .examples = "glia help train\nglia help model-file | less",
+    .arguments = "[COMMAND | model-file | models | man]",
+    .summary = "Explain a command or the keys of the model file, list networks, or print the manual page",
+    .examples = "glia help train\nglia help model-file | less\nglia help models",
     .flags = (const glia_field[]){{.name = NULL}},
     .max_arguments = 1,
     .run = run_help,

@@ -9,7 +9,7 @@ expect 0 "commands:" "$GLIA" --help
 expect 0 "glia 0." "$GLIA" --version
 expect 2 "unknown command 'trian' (did you mean train?)" "$GLIA" trian
 expect 2 "unknown flag '--versoin' (did you mean --version?)" "$GLIA" --versoin
-expect 2 "unknown topic 'nope'; expected a command, model-file or man" "$GLIA" help nope
+expect 2 "unknown topic 'nope'; expected a command, model-file, models or man" "$GLIA" help nope
 expect 1 "for that file write csv:nothing.csv" "$GLIA" data show nothing.csv
 expect 2 "unknown flag '--resum' (did you mean --resume?)" "$GLIA" train net.yaml --resum
 expect 2 "--seed needs a value" "$GLIA" train net.yaml --seed

@@ -127,6 +127,11 @@ TEST(frozen) {
               NULL, 0);
     CHECK(has(m, "body.layer4.1.bn2.bias", true));
     glia_model_free(m);
+    m = build(DATA "model: [flatten, dense: {units: 10, learning_rate_scale: 0.1}]\n", text, sizeof text);
+    CHECK_HAS(text, "learning_rate_scale: 0.1, name: dense}");
+    glia_model_free(m);
+    refused(DATA "model: [flatten, dense: {units: 10, learning_rate_scale: -1}]\n",
+            "learning_rate_scale: expected");
     refused(DATA "model: [flatten, dense: {units: 10, trainable: perhaps}]\n",
             "trainable: expected yes or no");
 }

@@ -2,6 +2,8 @@
 
 #include "test.h"
 
+#include <math.h>
+
 #include "failing_allocator.h"
 #include "glia/glia.h"
 #include "train/layer.h"
@@ -22,7 +24,7 @@ static glia_model *net(const char *kind, const char *options, int64_t side, cons
     return m;
 }
 
-/* Counts of torchvision 0.20's models; they need no memory until the model is initialised. */
+/* Counts of torchvision's models, and of Pytorch-UNet; they need no memory until the model is initialised. */
 TEST(parameter_counts) {
     static const struct {
         const char *kind, *options;
@@ -42,6 +44,7 @@ TEST(parameter_counts) {
         {"vgg", "depth=16 batch_norm=yes", 224, 138365992, "features.0.weight", "classifier.6.bias"},
         {"vgg", "16", 32, 138357544, "features.0.weight", "classifier.6.bias"},
         {"mobilenet_v2", "", 224, 3504872, "features.0.0.weight", "classifier.1.bias"},
+        {"unet", "", 64, 31037698, "inc.double_conv.0.weight", "outc.conv.bias"},
     };
     for (size_t i = 0; i < GLIA_COUNT(nets); i++) {
         glia_error err = {0};
@@ -80,14 +83,17 @@ TEST(names) {
 TEST(messages) {
     static const struct {
         const char *kind, *options, *part;
-    } bad[] = {{"resnet", "20", "resnet 'resnet' has depth 18, 34, 50, 101 or 152, not 20"},
-               {"vgg", "18", "vgg 'vgg' has depth 11, 13, 16 or 19, not 18"},
-               {"resnet", "stem=small", "stem"},
-               {"mobilenet_v2", "width=0", "width"}};
+    } bad[] = {
+        {"resnet", "20", "resnet 'resnet' has depth 18, 34, 50, 101 or 152, not 20"},
+        {"vgg", "18", "vgg 'vgg' has depth 11, 13, 16 or 19, not 18"},
+        {"resnet", "stem=small", "stem"},
+        {"mobilenet_v2", "width=0", "width"},
+        {"unet", "depth=6", "unet 'unet' halves its images 6 times, but 3×32×32 does not divide by 64"}};
     for (size_t i = 0; i < GLIA_COUNT(bad); i++) {
         glia_error err = {0};
         glia_model *m = net(bad[i].kind, bad[i].options, 32, NULL);
-        CHECK_ERR(glia_model_status(m, &err), GLIA_INVALID_ARGUMENT, &err, bad[i].part);
+        CHECK(glia_model_status(m, &err) != GLIA_OK);
+        CHECK_HAS(err.message, bad[i].part);
         glia_model_free(m);
     }
     for (glia_layer_def def, *d = &def, *end = NULL; d != end; d = end)
@@ -132,6 +138,38 @@ TEST(scopes) {
     glia_model_free(m);
 }
 
+/* One step of plain descent goes as far as the scale says. */
+TEST(learning_rate_scales) {
+    glia_error err = {0};
+    glia_trainer *t = NULL;
+    glia_model *m = glia_model_new("rates");
+    glia_value *x = glia_input(m, "x", .shape = {2});
+    glia_scope_begin(m, NULL, .learning_rate_scale = 0.5);
+    glia_value *half = glia_dense(x, .units = 1, .name = "half");
+    glia_scope_begin(m, "deep", .learning_rate_scale = 4);
+    glia_value *twice = glia_dense(x, .units = 1, .name = "twice");
+    glia_scope_end(m);
+    glia_scope_end(m);
+    glia_value *once = glia_dense(x, .units = 1, .name = "once");
+    glia_model_set_output(m, glia_concat((glia_value *[]){half, twice, once}, 3, 0));
+    glia_fit_options options = {.loss = "mse", .optimizer = glia_sgd(.learning_rate = 0.1)};
+    CHECK_OK(glia_model_initialize(m, 1, &err), &err);
+    CHECK_OK(glia_trainer_new(&t, m, GLIA_TARGET_VALUES, GLIA_SHAPE(3), options, &err), &err);
+    float before[6];
+    for (int i = 0; i < 6; i++) before[i] = ((float *)glia_model_param_data(m, (size_t)i).data)[0];
+    CHECK_OK(glia_trainer_backward(t, (float[]){1, 2}, (float[]){3, 4, 5}, 1, NULL, &err), &err);
+    CHECK_OK(glia_trainer_update(t, &err), &err);
+    static const double scales[] = {0.5, 0.5, 2, 2, 1, 1};
+    for (size_t i = 0; i < 6; i++) {
+        const double g = (double)((float *)glia_trainer_gradient(t, i).data)[0];
+        const double moved = (double)before[i] - (double)((float *)glia_model_param_data(m, i).data)[0];
+        CHECK(fabs(g) > 1e-3);
+        CHECK_NEAR(moved, 0.1 * scales[i] * g, 1e-6);
+    }
+    glia_trainer_free(t);
+    glia_model_free(m);
+}
+
 /* Weights used twice: no parameters of its own, and the sum of both gradients. */
 TEST(shared) {
     glia_error err = {0};
@@ -171,4 +209,4 @@ TEST(out_of_memory) {
 }
 
 TEST_MAIN(TEST_ENTRY(parameter_counts), TEST_ENTRY(names), TEST_ENTRY(messages), TEST_ENTRY(scopes),
-          TEST_ENTRY(shared), TEST_ENTRY(out_of_memory))
+          TEST_ENTRY(learning_rate_scales), TEST_ENTRY(shared), TEST_ENTRY(out_of_memory))

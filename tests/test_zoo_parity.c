@@ -63,11 +63,14 @@ static void check_logits(const char *line, const float *y, int count) {
 
 static void predict(glia_model *m, float *images, int64_t side, const char *line) {
     glia_error err = {0};
-    float y[BATCH * CLASSES];
+    glia_shape shape = glia_value_shape(glia_model_output(m));
     const glia_tensor x = glia_tensor_wrap(images, GLIA_F32, GLIA_SHAPE(BATCH, 3, side, side));
-    glia_tensor logits = glia_tensor_wrap(y, GLIA_F32, GLIA_SHAPE(BATCH, CLASSES));
+    glia_tensor logits;
+    shape.dim[0] = BATCH;
+    CHECK_OK(glia_tensor_new(&logits, GLIA_F32, shape, NULL, &err), &err);
     CHECK_OK(glia_predict(m, &x, false, &logits, &err), &err);
-    check_logits(line, y, BATCH * CLASSES);
+    check_logits(line, logits.data, BATCH * CLASSES); /* the first ones */
+    glia_tensor_free(&logits);
 }
 
 typedef struct net {
@@ -115,9 +118,10 @@ static net begin(const char *line) {
     const int64_t count = BATCH * 3 * n.side * n.side;
     n.images = malloc((size_t)count * sizeof(float));
     for (int64_t i = 0; i < count; i++) n.images[i] = hashed(salt_of("image"), i);
+    const glia_shape output = glia_value_shape(glia_model_output(n.model)), one = {0};
+    const glia_shape target = output.rank == 4 ? GLIA_SHAPE(output.dim[2], output.dim[3]) : one;
     const glia_fit_options options_of_fit = {.loss = "softmax_cross_entropy", .batch_size = BATCH};
-    CHECK_OK(glia_trainer_new(&n.trainer, n.model, GLIA_TARGET_CLASS, (glia_shape){0}, options_of_fit, &err),
-             &err);
+    CHECK_OK(glia_trainer_new(&n.trainer, n.model, GLIA_TARGET_CLASS, target, options_of_fit, &err), &err);
     return n;
 }
 
@@ -130,7 +134,8 @@ static void end(net *n) {
 
 TEST(as_pytorch) {
     char path[1024], line[2048];
-    static const int64_t labels[BATCH] = {0, 1, 2, 3};
+    int64_t labels[BATCH * 16 * 16]; /* of pixels */
+    for (int64_t i = 0; i < BATCH * 16 * 16; i++) labels[i] = i % CLASSES;
     net n = {.model = NULL};
     snprintf(path, sizeof path, "%s/tests/data/zoo.txt", getenv("GLIA_SOURCE_DIR"));
     FILE *file = fopen(path, "r");

@@ -185,6 +185,7 @@ typedef struct glia_scope_options {
     int reserved_;
     glia_bool
         trainable; /* no: their parameters stay as they are, and batch normalisation works as outside of training */
+    double learning_rate_scale; /* their rate is so many times the optimiser's; default 1 */
 } glia_scope_options;
 GLIA_API void glia_scope_begin_with(glia_model *model, const char *name, glia_scope_options options);
 #define glia_scope_begin(model, name, ...) \

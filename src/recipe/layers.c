@@ -9,7 +9,8 @@
 #include "train/model.h"
 
 /* Keys that every layer takes besides its own. */
-static const char *const common_keys[] = {"name", "inputs", "share", "trainable", NULL};
+static const char *const common_keys[] = {"name", "inputs", "share", "trainable", "learning_rate_scale",
+                                          NULL};
 
 /* --- reading ------------------------------------------------------------------------------------------- */
 
@@ -108,14 +109,6 @@ static glia_status read_share(const reading *r, const glia_yaml *settings, const
     return GLIA_OK;
 }
 
-/* Layers that have a setting of that name know better what it means for them. */
-static glia_status read_trainable(const reading *r, const glia_yaml *node, glia_error *err) {
-    static const glia_field field = {
-        .name = "trainable", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_recipe_layer, trainable)};
-    if (glia__field_find(r->layer->def->fields, "trainable")) return GLIA_OK;
-    return glia__recipe_field(node, &field, r->layer, &r->recipe->arena, err);
-}
-
 static glia_status check_input_count(const glia_recipe_layer *layer, glia_error *err) {
     const glia_layer_def *def = layer->def;
     int count = layer->n_inputs ? layer->n_inputs : 1;
@@ -143,14 +136,27 @@ static glia_status check_required(const glia_recipe_layer *layer, const glia_yam
     return GLIA_OK;
 }
 
+/* Of every layer, but one that has a setting of that name: it knows better what it means. */
+static const glia_field training_fields[] = {
+    {.name = "trainable", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_recipe_layer, trainable)},
+    {.name = "learning_rate_scale",
+     .kind = GLIA_FIELD_FLOAT,
+     .offset = offsetof(glia_recipe_layer, learning_rate_scale),
+     .min = 1e-6,
+     .max = 1e6},
+    {.name = NULL}};
+
 static glia_status read_common(const reading *r, const glia_yaml *settings, glia_error *err) {
     const glia_yaml *name = glia__yaml_get(settings, "name"), *inputs = glia__yaml_get(settings, "inputs"),
-                    *share = glia__yaml_get(settings, "share"),
-                    *trainable = glia__yaml_get(settings, "trainable");
+                    *share = glia__yaml_get(settings, "share");
     if (name) GLIA_TRY(read_name(r, name, err));
     if (inputs) GLIA_TRY(read_inputs(r, inputs, err));
     if (share) GLIA_TRY(read_share(r, settings, share, err));
-    if (trainable) GLIA_TRY(read_trainable(r, trainable, err));
+    for (const glia_field *f = training_fields; f->name; f++) {
+        const glia_yaml *node = glia__yaml_get(settings, f->name);
+        if (node && !glia__field_find(r->layer->def->fields, f->name))
+            GLIA_TRY(glia__recipe_field(node, f, r->layer, &r->recipe->arena, err));
+    }
     return GLIA_OK;
 }
 
@@ -355,6 +361,8 @@ void glia__recipe_print_list(const glia_recipe_list *list, int indent, glia_text
             if (glia__recipe_print_field(f, layer->options, out)) glia__text_add(out, ", ");
         if (layer->share) glia__text_printf(out, "share: %s, ", layer->share);
         if (layer->trainable == GLIA_NO) glia__text_add(out, "trainable: no, ");
+        if (layer->learning_rate_scale != 0)
+            glia__text_printf(out, "learning_rate_scale: %.9g, ", layer->learning_rate_scale);
         for (int k = 0; k < layer->n_inputs; k++)
             glia__text_printf(out, "%s%s%s", k ? ", " : "inputs: [", layer->inputs[k],
                               k + 1 == layer->n_inputs ? "], " : "");
@@ -395,9 +403,8 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
     }
     if (!count) in[count++] = at ? outputs[at - 1] : input;
     if (layer->share) return glia_share(layer->share, name, in, count);
-    if (layer->trainable != GLIA_NO)
-        return glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
-    glia_scope_begin(model, NULL, .trainable = GLIA_NO);
+    glia_scope_begin(model, NULL, .trainable = layer->trainable,
+                     .learning_rate_scale = layer->learning_rate_scale);
     glia_value *result = glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
     glia_scope_end(model);
     return result;

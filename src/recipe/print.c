@@ -185,8 +185,9 @@ void glia__recipe_document(glia_text *out) {
              "(`- dense: 10`) or a word with settings (`- conv2d: {filters: 32, kernel: 3}`). Every "
              "layer also takes `name`; `inputs`: the names of earlier layers, or `input` for the "
              "model's input (without it, a layer takes the one before); `share: NAME`: the settings and "
-             "the weights are those of the earlier layer of that name; and `trainable: no`: its weights "
-             "stay as they are.\n\n"
+             "the weights are those of the earlier layer of that name; `trainable: no`: its weights stay "
+             "as they are; and `learning_rate_scale`: how many times the optimizer's learning rate they "
+             "have.\n\n"
              "`blocks` gives lists of layers a name by which the model, and later blocks, use them as "
              "one layer (`- NAME`, or `- NAME: 3` for three of them, one after the other, each with "
              "weights of its own). In a block `input` is the block's, and names are its own.\n");

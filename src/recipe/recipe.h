@@ -17,14 +17,15 @@ enum { GLIA_RECIPE_METRICS = 16, GLIA_RECIPE_LAYERS = 10000 };
 typedef struct glia_recipe_layer {
     const glia_layer_def *def;
     const char *name;
-    bool unnamed;           /* the model is not told the name: a network that the file does not name */
-    const char *inputs[16]; /* names of earlier layers, or "input" */
-    int n_inputs;           /* 0: the layer before */
-    void *options;          /* def->options_size bytes, defaults written */
-    glia_bool trainable;    /* no: the parameters of this layer stay as they are */
-    const char *share;      /* the earlier layer whose weights it has; NULL: it has its own */
-    const glia_yaml *at;    /* for messages: its key, or the word */
-    bool used;              /* by a later layer, or as the output */
+    bool unnamed;               /* the model is not told the name: a network that the file does not name */
+    const char *inputs[16];     /* names of earlier layers, or "input" */
+    int n_inputs;               /* 0: the layer before */
+    void *options;              /* def->options_size bytes, defaults written */
+    glia_bool trainable;        /* no: the parameters of this layer stay as they are */
+    double learning_rate_scale; /* 0: not given */
+    const char *share;          /* the earlier layer whose weights it has; NULL: it has its own */
+    const glia_yaml *at;        /* for messages: its key, or the word */
+    bool used;                  /* by a later layer, or as the output */
 } glia_recipe_layer;
 
 /* Layers one after the other: the model's, or those of a block. */

@@ -274,7 +274,7 @@ static glia_value *apply(glia_model *model, const glia_layer_def *def, const cha
     if (!full && def->options_size) return NULL;
     const char *local = b.name + (*model->graph->scope ? strlen(model->graph->scope) + 1 : 0);
     if (!note_layer(model, &b, &start, full) ||
-        !glia__scope_open(model, start.transparent ? NULL : local, false, shared ? b.name : NULL,
+        !glia__scope_open(model, start.transparent ? NULL : local, NULL, shared ? b.name : NULL,
                           shared ? shared->names : NULL))
         return NULL;
     glia_value *result = list_layer(model, &b, start, def->build(&b, full));

@@ -153,6 +153,7 @@ static glia_value *add_param(glia_model *model, const char *name, glia_shape sha
     if (glia_graph_status(graph, NULL) != GLIA_OK) return NULL;
     if (glia__scope_shared(model, full, other, sizeof other)) return shared_param(model, full, other, shape);
     if (glia__model_frozen(model)) param.trained = false;
+    param.rate = model->scope ? model->scope->rate : 1;
     if (param.elems < 0 || param.elems > most - model->block_elems)
         return glia_graph_fail(graph, GLIA_BAD_SHAPE, NULL,
                                "parameter '%s' of shape %s is too large: a model holds at most 2^40 numbers",

@@ -13,6 +13,7 @@ enum { GLIA_MODEL_INPUTS = 16 };
 typedef struct glia_param {
     glia_value *value;
     bool trained;       /* by gradients; else it is state, such as running statistics */
+    double rate;        /* times the optimiser's learning rate */
     glia_value *update; /* state: what it becomes after a training step; NULL: it stays */
     glia_initializer initializer;
     int64_t fan_in, fan_out;
@@ -26,6 +27,7 @@ typedef struct glia_param {
 typedef struct glia_scope {
     const char *names; /* the graph's scope */
     bool frozen;       /* parameters are not trained */
+    double rate;       /* times the optimiser's learning rate */
     /* Parameters are those of another layer: a name that begins with `from` is the one that begins with `to`. */
     const char *from, *to;
     const struct glia_scope *outer;
@@ -65,7 +67,8 @@ struct glia_model {
 };
 
 /* Opens a scope: names NULL or "" are those of the surroundings; false when out of memory. */
-bool glia__scope_open(glia_model *model, const char *names, bool frozen, const char *from, const char *to);
+bool glia__scope_open(glia_model *model, const char *names, const glia_scope_options *options,
+                      const char *from, const char *to);
 /* Closes all scopes that were opened after `scope` was the current one. */
 void glia__scope_back(glia_model *model, const glia_scope *scope);
 /* The layer of that whole name, or NULL. */

@@ -4,7 +4,8 @@
 
 #include "train/model.h"
 
-bool glia__scope_open(glia_model *model, const char *names, bool frozen, const char *from, const char *to) {
+bool glia__scope_open(glia_model *model, const char *names, const glia_scope_options *options,
+                      const char *from, const char *to) {
     const glia_scope *outer = model->scope;
     glia_graph *graph = model->graph;
     if (!names || !*names)
@@ -12,7 +13,12 @@ bool glia__scope_open(glia_model *model, const char *names, bool frozen, const c
     else
         names = *graph->scope ? glia__arena_printf(&model->arena, "%s.%s", graph->scope, names)
                               : glia__arena_strdup(&model->arena, names);
-    glia_scope scope = {names, frozen || (outer && outer->frozen), from, to, outer};
+    glia_scope scope = {.names = names, .rate = 1, .from = from, .to = to, .outer = outer};
+    if (outer) scope.frozen = outer->frozen, scope.rate = outer->rate;
+    if (options) {
+        scope.frozen |= options->trainable == GLIA_NO;
+        if (options->learning_rate_scale != 0) scope.rate *= options->learning_rate_scale;
+    }
     const glia_scope *copy = names ? glia__arena_copy(&model->arena, &scope, sizeof scope) : NULL;
     if (!copy) {
         (void)glia_graph_fail(graph, GLIA_OUT_OF_MEMORY, NULL, "out of memory");
@@ -33,7 +39,12 @@ bool glia__model_frozen(const glia_model *model) {
 }
 
 void glia_scope_begin_with(glia_model *model, const char *name, glia_scope_options options) {
-    if (model) (void)glia__scope_open(model, name, options.trainable == GLIA_NO, NULL, NULL);
+    if (!model) return;
+    if (options.learning_rate_scale < 0)
+        (void)glia_graph_fail(model->graph, GLIA_INVALID_ARGUMENT, name,
+                              "learning_rate_scale: expected a number above 0, found %g",
+                              options.learning_rate_scale);
+    (void)glia__scope_open(model, name, &options, NULL, NULL);
 }
 
 void glia_scope_end(glia_model *model) {

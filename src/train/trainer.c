@@ -233,22 +233,33 @@ void glia_trainer_set_learning_rate(glia_trainer *t, double rate) {
     t->settings.learning_rate = rate;
 }
 
-/* Parameters lie in the order of the block. */
+/* Updates up to `end`; what follows begins there. */
+static void update_to(const glia_trainer *t, glia_optimizer_step *step, int64_t end) {
+    step->end = end;
+    glia__optimizer_run(t->optimizer, *step, t->runner.threads);
+    step->begin = end;
+}
+
+/* Parameters lie in the order of the block: one stretch for all that follow each other with the same rate. */
 static void update_all(const glia_trainer *t, glia_optimizer_step step) {
-    const int threads = t->runner.threads;
+    glia_optimizer_options settings = t->settings;
+    double rate = 1;
     glia_factors f;
+    step.options = &settings;
     for (size_t i = 0; i < t->model->n_params; i++) {
         const glia_param *p = &t->model->params[i];
+        if (p->trained && p->rate != rate) {
+            update_to(t, &step, p->offset);
+            rate = p->rate;
+            settings.learning_rate = t->settings.learning_rate * rate;
+        }
         if (!glia__runner_factors(&t->runner, i, &f)) continue;
-        step.end = p->offset;
-        glia__optimizer_run(t->optimizer, step, threads);
-        step.begin = p->offset;
+        update_to(t, &step, p->offset);
         step.end = p->offset + p->elems;
-        glia__factors_update(&f, t->optimizer, step, threads);
+        glia__factors_update(&f, t->optimizer, step, t->runner.threads);
         step.begin = step.end;
     }
-    step.end = t->model->trained_elems;
-    glia__optimizer_run(t->optimizer, step, threads);
+    update_to(t, &step, t->model->trained_elems);
 }
 
 glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
@@ -256,8 +267,7 @@ glia_status glia_trainer_update(glia_trainer *t, glia_error *err) {
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "there is no gradient to update with; call "
                               "glia_trainer_backward before each glia_trainer_update");
-    glia_optimizer_step step = {.options = &t->settings,
-                                .params = t->model->block,
+    glia_optimizer_step step = {.params = t->model->block,
                                 .gradients = t->gradients,
                                 .moments = {t->moments[0], t->moments[1]},
                                 .number = ++t->step,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/zoo.txt: networks of src/zoo written in plain PyTorch, with torchvision's names, computed in f64: what they
+"""Writes tests/data/zoo.txt: networks of src/zoo written in plain PyTorch, with the names of their models there, computed in f64: what they
 say outside of training, their loss in training, and of each parameter's gradient the length and the product with a hash. The first number
 after `net` is the length of the whole gradient.
 
@@ -130,6 +130,41 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
+class UNet(nn.Module):
+    def __init__(self, width, depth):
+        super().__init__()
+        self.depth = depth
+        self.inc = Double(3, width)
+        for i in range(depth):
+            down = nn.Module()
+            down.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), Double(width << i, width << (i + 1)))
+            setattr(self, f"down{i + 1}", down)
+            up, filters = nn.Module(), width << (depth - 1 - i)
+            up.up, up.conv = nn.ConvTranspose2d(2 * filters, filters, 2, 2), Double(2 * filters, filters)
+            setattr(self, f"up{i + 1}", up)
+        self.outc = nn.Module()
+        self.outc.conv = nn.Conv2d(width, CLASSES, 1)
+
+    def forward(self, x):
+        levels = [self.inc(x)]
+        for i in range(self.depth):
+            levels.append(getattr(self, f"down{i + 1}").maxpool_conv(levels[-1]))
+        x = levels.pop()
+        for i in range(self.depth):
+            up = getattr(self, f"up{i + 1}")
+            x = up.conv(torch.cat([levels.pop(), up.up(x)], 1))
+        return self.outc.conv(x)
+
+
+class Double(nn.Module):
+    def __init__(self, channels, filters):
+        super().__init__()
+        self.double_conv = nn.Sequential(*conv_norm(channels, filters, 3), nn.ReLU(), *conv_norm(filters, filters, 3), nn.ReLU())
+
+    def forward(self, x):
+        return self.double_conv(x)
+
+
 # Name, Glia's layer and options, side of the images, network.
 NETS = [
     ("resnet18", "resnet", "depth=18 classes=5 stem=cifar", 16, lambda: ResNet((2, 2, 2, 2), False, True)),
@@ -138,6 +173,7 @@ NETS = [
     ("vgg13_bn", "vgg", "depth=13 batch_norm=yes classes=5 units=48 pool=1 dropout=0", 64,
      lambda: VGG((2, 2, 2, 2, 2), True, 48)),
     ("mobilenet_v2", "mobilenet_v2", "classes=5 dropout=0", 64, MobileNetV2),
+    ("unet", "unet", "classes=5 width=8 depth=2", 16, lambda: UNet(8, 2)),
 ]
 
 
@@ -165,7 +201,9 @@ def train(net, x):
     """The loss and the gradients."""
     net.train()
     net.zero_grad()
-    loss = nn.functional.cross_entropy(net(x), torch.arange(BATCH) % CLASSES)
+    y = net(x)
+    labels = torch.arange(y.numel() // CLASSES) % CLASSES
+    loss = nn.functional.cross_entropy(y, labels.reshape(BATCH, *y.shape[2:]))
     loss.backward()
     return loss.item(), {n: p.grad.clone() for n, p in net.named_parameters()}
 
@@ -191,7 +229,7 @@ def main():
         apart = max((rounded[n] - g).norm().item() for n, g in gradients.items()) / length
         print(f"{name}: PyTorch's own gradients in f32 are {apart:.1e} of the whole one apart", file=sys.stderr)
         print(f"net {length:.7g} {layer} {side} {options}")
-        print("logits", " ".join(f"{v:.7g}" for v in logits.flatten().tolist()))
+        print("logits", " ".join(f"{v:.7g}" for v in logits.flatten()[:BATCH * CLASSES].tolist()))
         print(f"loss {loss:.8g}")
         for n, g in gradients.items():
             print(f"{n} {g.norm().item():.7g} {(g.flatten() * hashed('product', g.numel())).sum().item():.7g}")
