@@ -16,6 +16,7 @@
 #include "glia/io.h"
 #include "glia/log.h"
 #include "glia/model.h"
+#include "glia/objective.h"
 #include "glia/onnx.h"
 #include "glia/ops.h"
 #include "glia/program.h"
