@@ -151,18 +151,22 @@ static void manual(FILE *out) {
 
 /* --- networks ---------------------------------------------------------------------------------------------- */
 
-/* Parameters that are trained, of the network with its defaults; -1: it takes no pictures of 224×224. */
-static int64_t count_params(const glia_layer_def *def) {
+/* Parameters that are trained, of the network with its defaults: of pictures of 224×224, or else of texts. */
+static int64_t count_params(const glia_layer_def *def, bool text) {
     glia_model *model = glia_model_new(def->name);
     int64_t count = 0;
-    (void)glia_apply(glia_input(model, "image", .shape = {3, 224, 224}), def->name, NULL);
+    glia_value *inputs[GLIA_MAX_INPUTS];
+    for (int i = 0; i < def->min_inputs; i++)
+        inputs[i] = text ? glia_input(model, "tokens", .shape = {16}, .dtype = GLIA_I64)
+                         : glia_input(model, "image", .shape = {3, 224, 224});
+    (void)glia_layer(model, def->name, NULL, inputs, def->min_inputs, NULL);
     for (size_t i = 0; i < glia_model_params(model); i++) {
         const glia_shape shape = glia_value_shape(glia_model_param_value(model, i));
         if (glia_model_param_trained(model, i)) count += glia_shape_elems(&shape);
     }
-    if (glia_model_status(model, NULL) != GLIA_OK) count = -1;
+    if (glia_model_status(model, NULL) != GLIA_OK) count = 0;
     glia_model_free(model);
-    return count;
+    return count || text ? count : count_params(def, true);
 }
 
 static void print_models(FILE *out) {
@@ -173,7 +177,7 @@ static void print_models(FILE *out) {
                  "(- resnet: {classes: 64}). glia summary FILE.yaml counts the parameters of one.\n");
     for (size_t i = 0; glia__layer_def_at(i, &def); i++) {
         if (!def.network) continue;
-        const int64_t count = count_params(&def);
+        const int64_t count = count_params(&def, false);
         fprintf(out, "\n%s: %s", def.name, def.doc);
         if (count > 0) fprintf(out, "; %s parameters", cli_count(count, text, sizeof text));
         fputc('\n', out);

@@ -44,6 +44,10 @@ TEST(parameter_counts) {
         {"vgg", "depth=16 batch_norm=yes", 224, 138365992, "features.0.weight", "classifier.6.bias"},
         {"vgg", "16", 32, 138357544, "features.0.weight", "classifier.6.bias"},
         {"mobilenet_v2", "", 224, 3504872, "features.0.0.weight", "classifier.1.bias"},
+        {"vit", "", 224, 86567656, "conv_proj.weight", "heads.head.bias"},
+        {"vit", "patch=32", 224, 88224232, "conv_proj.weight", "heads.head.bias"},
+        {"vit", "width=1024 layers=24 heads=16 units=4096", 224, 304326632, "conv_proj.weight",
+         "heads.head.bias"},
         {"unet", "", 64, 31037698, "inc.double_conv.0.weight", "outc.conv.bias"},
     };
     for (size_t i = 0; i < GLIA_COUNT(nets); i++) {
@@ -54,6 +58,99 @@ TEST(parameter_counts) {
         size_t count = glia_model_params(m);
         CHECK_STR(count ? glia_value_name(glia_model_param_value(m, 0)) : "", nets[i].first);
         CHECK_STR(count ? glia_value_name(glia_model_param_value(m, count - 1)) : "", nets[i].last);
+        glia_model_free(m);
+    }
+}
+
+/* Networks of text: 45,675,496 is what six blocks of each kind, two tables and a dense layer have. */
+TEST(text) {
+    static const struct {
+        const char *kind, *options;
+        int inputs;
+        int64_t params, shape[3]; /* of the output */
+    } nets[] = {
+        {"text_classifier",
+         "vocabulary=100 width=8 units=6 classes=3",
+         1,
+         800 + 4 * 6 * (8 + 6 + 2) + 21,
+         {3}},
+        {"text_classifier",
+         "vocabulary=100 width=8 units=6 cell=gru layers=2 bidirectional=yes",
+         2,
+         800 + 2 * 3 * 6 * (8 + 6 + 2) + 2 * 3 * 6 * (12 + 6 + 2) + 26,
+         {2}},
+        {"language_model",
+         "vocabulary=50 width=8 units=6 layers=2",
+         1,
+         400 + 4 * 6 * (16 + 14) + 350,
+         {7, 50}},
+        {"seq2seq",
+         "vocabulary=50 target_vocabulary=40 width=8 units=6",
+         2,
+         400 + 320 + 3 * 4 * 6 * 16 + 72 + 78 + 280,
+         {7, 40}},
+        {"transformer", "vocabulary=1000", 2, 45675496, {7, 1000}},
+    };
+    for (size_t i = 0; i < GLIA_COUNT(nets); i++) {
+        glia_error err = {0};
+        glia_model *m = glia_model_new("text");
+        glia_value *inputs[] = {glia_input(m, "tokens", .shape = {7}, .dtype = GLIA_I64),
+                                i == 1 ? glia_input(m, "lengths", .dtype = GLIA_I64)
+                                       : glia_input(m, "target", .shape = {7}, .dtype = GLIA_I64)};
+        glia_value *y = glia_layer(m, nets[i].kind, NULL, inputs, nets[i].inputs, nets[i].options);
+        CHECK_OK(glia_model_status(m, &err), &err);
+        CHECK_INT(trained(m), nets[i].params);
+        const glia_shape shape = glia_value_shape(y);
+        for (int d = 1; d < shape.rank; d++) CHECK_INT(shape.dim[d], nets[i].shape[d - 1]);
+        glia_model_free(m);
+        m = glia_model_new("picture");
+        inputs[0] = inputs[1] = glia_input(m, "image", .shape = {3, 8, 8});
+        CHECK(!glia_layer(m, nets[i].kind, NULL, inputs, nets[i].inputs, nets[i].options));
+        CHECK_ERR(glia_model_status(m, &err), GLIA_BAD_SHAPE, &err,
+                  "expects numbers of tokens, [steps] per example");
+        glia_model_free(m);
+    }
+}
+
+/* Translation is learned: the target is the source turned round. */
+TEST(translation) {
+    enum { BATCH = 16, STEPS = 5, TOKENS = 6 };
+    static const char *const nets[][2] = {{"seq2seq", "vocabulary=7 width=12 units=24"},
+                                          {"transformer", "vocabulary=7 width=24 layers=1 heads=2 units=48"}};
+    int64_t source[BATCH * STEPS], before[BATCH * STEPS], target[BATCH * STEPS], lengths[BATCH];
+    for (int n = 0; n < BATCH; n++) {
+        lengths[n] = STEPS;
+        for (int t = 0; t < STEPS; t++) source[n * STEPS + t] = (n * 5 + t * t + n * t) % TOKENS;
+        for (int t = 0; t < STEPS; t++) {
+            target[n * STEPS + t] = source[n * STEPS + STEPS - 1 - t];
+            before[n * STEPS + t] = t ? target[n * STEPS + t - 1] : TOKENS;
+        }
+    }
+    for (size_t i = 0; i < GLIA_COUNT(nets); i++) {
+        glia_error err = {0};
+        glia_objective *o = NULL;
+        double loss = 0, first = 0;
+        glia_model *m = glia_model_new("translation");
+        glia_value *inputs[] = {glia_input(m, "source", .shape = {STEPS}, .dtype = GLIA_I64),
+                                glia_input(m, "before", .shape = {STEPS}, .dtype = GLIA_I64),
+                                glia_input(m, "lengths", .dtype = GLIA_I64)};
+        glia_value *y = glia_layer(m, nets[i][0], NULL, inputs, 3, nets[i][1]);
+        const glia_shape shape = GLIA_SHAPE(BATCH, STEPS);
+        const glia_named_tensor arrays[] = {
+            {"source", glia_tensor_wrap(source, GLIA_I64, shape)},
+            {"before", glia_tensor_wrap(before, GLIA_I64, shape)},
+            {"lengths", glia_tensor_wrap(lengths, GLIA_I64, GLIA_SHAPE(BATCH))},
+            {"target", glia_tensor_wrap(target, GLIA_I64, shape)}};
+        const glia_objective_options options = {.optimizer = glia_adam(.learning_rate = 0.01)};
+        const glia_objective_loss_options classes = {.classes = TOKENS + 1, .targets = GLIA_SHAPE(STEPS)};
+        CHECK_OK(glia_objective_new(&o, m, options, &err), &err);
+        CHECK_OK(glia_objective_add(o, y, "target", classes, &err), &err);
+        for (int k = 0; k < 150; k++) {
+            CHECK_OK(glia_objective_step(o, arrays, 4, &loss, &err), &err);
+            if (!k) first = loss;
+        }
+        CHECK(first > 1 && loss < 0.2 * first);
+        glia_objective_free(o);
         glia_model_free(m);
     }
 }
@@ -88,6 +185,8 @@ TEST(messages) {
         {"vgg", "18", "vgg 'vgg' has depth 11, 13, 16 or 19, not 18"},
         {"resnet", "stem=small", "stem"},
         {"mobilenet_v2", "width=0", "width"},
+        {"vit", "patch=20", "vit 'vit' cuts images in patches of 20×20, which do not fill 3×32×32"},
+        {"vit", "heads=7", "has 7 heads, which do not divide the width of 768"},
         {"unet", "depth=6", "unet 'unet' halves its images 6 times, but 3×32×32 does not divide by 64"}};
     for (size_t i = 0; i < GLIA_COUNT(bad); i++) {
         glia_error err = {0};
@@ -208,5 +307,6 @@ TEST(out_of_memory) {
     }
 }
 
-TEST_MAIN(TEST_ENTRY(parameter_counts), TEST_ENTRY(names), TEST_ENTRY(messages), TEST_ENTRY(scopes),
-          TEST_ENTRY(learning_rate_scales), TEST_ENTRY(shared), TEST_ENTRY(out_of_memory))
+TEST_MAIN(TEST_ENTRY(parameter_counts), TEST_ENTRY(text), TEST_ENTRY(translation), TEST_ENTRY(names),
+          TEST_ENTRY(messages), TEST_ENTRY(scopes), TEST_ENTRY(learning_rate_scales), TEST_ENTRY(shared),
+          TEST_ENTRY(out_of_memory))

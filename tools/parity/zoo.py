@@ -165,6 +165,38 @@ class Double(nn.Module):
         return self.double_conv(x)
 
 
+class ViTBlock(nn.Module):
+    def __init__(self, width, heads, units):
+        super().__init__()
+        self.ln_1, self.ln_2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(width, units), nn.GELU(), nn.Dropout(0), nn.Linear(units, width))
+
+    def forward(self, x):
+        y = self.ln_1(x)
+        x = x + self.self_attention(y, y, y, need_weights=False)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class ViT(nn.Module):
+    def __init__(self, side, patch, width, layers, heads, units):
+        super().__init__()
+        self.conv_proj = nn.Conv2d(3, width, patch, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.encoder, self.heads = nn.Module(), nn.Module()
+        self.encoder.pos_embedding = nn.Parameter(torch.zeros(1, 1 + (side // patch) ** 2, width))
+        self.encoder.layers = nn.Sequential()
+        for i in range(layers):
+            self.encoder.layers.add_module(f"encoder_layer_{i}", ViTBlock(width, heads, units))
+        self.encoder.ln = nn.LayerNorm(width, eps=1e-6)
+        self.heads.head = nn.Linear(width, CLASSES)
+
+    def forward(self, x):
+        x = self.conv_proj(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.encoder.pos_embedding
+        return self.heads.head(self.encoder.ln(self.encoder.layers(x))[:, 0])
+
+
 # Name, Glia's layer and options, side of the images, network.
 NETS = [
     ("resnet18", "resnet", "depth=18 classes=5 stem=cifar", 16, lambda: ResNet((2, 2, 2, 2), False, True)),
@@ -173,6 +205,7 @@ NETS = [
     ("vgg13_bn", "vgg", "depth=13 batch_norm=yes classes=5 units=48 pool=1 dropout=0", 64,
      lambda: VGG((2, 2, 2, 2, 2), True, 48)),
     ("mobilenet_v2", "mobilenet_v2", "classes=5 dropout=0", 64, MobileNetV2),
+    ("vit", "vit", "patch=4 width=24 layers=2 heads=3 units=40 classes=5", 16, lambda: ViT(16, 4, 24, 2, 3, 40)),
     ("unet", "unet", "classes=5 width=8 depth=2", 16, lambda: UNet(8, 2)),
 ]
 
