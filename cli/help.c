@@ -156,9 +156,11 @@ static int64_t count_params(const glia_layer_def *def, bool text) {
     glia_model *model = glia_model_new(def->name);
     int64_t count = 0;
     glia_value *inputs[GLIA_MAX_INPUTS];
-    for (int i = 0; i < def->min_inputs; i++)
-        inputs[i] = text ? glia_input(model, "tokens", .shape = {16}, .dtype = GLIA_I64)
-                         : glia_input(model, "image", .shape = {3, 224, 224});
+    for (int i = 0; i < def->min_inputs; i++) {
+        const char name[] = {(char)('a' + i), 0};
+        inputs[i] = text ? glia_input(model, name, .shape = {16}, .dtype = GLIA_I64)
+                         : glia_input(model, name, .shape = {3, 224, 224});
+    }
     (void)glia_layer(model, def->name, NULL, inputs, def->min_inputs, NULL);
     for (size_t i = 0; i < glia_model_params(model); i++) {
         const glia_shape shape = glia_value_shape(glia_model_param_value(model, i));

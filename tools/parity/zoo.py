@@ -5,7 +5,7 @@ after `net` is the length of the whole gradient.
 
 Run by hand: python tools/parity/zoo.py > tests/data/zoo.txt
 Weights and images are hashes of their index and name, so that no file is needed for them; tests/test_zoo_parity.c does the
-same. With `--save DIR` the weights are also written to DIR/NET.safetensors, in f32.
+same. With `--save DIR` nothing is computed; each network goes to DIR: weights in f32, as PyTorch saves them, and a model file.
 """
 import argparse
 import copy
@@ -241,6 +241,15 @@ def train(net, x):
     return loss.item(), {n: p.grad.clone() for n, p in net.named_parameters()}
 
 
+def save(net, path, layer, options, side):
+    """Weights in f32, and a model file for them, whose first line has the side of its pictures."""
+    from safetensors.torch import save_file
+    save_file({n: p.float().contiguous() for n, p in net.state_dict().items()}, path + ".safetensors")
+    settings = options.replace(" ", ", ").replace("=", ": ")
+    with open(path + ".yaml", "w") as file:
+        file.write(f"# 3x{side}x{side}\ndata: {{source: mnist}}\nmodel: {{{layer}: {{{settings}}}}}\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--save")
@@ -251,9 +260,8 @@ def main():
         net = make()
         fill(net)
         if a.save:
-            from safetensors.torch import save_file
-            save_file({n: p.float().contiguous() for n, p in net.state_dict().items()},
-                      os.path.join(a.save, name + ".safetensors"))
+            save(net, os.path.join(a.save, name), layer, options, side)
+            continue
         x = hashed("image", BATCH * 3 * side * side).reshape(BATCH, 3, side, side)
         logits = net.eval()(x)
         loss, gradients = train(net, x)
