@@ -26,8 +26,8 @@ static void add_class_table(const glia_run *run, const glia_report *r, glia_text
 }
 
 static void add_figure_table(const glia_report *r, glia_text *out) {
-    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
-        double value = glia__recipe_metric_value(m, r);
+    for (const glia_figure *m = glia__figures; m->name; m++) {
+        double value = glia__figure_of(m, r);
         if (m->classification && !m->regression && !r->classes) continue;
         if (!isnan(value))
             glia__text_printf(out, "%s%*s %.4f\n", m->label, cli_pad(m->label, NAME_WIDTH), "", value);

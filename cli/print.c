@@ -74,9 +74,9 @@ const char *cli_bytes(double bytes, char *out, size_t capacity) {
 void cli_add_figures(glia_text *out, const glia_recipe *recipe, const glia_report *report) {
     static const char *const usual[] = {"accuracy", "f1", "mae", "rmse"};
     bool first = true;
-    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
+    for (const glia_figure *m = glia__figures; m->name; m++) {
         bool wanted = false;
-        double value = glia__recipe_metric_value(m, report);
+        double value = glia__figure_of(m, report);
         for (int i = 0; i < recipe->n_metrics; i++) wanted |= recipe->metrics[i] == m;
         for (size_t i = 0; !recipe->n_metrics && i < GLIA_COUNT(usual); i++)
             wanted |= strcmp(usual[i], m->name) == 0;
@@ -89,8 +89,8 @@ void cli_add_figures(glia_text *out, const glia_recipe *recipe, const glia_repor
 
 void cli_add_report_json(glia_text *out, const glia_report *report) {
     glia__text_printf(out, "\"examples\":%lld", (long long)report->examples);
-    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
-        double value = glia__recipe_metric_value(m, report);
+    for (const glia_figure *m = glia__figures; m->name; m++) {
+        double value = glia__figure_of(m, report);
         if (!isfinite(value)) continue;
         glia__text_printf(out, ",\"%s\":", m->name);
         glia__text_add_number(out, value);

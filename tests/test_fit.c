@@ -259,8 +259,8 @@ TEST(wrong_use) {
     FIT_FAILS(GLIA_BAD_DATA, "is empty: it has no examples", three, none, .epochs = 1);
     FIT_FAILS(GLIA_INVALID_ARGUMENT, "epochs: expected at least 1, found -2", three, train.data,
               .epochs = -2);
-    FIT_FAILS(GLIA_INVALID_ARGUMENT, "expected val_loss, val_accuracy or val_f1, found 'val_los'", three,
-              train.data, .early_stopping = {.monitor = "val_los"});
+    FIT_FAILS(GLIA_INVALID_ARGUMENT, "found 'val_los' (did you mean 'val_loss'?)", three, train.data,
+              .early_stopping = {.monitor = "val_los"});
     FIT_FAILS(GLIA_INVALID_ARGUMENT, "monitors val_accuracy, but the data has no classes", three,
               numbers.data, .early_stopping = {.monitor = "val_accuracy"});
     FIT_FAILS(GLIA_INVALID_ARGUMENT, "monitors val_f1, but there is no validation data", three, train.data,

@@ -152,6 +152,63 @@ TEST(losses_of_embeddings) {
     if (file) fclose(file);
 }
 
+/* --- ctc -------------------------------------------------------------------------------------------------- */
+
+static glia_value *ctc_of(glia_value *x, bool zero_infinity) {
+    glia_graph *g = glia_value_graph(x);
+    glia_value *labels = I64(g, D(4, 3), 1, 2, -100, 3, 3, 1, 1, 1, 1, -1, 4, 4);
+    return glia_op_ctc(x, labels, I64(g, D(4), 6, 5, 4, 6),
+                       (glia_ctc_attrs){.zero_infinity = zero_infinity ? GLIA_YES : GLIA_NO});
+}
+
+TEST(ctc_of_pytorch) {
+    char line[4096];
+    double logits[120], losses[4], gradients[120];
+    bool found = false;
+    FILE *file = open_figures();
+    for (int i = 0; i < 120; i++) logits[i] = 2 * sin(i + 1);
+    while (file && !found && fgets(line, sizeof line, file)) found = strcmp(line, "ctc\n") == 0;
+    CHECK(found);
+    if (found && read_numbers(file, "loss", losses, 4) && read_numbers(file, "gradient", gradients, 120)) {
+        glia_graph *g = glia_graph_new(NULL);
+        glia_value *x = array(g, GLIA_F64, D(4, 6, 5), logits), *weight = F64(g, D(4), 1, 2, 3, 4);
+        glia_value *y = ctc_of(x, true);
+        check_values("ctc", __LINE__, y, losses, 4, 1e-8);
+        check_values("gradient of ctc", __LINE__, gradient(glia_op_mul(y, weight), x), gradients, 120, 1e-8);
+        losses[2] = INFINITY; /* three equal labels need five steps */
+        check_values("ctc", __LINE__, ctc_of(x, false), losses, 4, 1e-8);
+        for (int i = 60; i < 90; i++) gradients[i] = 0;
+        check_values("gradient", __LINE__, gradient(glia_op_mul(ctc_of(x, false), weight), x), gradients, 120,
+                     1e-8);
+        glia_graph_free(g);
+    }
+    if (file) fclose(file);
+}
+
+TEST(ctc_on_bad_data) {
+    glia_graph *g = glia_graph_new(NULL);
+    const double zeros[12] = {0};
+    glia_value *x = array(g, GLIA_F32, D(2, 2, 3), zeros), *labels = I64(g, D(2, 1), 1, 2);
+    const struct {
+        glia_value *value;
+        const char *part;
+    } cases[] = {{glia_op_ctc(x, I64(g, D(2, 1), 1, 3), NULL, (glia_ctc_attrs){0}),
+                  "label 3 of example 1 is no class of the logits"},
+                 {glia_op_ctc(x, I64(g, D(2, 1), 0, 1), NULL, (glia_ctc_attrs){0}),
+                  "label 0 of example 0 is the blank"},
+                 {glia_op_ctc(x, labels, I64(g, D(2), 2, 3), (glia_ctc_attrs){0}),
+                  "length 3 of example 1 is out of range 0 … 2"}};
+    for (size_t i = 0; i < GLIA_COUNT(cases); i++) {
+        glia_program *program = NULL;
+        glia_error err = {0};
+        glia_value *value = cases[i].value;
+        CHECK_OK(glia_program_new(&program, g, &value, 1, (glia_program_options){.threads = 1}, &err), &err);
+        CHECK_ERR(glia_program_run(program, 0, &err), GLIA_BAD_DATA, &err, cases[i].part);
+        glia_program_free(program);
+    }
+    glia_graph_free(g);
+}
+
 TEST(embeddings_must_fit) {
     glia_graph *g = glia_graph_new(NULL);
     glia_error err = {0};
@@ -212,5 +269,6 @@ TEST(a_head_is_made_once) {
     glia_model_free(m);
 }
 
-TEST_MAIN(TEST_ENTRY(losses_of_pytorch), TEST_ENTRY(losses_of_embeddings), TEST_ENTRY(embeddings_must_fit),
-          TEST_ENTRY(wrong_settings), TEST_ENTRY(a_head_is_made_once))
+TEST_MAIN(TEST_ENTRY(losses_of_pytorch), TEST_ENTRY(losses_of_embeddings), TEST_ENTRY(ctc_of_pytorch),
+          TEST_ENTRY(ctc_on_bad_data), TEST_ENTRY(embeddings_must_fit), TEST_ENTRY(wrong_settings),
+          TEST_ENTRY(a_head_is_made_once))

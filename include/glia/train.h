@@ -69,8 +69,11 @@ typedef struct glia_report {
     double precision, recall, f1; /* macro averages */
     double precision_micro, recall_micro, f1_micro;
     double precision_weighted, recall_weighted, f1_weighted; /* by the number of true examples */
-    double mae, rmse, r2;                                    /* regression */
-    double perplexity; /* e to the power of the mean loss, where positions have classes */
+    double balanced_accuracy, mcc, mean_iou, dice;
+    double log_loss,
+        perplexity; /* by the probabilities: −log of that of the true class, and e to the power of that */
+    double roc_auc, pr_auc;     /* by sorting all scores: see glia_evaluate_options.auc */
+    double mae, rmse, mape, r2; /* regression */
     int64_t classes;
     struct {
         double precision, recall, f1;
@@ -78,6 +81,9 @@ typedef struct glia_report {
     } of_class[GLIA_REPORT_CLASSES];
     double seconds;
 } glia_report;
+
+/* The figure called `name` ("mcc", "rmse", …: docs/model-file.md has all); NaN for one that does not apply or is unknown. */
+GLIA_API double glia_report_figure(const glia_report *report, const char *name);
 
 /* Streaming metrics over batches. */
 typedef struct glia_metrics glia_metrics;
@@ -144,8 +150,8 @@ typedef struct glia_fit_options {
     struct {
         int64_t patience; /* stop after so many validations without improvement; default 0: never */
         double min_delta; /* how much counts as improvement */
-        /* What says which epoch is best: "val_loss" (default), "val_accuracy", "val_f1". Without validation
-         * data, the training figure of that name (no f1). */
+        /* What says which epoch is best: "val_" and the name of a figure (glia_report_figure); default val_loss.
+         * Without validation data, the training figure of that name: loss or accuracy. */
         const char *monitor;
     } early_stopping; /* with patience, the model has the weights of the best epoch at the end */
     /* Folder (made when absent) for last.safetensors (all that a resumed training needs, written before the first
@@ -223,6 +229,8 @@ typedef struct glia_evaluate_options {
     glia_precision precision; /* default f32 */
     int64_t memory_limit;     /* as in fit */
     int top_k;                /* default 5 */
+    glia_bool
+        auc; /* roc_auc and pr_auc, for which every score is kept: default where there are 4 million or fewer */
     /* Receives every batch's predictions (logits or probabilities as the model gives them). */
     void (*on_batch)(void *ctx, const glia_batch *batch, const float *predictions);
     void *ctx;

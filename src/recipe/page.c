@@ -213,8 +213,8 @@ typedef struct page {
 static void add_figures(page *p) {
     static const char *const usual[] = {"accuracy", "f1", "mae", "rmse", "r2"};
     const glia_recipe *recipe = p->s->recipe;
-    for (const glia_recipe_metric *m = glia__recipe_metrics; p->s->result->evaluated && m->name; m++) {
-        double value = glia__recipe_metric_value(m, &p->s->result->report);
+    for (const glia_figure *m = glia__figures; p->s->result->evaluated && m->name; m++) {
+        double value = glia__figure_of(m, &p->s->result->report);
         bool wanted = false;
         for (int i = 0; i < recipe->n_metrics; i++) wanted |= recipe->metrics[i] == m;
         for (size_t i = 0; !recipe->n_metrics && i < GLIA_COUNT(usual); i++)

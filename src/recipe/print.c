@@ -204,5 +204,5 @@ void glia__recipe_document(glia_text *out) {
         document_fields(o->name, o->doc, o->source, o->fields, out);
     }
     glia__text_add(out, "\n## Metrics\n\n| name | meaning |\n|---|---|\n");
-    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) document_row(m->name, m->doc, out);
+    for (const glia_figure *m = glia__figures; m->name; m++) document_row(m->name, m->doc, out);
 }

@@ -217,7 +217,10 @@ const char *glia_recipe_resolved(const glia_recipe *recipe) {
 
 glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
     static const char *const schedules[] = {"constant", "step", "linear", "cosine"};
-    static const char *const monitors[] = {"val_loss", "val_accuracy", "val_f1"};
+    static const char *const monitors[] = {"val_loss", "val_accuracy", "val_f1",     "val_balanced_accuracy",
+                                           "val_mcc",  "val_roc_auc",  "val_pr_auc", "val_mean_iou",
+                                           "val_dice", "val_log_loss", "val_top_k",  "val_mae",
+                                           "val_rmse", "val_mape",     "val_r2"};
     glia_fit_options o = {.loss = strcmp(recipe->loss, "auto") == 0 ? NULL : recipe->loss,
                           .optimizer = recipe->optimizer_options,
                           .epochs = recipe->train.epochs,

@@ -9,9 +9,15 @@
 #include "glia/recipe.h"
 #include "recipe/yaml.h"
 #include "train/layer.h"
+#include "train/metrics.h"
 #include "train/optimizer.h"
 
-enum { GLIA_RECIPE_METRICS = 16, GLIA_RECIPE_LAYERS = 10000 };
+enum { GLIA_RECIPE_METRICS = 32, GLIA_RECIPE_LAYERS = 10000 };
+
+/* Figures that say which epoch is best. */
+#define GLIA_RECIPE_MONITORS                                                                          \
+    "val_loss|val_accuracy|val_f1|val_balanced_accuracy|val_mcc|val_roc_auc|val_pr_auc|val_mean_iou|" \
+    "val_dice|val_log_loss|val_top_k|val_mae|val_rmse|val_mape|val_r2"
 
 /* One layer of the file. */
 typedef struct glia_recipe_layer {
@@ -35,17 +41,6 @@ typedef struct glia_recipe_list {
     glia_recipe_layer *layers;
     int n_layers;
 } glia_recipe_list;
-
-/* A figure of glia_report that `metrics` may name. */
-typedef struct glia_recipe_metric {
-    const char *name;  /* the word of the model file: "f1" */
-    const char *label; /* "macro F1" */
-    const char *doc;
-    size_t offset; /* of a double in glia_report */
-    bool regression, classification;
-} glia_recipe_metric;
-extern const glia_recipe_metric glia__recipe_metrics[]; /* ends with name NULL */
-double glia__recipe_metric_value(const glia_recipe_metric *metric, const glia_report *report);
 
 /* What training knew about the data; only in the config.yaml of a run. */
 typedef struct glia_recipe_trained {
@@ -90,7 +85,7 @@ struct glia_recipe {
     const char *loss; /* "auto" or a name, with its settings: "focal gamma=3" */
     const glia_optimizer *optimizer;
     glia_optimizer_options optimizer_options;
-    const glia_recipe_metric *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */
+    const glia_figure *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */
     int n_metrics;
     struct {
         int64_t epochs, batch_size, validate_every, seed, threads, memory_limit;
@@ -102,7 +97,7 @@ struct glia_recipe {
         struct {
             int64_t patience;
             double min_delta;
-            int monitor; /* val_loss|val_accuracy|val_f1 */
+            int monitor; /* index in GLIA_RECIPE_MONITORS */
         } early_stopping;
     } train;
     glia_recipe_trained trained;

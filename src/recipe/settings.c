@@ -104,35 +104,6 @@ static glia_status read_optimizer(glia_recipe *recipe, const glia_yaml *node, co
                                &recipe->arena, err);
 }
 
-#define METRIC(metric, text, words, kinds)                                                     \
-    {                                                                                          \
-        .name = #metric, .label = text, .doc = words, .offset = offsetof(glia_report, metric), \
-        .regression = (kinds)&2, .classification = (kinds)&1                                   \
-    }
-const glia_recipe_metric glia__recipe_metrics[] = {
-    METRIC(loss, "loss", "mean loss of an example", 3),
-    METRIC(accuracy, "accuracy", "share of examples whose most probable class is the true one", 1),
-    METRIC(top_k, "top-5 accuracy", "share whose true class is among the 5 most probable", 1),
-    METRIC(precision, "macro precision", "true positives / predicted, mean over classes", 1),
-    METRIC(recall, "macro recall", "true positives / true, mean over classes", 1),
-    METRIC(f1, "macro F1", "2·precision·recall / (precision + recall), mean over classes", 1),
-    METRIC(precision_micro, "micro precision", "precision over all examples", 1),
-    METRIC(recall_micro, "micro recall", "recall over all examples", 1),
-    METRIC(f1_micro, "micro F1", "F1 over all examples", 1),
-    METRIC(precision_weighted, "weighted precision", "precision, classes weighted by their examples", 1),
-    METRIC(recall_weighted, "weighted recall", "recall, classes weighted by their examples", 1),
-    METRIC(f1_weighted, "weighted F1", "F1, classes weighted by their examples", 1),
-    METRIC(perplexity, "perplexity", "e to the power of the mean loss: for language models", 1),
-    METRIC(mae, "mean absolute error", "mean of |prediction − target|", 2),
-    METRIC(rmse, "root mean squared error", "√ mean of (prediction − target)²", 2),
-    METRIC(r2, "R²", "share of the targets' variance that is explained", 2),
-    {.name = NULL},
-};
-
-double glia__recipe_metric_value(const glia_recipe_metric *metric, const glia_report *report) {
-    return *(const double *)((const char *)report + metric->offset);
-}
-
 static glia_status add_metric(glia_recipe *recipe, const glia_yaml *node, glia_error *err) {
     const char *words[32];
     size_t count = 0;
@@ -141,7 +112,7 @@ static glia_status add_metric(glia_recipe *recipe, const glia_yaml *node, glia_e
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "metrics: expected the name of a metric, found %s",
                                 glia__yaml_found(node, found, sizeof found));
-    for (const glia_recipe_metric *m = glia__recipe_metrics; m->name; m++) {
+    for (const glia_figure *m = glia__figures; m->name; m++) {
         words[count++] = m->name;
         if (strcmp(m->name, node->text) != 0) continue;
         for (int i = 0; i < recipe->n_metrics; i++)
@@ -346,7 +317,7 @@ static const glia_recipe_key stop_keys[] = {
     {.field = {"min_delta", GLIA_FIELD_FLOAT, AT(train.early_stopping.min_delta), "0",
                "how much counts as improvement", .min = 0, .max = 1e9}},
     {.field = {"monitor", GLIA_FIELD_CHOICE, AT(train.early_stopping.monitor), "val_loss",
-               "what must improve; also decides which weights are the best", "val_loss|val_accuracy|val_f1"}},
+               "what must improve; also decides which weights are the best", GLIA_RECIPE_MONITORS}},
     {.field = {.name = NULL}},
 };
 

@@ -200,6 +200,13 @@ static void prepare_points(glia_mistakes *m, const glia_model *model, const glia
     m->capacity = 0;
 }
 
+/* Areas under curves that the file asks for are computed for any number of scores. */
+static glia_bool wants_areas(const glia_recipe *recipe) {
+    for (int i = 0; i < recipe->n_metrics; i++)
+        if (strstr(recipe->metrics[i]->name, "_auc")) return GLIA_YES;
+    return GLIA_DEFAULT;
+}
+
 static glia_status evaluate(training *t, glia_error *err) {
     char path[1200];
     const glia_dataset *data = t->test ? t->test : t->validation;
@@ -210,10 +217,11 @@ static glia_status evaluate(training *t, glia_error *err) {
     glia_fit_options fit_options = glia_recipe_fit_options(t->recipe);
     prepare_points(&t->mistakes, t->model, glia_dataset_get_info(data), t->recipe->arena.allocator);
     t->result->evaluated = t->test ? "test" : "validation";
-    t->result->report = glia_evaluate(
-        t->model, data, .loss = fit_options.loss, .threads = fit_options.threads,
-        .precision = fit_options.precision, .memory_limit = fit_options.memory_limit,
-        .on_batch = glia__mistakes_collect, .ctx = &t->mistakes, .metrics = &t->metrics, .error = &inner);
+    t->result->report =
+        glia_evaluate(t->model, data, .loss = fit_options.loss, .threads = fit_options.threads,
+                      .precision = fit_options.precision, .memory_limit = fit_options.memory_limit,
+                      .auc = wants_areas(t->recipe), .on_batch = glia__mistakes_collect, .ctx = &t->mistakes,
+                      .metrics = &t->metrics, .error = &inner);
     if (inner.status == GLIA_OK) return GLIA_OK;
     if (err && err->status == GLIA_OK) *err = inner;
     return inner.status;

@@ -20,15 +20,18 @@ glia_status glia__check_data(const glia_model *model, const glia_dataset *data, 
     return glia__model_check_input(model, &info->input_shape, err);
 }
 
-glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, int top_k) {
+glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, glia_metrics_wish wish) {
     const glia_class_layout *layout = &head->layout;
     const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
     const bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
     glia_metrics *metrics = glia_metrics_new(
         classes ? layout->units : 0, classes ? layout->positions : glia_shape_elems(&head->target_type.shape),
-        top_k, model->allocator);
+        wish.top_k, model->allocator);
     if (metrics)
         glia__metrics_set_layout(metrics, (glia_metrics_layout){.threshold = logits ? 0 : 0.5f,
+                                                                .logits = logits,
+                                                                .probabilities = wish.probabilities,
+                                                                .scores = wish.scores && classes,
                                                                 .classes_first = layout->classes_first,
                                                                 .ignored = head->choice.ignored,
                                                                 .pitch = glia__output_elems(model)});
@@ -82,7 +85,12 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
                               model->name);
     glia_target target = glia__target_of(glia_dataset_get_info(data));
     GLIA_TRY(glia__loss_head(&head, model, o->loss, &target, err));
-    *metrics = glia__metrics_for(model, head, o->top_k);
+    const int64_t scores = glia_dataset_get_info(data)->count * glia__output_elems(model);
+    *metrics = glia__metrics_for(
+        model, head,
+        (glia_metrics_wish){.top_k = o->top_k,
+                            .probabilities = true,
+                            .scores = o->auc ? o->auc == GLIA_YES : scores <= GLIA_METRICS_SCORES});
     if (!*metrics) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     glia_runner runner = {.model = model, .head = head, .threads = o->threads, .precision = o->precision};
     glia_memory_use use = {.validation = data, .validation_batch = batch_size, .limit = o->memory_limit};

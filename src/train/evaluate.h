@@ -9,8 +9,13 @@
  * it in messages: "training data". */
 GLIA_MUST_CHECK glia_status glia__check_data(const glia_model *model, const glia_dataset *data,
                                              const char *what, glia_error *err);
+/* What metrics are to tell beside accuracy and the like. */
+typedef struct glia_metrics_wish {
+    int top_k;
+    bool probabilities, scores;
+} glia_metrics_wish;
 /* Metrics that suit the model's output, loss and targets; NULL when out of memory. */
-glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, int top_k);
+glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, glia_metrics_wish wish);
 /* Batches for a model on so many threads (0: all cores) are gathered by a thread of their own if it finds a core, else by
  * those of the model, between its runs: a thread too many makes the others wait. */
 void glia__share_cores(glia_loader_options *options, int threads);

@@ -15,26 +15,6 @@
 #include "train/progress.h"
 #include "train/schedule.h"
 
-/* A figure that says which epoch was best. */
-typedef struct monitor {
-    const char *name; /* without "val_" */
-    bool higher;      /* is better */
-    double (*of_report)(const glia_report *report);
-} monitor;
-
-static double report_loss(const glia_report *r) {
-    return r->loss;
-}
-static double report_accuracy(const glia_report *r) {
-    return r->accuracy;
-}
-static double report_f1(const glia_report *r) {
-    return r->f1;
-}
-
-static const monitor monitors[] = {
-    {"loss", false, report_loss}, {"accuracy", true, report_accuracy}, {"f1", true, report_f1}};
-
 typedef struct fit {
     glia_fit_options o; /* defaults filled */
     const glia_allocator *allocator;
@@ -43,7 +23,7 @@ typedef struct fit {
     glia_trainer *trainer;
     glia_loader *loader, *validation_loader;
     glia_metrics *running, *validation;
-    const monitor *monitor;
+    const glia_figure *monitor; /* says which epoch was best */
     glia_fit_state state;
     double learning_rate; /* before the schedule */
     glia_fit_setting settings[32];
@@ -86,21 +66,36 @@ static glia_status fill_options(fit *f, glia_error *err) {
     return GLIA_OK;
 }
 
+/* Whether training itself tells the figure. */
+static bool is_running(const glia_figure *figure) {
+    return strcmp(figure->name, "loss") == 0 || strcmp(figure->name, "accuracy") == 0;
+}
+
+static glia_status unknown_monitor(const char *name, const char *plain, glia_error *err) {
+    enum { MOST = 64 };
+    const char *names[MOST];
+    size_t count = 0;
+    for (const glia_figure *m = glia__figures; m->name && count < MOST; m++) names[count++] = m->name;
+    const char *nearest = glia__nearest_word(plain, names, count);
+    return glia_error_set(
+        err, GLIA_INVALID_ARGUMENT,
+        "early_stopping monitor: expected val_loss, val_accuracy, val_f1 or another figure, found "
+        "'%s'%s%s%s",
+        name, nearest ? " (did you mean 'val_" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+}
+
 /* "val_accuracy" or "accuracy"; without validation data, the training figure of that name. */
 static glia_status choose_monitor(fit *f, const glia_target *target, glia_error *err) {
     const char *name = f->o.early_stopping.monitor;
     if (!name || !*name) name = "val_loss";
     const char *plain = strncmp(name, "val_", 4) == 0 ? name + 4 : name;
-    for (size_t i = 0; i < GLIA_COUNT(monitors); i++)
-        if (strcmp(monitors[i].name, plain) == 0) f->monitor = &monitors[i];
-    if (!f->monitor)
+    f->monitor = glia__figure_find(plain);
+    if (!f->monitor) return unknown_monitor(name, plain, err);
+    if (target->kind == GLIA_TARGET_CLASS ? !f->monitor->classification : !f->monitor->regression)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "early_stopping monitor: expected val_loss, val_accuracy or val_f1, found '%s'",
-                              name);
-    if (f->monitor->of_report != report_loss && target->kind != GLIA_TARGET_CLASS)
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "early_stopping monitors %s, but the data has no classes; use val_loss", name);
-    if (f->monitor->of_report == report_f1 && !f->o.validation)
+                              "early_stopping monitors %s, but the data has %s; use val_loss", name,
+                              target->kind == GLIA_TARGET_CLASS ? "classes" : "no classes");
+    if (!f->o.validation && !is_running(f->monitor))
         return glia_error_set(
             err, GLIA_INVALID_ARGUMENT,
             "early_stopping monitors %s, but there is no validation data; use loss or accuracy", name);
@@ -217,8 +212,10 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
                                          f->o.threads, f->allocator, err));
     f->batches = glia_loader_batches(f->loader);
     f->learning_rate = f->trainer->settings.learning_rate;
-    f->running = glia__metrics_for(f->model, f->trainer->runner.head, 0);
-    f->validation = glia__metrics_for(f->model, f->trainer->runner.head, 0);
+    f->running = glia__metrics_for(f->model, f->trainer->runner.head, (glia_metrics_wish){0});
+    f->validation = glia__metrics_for(
+        f->model, f->trainer->runner.head,
+        (glia_metrics_wish){.probabilities = true, .scores = strstr(f->monitor->name, "_auc") != NULL});
     f->good = glia__alloc_pages(f->allocator, f->trainer->block_bytes);
     if (restores) f->best = glia__alloc_pages(f->allocator, f->trainer->block_bytes);
     if (!f->running || !f->validation || !f->good || (restores && !f->best))
@@ -386,8 +383,8 @@ static glia_status validate(fit *f, glia_epoch *e, glia_error *err) {
  * there is validation data. */
 static void judge(fit *f, glia_epoch *e) {
     if (f->o.validation && !e->validated) return;
-    double value = f->monitor->of_report(&e->validation), delta = f->o.early_stopping.min_delta;
-    if (!f->o.validation) value = f->monitor->of_report == report_loss ? e->loss : e->accuracy;
+    double value = glia__figure_of(f->monitor, &e->validation), delta = f->o.early_stopping.min_delta;
+    if (!f->o.validation) value = f->monitor->higher ? e->accuracy : e->loss;
     double gain = f->monitor->higher ? value - f->state.best : f->state.best - value;
     e->best = !isnan(value) && (f->state.best_epoch == 0 || gain > delta);
     if (!e->best) {

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "core/mem.h"
+#include "train/auc.h"
 
 /* Sums of one regression output; shifted by the first target, which keeps the variance accurate. */
 typedef struct output_sums {
@@ -22,7 +23,12 @@ struct glia_metrics {
     int top_k;
     glia_metrics_sums sums;
     int64_t in_top_k;
-    double absolute_errors;
+    double absolute_errors, relative_errors, log_loss;
+    float *probabilities; /* of a position, [width] */
+    float *scores;        /* [room, width]: of class 1, or of each; NULL unless they are kept */
+    int64_t *labels;      /* [room] */
+    glia_scored *scored;  /* [room]: for sorting them */
+    int64_t room;
     int64_t *hits, *support, *predicted; /* [classes]: right ones, true ones, those that the model found */
     int64_t *confusion;                  /* [classes, classes]; NULL: too many */
     output_sums *outputs;                /* [width] */
@@ -53,12 +59,13 @@ glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k, cons
     m->layout = (glia_metrics_layout){.ignored = GLIA_IGNORED, .pitch = m->positions * m->width};
     m->top_k = top_k > 0 ? top_k : 5;
     const bool confused = m->classes && confusion_bytes(m->classes);
+    if (m->classes) m->probabilities = glia__alloc(allocator, (size_t)m->width * sizeof *m->probabilities);
     if (m->classes)
         m->hits = glia__calloc(allocator, 1, count_bytes(m->classes));
     else
         m->outputs = glia__calloc(allocator, (size_t)m->width, sizeof *m->outputs);
     if (confused) m->confusion = glia__calloc(allocator, 1, confusion_bytes(m->classes));
-    if ((!m->hits && !m->outputs) || (confused && !m->confusion)) {
+    if ((!m->hits && !m->outputs) || (confused && !m->confusion) || (m->classes && !m->probabilities)) {
         glia_metrics_free(m);
         return NULL;
     }
@@ -67,10 +74,18 @@ glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k, cons
     return m;
 }
 
+static void free_scores(glia_metrics *m) {
+    glia__free(m->allocator, m->scores, (size_t)(m->room * m->width) * sizeof *m->scores);
+    glia__free(m->allocator, m->labels, (size_t)m->room * sizeof *m->labels);
+    glia__free(m->allocator, m->scored, (size_t)m->room * sizeof *m->scored);
+}
+
 void glia_metrics_free(glia_metrics *m) {
     if (!m) return;
     glia__free(m->allocator, m->hits, count_bytes(m->classes));
     glia__free(m->allocator, m->confusion, confusion_bytes(m->classes));
+    glia__free(m->allocator, m->probabilities, (size_t)m->width * sizeof *m->probabilities);
+    free_scores(m);
     glia__free(m->allocator, m->outputs, (size_t)m->width * sizeof *m->outputs);
     glia__free(m->allocator, m, sizeof *m);
 }
@@ -78,7 +93,7 @@ void glia_metrics_free(glia_metrics *m) {
 void glia_metrics_reset(glia_metrics *m) {
     m->sums = (glia_metrics_sums){0};
     m->in_top_k = 0;
-    m->absolute_errors = 0;
+    m->absolute_errors = m->relative_errors = m->log_loss = 0;
     if (m->hits) memset(m->hits, 0, count_bytes(m->classes));
     if (m->confusion) memset(m->confusion, 0, confusion_bytes(m->classes));
     if (m->outputs) memset(m->outputs, 0, (size_t)m->width * sizeof *m->outputs);
@@ -117,6 +132,68 @@ static void add_class(glia_metrics *m, const float *x, int64_t step, int64_t tar
     if (m->confusion) m->confusion[target * m->classes + found]++;
 }
 
+/* The probabilities of a position; of class 1 where there is one unit. */
+static void find_probabilities(glia_metrics *m, const float *x, int64_t step) {
+    float *p = m->probabilities, top = x[0], sum = 0;
+    for (int64_t k = 0; k < m->width; k++) top = fmaxf(top, p[k] = x[k * step]);
+    if (!m->layout.logits) return;
+    if (m->width == 1) {
+        p[0] = 1 / (1 + expf(-p[0]));
+        return;
+    }
+    for (int64_t k = 0; k < m->width; k++) sum += p[k] = expf(p[k] - top);
+    for (int64_t k = 0; k < m->width; k++) p[k] /= sum;
+}
+
+/* By the logits, so that what is improbable keeps its digits; probabilities are cut as in scikit-learn. */
+static double log_loss_of(const glia_metrics *m, const float *x, int64_t step, int64_t target) {
+    const double least = 2.220446049250313e-16;
+    if (m->layout.logits && m->width == 1) {
+        const double h = target ? (double)x[0] : -(double)x[0];
+        return h > 0 ? log1p(exp(-h)) : log1p(exp(h)) - h;
+    }
+    if (m->layout.logits) {
+        double top = (double)x[0], sum = 0;
+        for (int64_t k = 1; k < m->width; k++) top = fmax(top, (double)x[k * step]);
+        for (int64_t k = 0; k < m->width; k++) sum += exp((double)x[k * step] - top);
+        return log(sum) + top - (double)x[target * step];
+    }
+    double p = m->width == 1 ? (target ? (double)x[0] : 1 - (double)x[0]) : (double)x[target * step];
+    return -log(fmin(fmax(p, least), 1));
+}
+
+static glia_status reserve_scores(glia_metrics *m, int64_t wanted, glia_error *err) {
+    if (wanted <= m->room) return GLIA_OK;
+    const int64_t room = GLIA_MAX(wanted, 2 * m->room);
+    float *scores = glia__alloc(m->allocator, (size_t)(room * m->width) * sizeof *scores);
+    int64_t *labels = glia__alloc(m->allocator, (size_t)room * sizeof *labels);
+    glia_scored *scored = glia__alloc(m->allocator, (size_t)room * sizeof *scored);
+    if (!scores || !labels || !scored) {
+        glia__free(m->allocator, scores, (size_t)(room * m->width) * sizeof *scores);
+        glia__free(m->allocator, labels, (size_t)room * sizeof *labels);
+        glia__free(m->allocator, scored, (size_t)room * sizeof *scored);
+        return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for %lld scores of %lld classes",
+                              (long long)room, (long long)m->classes);
+    }
+    if (m->scores) memcpy(scores, m->scores, (size_t)(m->sums.known * m->width) * sizeof *scores);
+    if (m->labels) memcpy(labels, m->labels, (size_t)m->sums.known * sizeof *labels);
+    free_scores(m);
+    m->scores = scores;
+    m->labels = labels;
+    m->scored = scored;
+    m->room = room;
+    return GLIA_OK;
+}
+
+/* What depends on the probabilities themselves. */
+static void add_probabilities(glia_metrics *m, const float *x, int64_t step, int64_t target) {
+    if (m->layout.probabilities) m->log_loss += log_loss_of(m, x, step, target);
+    if (!m->layout.scores) return;
+    find_probabilities(m, x, step);
+    memcpy(m->scores + m->sums.known * m->width, m->probabilities, (size_t)m->width * sizeof(float));
+    m->labels[m->sums.known] = target;
+}
+
 /* The classes of an example's positions. */
 static void add_classes(glia_metrics *m, const float *x, const int64_t *targets) {
     const bool first = m->layout.classes_first;
@@ -124,6 +201,7 @@ static void add_classes(glia_metrics *m, const float *x, const int64_t *targets)
     for (int64_t p = 0; p < m->positions; p++) {
         if (targets[p] == GLIA_IGNORED || targets[p] == m->layout.ignored) continue;
         add_class(m, x + p * next, step, targets[p]);
+        add_probabilities(m, x + p * next, step, targets[p]);
         m->sums.known++;
     }
 }
@@ -138,6 +216,7 @@ static void add_values(glia_metrics *m, const float *x, const float *target) {
         o->squared_targets += y * y;
         o->squared_errors += error * error;
         m->absolute_errors += fabs(error);
+        m->relative_errors += fabs(error) / fmax(fabs((double)target[i]), 2.220446049250313e-16);
     }
 }
 
@@ -156,6 +235,7 @@ glia_status glia_metrics_add(glia_metrics *m, const float *predictions, const vo
                              double loss_sum, glia_error *err) {
     const int64_t *classes = targets, before = m->sums.known;
     if (m->classes) GLIA_TRY(check_targets(m, classes, count, err));
+    if (m->layout.scores) GLIA_TRY(reserve_scores(m, m->sums.known + count * m->positions, err));
     for (int64_t i = 0; i < count; i++) {
         if (m->classes)
             add_classes(m, predictions + i * m->layout.pitch, classes + i * m->positions);
@@ -196,7 +276,15 @@ glia_report glia__report_empty(void) {
         .mae = NAN,
         .rmse = NAN,
         .r2 = NAN,
+        .balanced_accuracy = NAN,
+        .mcc = NAN,
+        .mean_iou = NAN,
+        .dice = NAN,
+        .log_loss = NAN,
         .perplexity = NAN,
+        .roc_auc = NAN,
+        .pr_auc = NAN,
+        .mape = NAN,
     };
 }
 
@@ -227,7 +315,6 @@ static double ratio(double part, double whole) {
 static void report_classes(const glia_metrics *m, glia_report *r) {
     double n = (double)m->sums.known, c = (double)m->classes;
     r->classes = m->classes;
-    if (m->positions > 1) r->perplexity = exp(r->loss);
     r->accuracy = r->precision_micro = r->recall_micro = r->f1_micro = (double)m->sums.right / n;
     r->top_k = (double)m->in_top_k / n;
     r->precision = r->recall = r->f1 = r->precision_weighted = r->recall_weighted = r->f1_weighted = 0;
@@ -250,6 +337,45 @@ static void report_classes(const glia_metrics *m, glia_report *r) {
     }
 }
 
+/* Figures of scikit-learn: balanced_accuracy_score, matthews_corrcoef; IoU and dice over the classes that occur. */
+static void report_agreement(const glia_metrics *m, glia_report *r) {
+    double n = (double)m->sums.known, there = 0, either = 0, recalls = 0, ious = 0, dices = 0;
+    double both = 0, predicted_twice = 0, true_twice = 0;
+    for (int64_t k = 0; k < m->classes; k++) {
+        double hits = (double)m->hits[k], support = (double)m->support[k],
+               predicted = (double)m->predicted[k];
+        there += support > 0;
+        either += support + predicted > 0;
+        recalls += ratio(hits, support);
+        ious += ratio(hits, support + predicted - hits);
+        dices += ratio(2 * hits, support + predicted);
+        both += predicted * support;
+        predicted_twice += predicted * predicted;
+        true_twice += support * support;
+    }
+    double spread = sqrt(n * n - predicted_twice) * sqrt(n * n - true_twice);
+    r->balanced_accuracy = ratio(recalls, there);
+    r->mean_iou = ratio(ious, either);
+    r->dice = ratio(dices, either);
+    r->mcc = spread > 0 ? ((double)m->sums.right * n - both) / spread : 0;
+}
+
+/* Of class 1 of two, else the mean over the classes that have both sides. */
+static void report_areas(const glia_metrics *m, glia_report *r) {
+    const int64_t n = m->sums.known;
+    double roc = 0, precision_recall = 0, rocs = 0, precision_recalls = 0;
+    for (int64_t k = m->classes == 2; k < m->classes; k++) {
+        for (int64_t i = 0; i < n; i++)
+            m->scored[i] =
+                (glia_scored){m->scores[i * m->width + (m->width == 1 ? 0 : k)], m->labels[i] == k};
+        const glia_areas areas = glia__areas(m->scored, n);
+        if (!isnan(areas.roc)) roc += areas.roc, rocs++;
+        if (!isnan(areas.precision_recall)) precision_recall += areas.precision_recall, precision_recalls++;
+    }
+    if (rocs > 0) r->roc_auc = roc / rocs;
+    if (precision_recalls > 0) r->pr_auc = precision_recall / precision_recalls;
+}
+
 static void report_values(const glia_metrics *m, glia_report *r) {
     double n = (double)m->sums.examples, squared = 0;
     r->r2 = 0;
@@ -261,6 +387,7 @@ static void report_values(const glia_metrics *m, glia_report *r) {
         squared += o->squared_errors;
     }
     r->mae = m->absolute_errors / (n * (double)m->width);
+    r->mape = m->relative_errors / (n * (double)m->width);
     r->rmse = sqrt(squared / (n * (double)m->width));
 }
 
@@ -269,10 +396,17 @@ glia_report glia_metrics_report(const glia_metrics *m) {
     if (!m || m->sums.known == 0) return r;
     r.examples = m->sums.examples;
     r.loss = glia__metrics_loss(m);
-    if (m->classes)
-        report_classes(m, &r);
-    else
+    if (!m->classes) {
         report_values(m, &r);
+        return r;
+    }
+    report_classes(m, &r);
+    report_agreement(m, &r);
+    if (m->layout.probabilities) {
+        r.log_loss = m->log_loss / (double)m->sums.known;
+        r.perplexity = exp(r.log_loss);
+    }
+    if (m->layout.scores) report_areas(m, &r);
     return r;
 }
 

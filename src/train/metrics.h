@@ -2,11 +2,18 @@
 #ifndef GLIA_TRAIN_METRICS_H
 #define GLIA_TRAIN_METRICS_H
 
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
 #include "glia/train.h"
 
 /* How predictions lie and are read. */
 typedef struct glia_metrics_layout {
     float threshold;    /* one unit (classes 1): above it is class 1; 0 for logits, 0.5 for probabilities */
+    bool logits;        /* are given, not probabilities */
+    bool probabilities; /* also log_loss */
+    bool scores;        /* also the areas under curves: every score is kept */
     bool classes_first; /* an example is [classes, positions], not [positions, classes] */
     int64_t ignored;    /* a class that counts for nothing, as GLIA_IGNORED always does */
     int64_t pitch;      /* numbers from one example to the next, of which the first are compared */
@@ -18,6 +25,21 @@ GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float
                                               glia_error *err);
 /* About what metrics of so many classes allocate. */
 size_t glia__metrics_bytes(int64_t classes);
+/* Of so many scores the areas are computed unasked. */
+enum { GLIA_METRICS_SCORES = 4000000 };
+
+/* A figure of glia_report by its name. */
+typedef struct glia_figure {
+    const char *name;  /* the word of the model file: "f1" */
+    const char *label; /* "macro F1" */
+    const char *doc;
+    size_t offset;                           /* of a double in glia_report */
+    bool regression, classification, higher; /* higher: is better */
+} glia_figure;
+extern const glia_figure glia__figures[]; /* ends with name NULL */
+const glia_figure *glia__figure_find(const char *name);
+double glia__figure_of(const glia_figure *figure, const glia_report *report);
+
 /* A report of which nothing is known. */
 glia_report glia__report_empty(void);
 /* The share of right answers so far (NaN for regression) and the mean loss. */

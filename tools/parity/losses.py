@@ -151,6 +151,16 @@ def main():
         print("embeddings", name)
         show("loss", value)
         show("gradient", x.grad)
+    # ctc: steps of example n, labels that end at −100; the third does not fit, the fourth has none
+    x = predictions((4, 6, 5)).requires_grad_()
+    labels = torch.tensor([[1, 2, 0], [3, 3, 1], [1, 1, 1], [0, 0, 0]])
+    lengths, counts_of = torch.tensor([6, 5, 4, 6]), torch.tensor([2, 3, 3, 0])
+    value = F.ctc_loss(F.log_softmax(x, -1).transpose(0, 1), labels, lengths, counts_of, reduction="none",
+                       zero_infinity=True)
+    (value * torch.tensor([1.0, 2, 3, 4], dtype=torch.float64)).sum().backward()
+    print("ctc")
+    show("loss", value)
+    show("gradient", x.grad)
 
 
 if __name__ == "__main__":
