@@ -3,6 +3,8 @@
 
 #include "test.h"
 
+#include "toy.h"
+
 #include "train/optimizer.h"
 
 enum { SIZE = 5, STEPS = 20 };
@@ -131,5 +133,42 @@ TEST(bad_settings) {
     CHECK_NEAR(options.epsilon, 1e-8, 0);
 }
 
-TEST_MAIN(TEST_ENTRY(steps_of_pytorch), TEST_ENTRY(none_is_left_out), TEST_ENTRY(threads_change_nothing),
-          TEST_ENTRY(bad_settings))
+/* One step of gradient descent that spares biases, by hand beside the trainer's. */
+TEST(vectors_may_be_spared_the_decay) {
+    const double rate = 0.1, decay = 0.5;
+    float before[64];
+    double loss;
+    toy train;
+    glia_error err = {0};
+    glia_trainer *t = NULL;
+    toy_open(&train, 30, 1, false);
+    for (int spared = 0; spared < 2; spared++) {
+        glia_model *m = toy_model(TOY_CLASSES, NULL);
+        const glia_optimizer_options o = glia_sgd(.learning_rate = rate, .weight_decay = decay,
+                                                  .decay_vectors = spared ? GLIA_NO : GLIA_DEFAULT);
+        const glia_fit_options options = {.optimizer = o};
+        CHECK_OK(glia_trainer_new(&t, m, GLIA_TARGET_CLASS, (glia_shape){0}, options, &err), &err);
+        for (size_t i = 0; i < glia_model_params(m); i++) {
+            glia_tensor theta = glia_model_param_data(m, i);
+            for (int64_t k = 0; k < glia_shape_elems(&theta.shape); k++)
+                ((float *)theta.data)[k] = (float)(k % 5 + 1) / 5;
+        }
+        CHECK_OK(glia_trainer_backward(t, &train.x[0][0], train.classes, 30, &loss, &err), &err);
+        CHECK_OK(glia_trainer_update(t, &err), &err);
+        for (size_t i = 0; i < glia_model_params(m); i++) {
+            glia_tensor theta = glia_model_param_data(m, i), gradient = glia_trainer_gradient(t, i);
+            const double own = spared && theta.shape.rank < 2 ? 0 : decay;
+            for (int64_t k = 0; k < glia_shape_elems(&theta.shape); k++) {
+                before[k] = (float)(k % 5 + 1) / 5;
+                const double g = (double)((float *)gradient.data)[k] + own * (double)before[k];
+                CHECK_NEAR((double)((float *)theta.data)[k], (double)before[k] - rate * g, 1e-6);
+            }
+        }
+        glia_trainer_free(t);
+        glia_model_free(m);
+    }
+    glia_dataset_free(train.data);
+}
+
+TEST_MAIN(TEST_ENTRY(vectors_may_be_spared_the_decay), TEST_ENTRY(steps_of_pytorch),
+          TEST_ENTRY(none_is_left_out), TEST_ENTRY(threads_change_nothing), TEST_ENTRY(bad_settings))

@@ -26,6 +26,8 @@ typedef struct glia_optimizer_options {
     double epsilon;       /* adam: 1e-8 */
     double weight_decay;  /* default 0 (adamw: 0.01). L2 added to the gradient; decoupled for adamw */
     double clip_norm;     /* scale the whole gradient down to this Euclidean norm; default 0: never */
+    glia_bool
+        decay_vectors; /* no: weight_decay spares what has one dimension: biases, scales of norms; default yes */
 } glia_optimizer_options;
 
 #define GLIA_OPTIMIZER_(kind, ...) GLIA_OPTIONS(glia_optimizer_options, .name = kind, __VA_ARGS__)

@@ -32,9 +32,14 @@
     }
 #define RATE(initial_text)    FIELD(learning_rate, initial_text, 1e-30, 1e30, "step size η")
 #define EPSILON(initial_text) FIELD(epsilon, initial_text, 0, 1, "keeps the division finite")
-#define COMMON                                                                               \
-    FIELD(weight_decay, "0", 0, 1e6, "L2 penalty: weight_decay·θ is added to the gradient"), \
-        FIELD(clip_norm, "0", 0, 1e30, "the gradient is scaled down to this Euclidean norm; 0: never")
+#define LAST_FIELDS                                                                                   \
+    FIELD(clip_norm, "0", 0, 1e30, "the gradient is scaled down to this Euclidean norm; 0: never"), { \
+        .name = "decay_vectors", .kind = GLIA_FIELD_BOOL,                                             \
+        .offset = offsetof(glia_optimizer_options, decay_vectors), .initial = "yes",                  \
+        .doc = "no: weight_decay spares what has one dimension: biases, scales of norms"              \
+    }
+#define COMMON \
+    FIELD(weight_decay, "0", 0, 1e6, "L2 penalty: weight_decay·θ is added to the gradient"), LAST_FIELDS
 #define MOMENTUM FIELD(momentum, "0.9", 0, 1, "share of the last step that is kept, μ")
 
 UPDATE(sgd_update) {
@@ -191,8 +196,7 @@ GLIA_OPTIMIZER(adamw) = {
     .source = "Loshchilov, Hutter, arXiv:1711.05101, 2017",
     .fields = GLIA_FIELDS(RATE("0.001"), BETAS, EPSILON("1e-8"),
                           FIELD(weight_decay, "0.01", 0, 1e6, "share of θ taken off a step, times η"),
-                          FIELD(clip_norm, "0", 0, 1e30,
-                                "the gradient is scaled down to this Euclidean norm")),
+                          LAST_FIELDS),
     .n_moments = 2,
     .moment_names = {"m", "v"},
     .update = adamw_update,

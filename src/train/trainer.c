@@ -240,18 +240,24 @@ static void update_to(const glia_trainer *t, glia_optimizer_step *step, int64_t 
     step->begin = end;
 }
 
-/* Parameters lie in the order of the block: one stretch for all that follow each other with the same rate. */
+static bool decays(const glia_trainer *t, const glia_param *p) {
+    return t->settings.decay_vectors != GLIA_NO || glia_value_shape(p->value).rank > 1;
+}
+
+/* Parameters lie in the order of the block: one stretch for all that follow each other with the same rate and decay. */
 static void update_all(const glia_trainer *t, glia_optimizer_step step) {
     glia_optimizer_options settings = t->settings;
-    double rate = 1;
+    double rate = 1, decay = settings.weight_decay;
     glia_factors f;
     step.options = &settings;
     for (size_t i = 0; i < t->model->n_params; i++) {
         const glia_param *p = &t->model->params[i];
-        if (p->trained && p->rate != rate) {
+        const double own_decay = decays(t, p) ? t->settings.weight_decay : 0;
+        if (p->trained && (p->rate != rate || own_decay != decay)) {
             update_to(t, &step, p->offset);
             rate = p->rate;
             settings.learning_rate = t->settings.learning_rate * rate;
+            settings.weight_decay = decay = own_decay;
         }
         if (!glia__runner_factors(&t->runner, i, &f)) continue;
         update_to(t, &step, p->offset);
