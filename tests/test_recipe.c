@@ -223,6 +223,15 @@ TEST(building) {
     glia_model_free(m);
     glia_recipe_free(r);
 
+    CHECK_OK(load(&r, DATA "model:\n  - dense: 7\n", &err), &err); /* of every position */
+    CHECK_OK(glia_recipe_model(r, GLIA_SHAPE(16, 5), 7, &m, NULL, &err), &err);
+    glia_model_free(m);
+    glia_recipe_free(r);
+    CHECK_OK(load(&r, DATA "model:\n  - flatten\n  - dense: 1\nloss: {focal: {gamma: 3}}\n", &err), &err);
+    CHECK_OK(glia_recipe_model(r, GLIA_SHAPE(3), 2, &m, NULL, &err), &err);
+    glia_model_free(m);
+    glia_recipe_free(r);
+
     build_error("  - flatten\n  - dense: 5\n", ":4:5: the last layer, dense 'dense', gives 5 numbers");
     build_error("  - dense: {units: 10, name: head}\n",
                 ":3:5: dense 'head' expects a vector per example, or a "

@@ -423,16 +423,22 @@ glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *mo
 }
 
 /* The last layer must give one number a class (or one in all for two classes). */
+/* What gives a number for every class of an example, or of positions, whose number the loss will compare. */
+static bool gives_classes(const glia_recipe *recipe, glia_shape shape, int64_t classes) {
+    const glia_loss *loss = glia__loss_find(recipe->loss);
+    const bool one_unit = classes == 2 && loss && !loss->classes;
+    const int64_t last = shape.dim[shape.rank - 1], first = shape.dim[1];
+    if (last == classes || (one_unit && last == 1)) return true;
+    return shape.rank > 2 && (first == classes || (one_unit && first == 1));
+}
+
 static glia_status check_output(const glia_recipe *recipe, glia_model *model, int64_t classes,
                                 glia_error *err) {
     const glia_recipe_layer *last = &recipe->model.layers[recipe->model.n_layers - 1];
     glia_shape shape = glia_value_shape(glia_model_output(model));
     char text[96];
     if (classes <= 0) return GLIA_OK;
-    if (shape.rank == 2 && shape.dim[1] == classes) return GLIA_OK;
-    if (shape.rank == 2 && shape.dim[1] == 1 && classes == 2 &&
-        strcmp(recipe->loss, "sigmoid_cross_entropy") == 0)
-        return GLIA_OK;
+    if (shape.rank >= 2 && gives_classes(recipe, shape, classes)) return GLIA_OK;
     glia_shape example = {.rank = shape.rank - 1};
     memcpy(example.dim, shape.dim + 1, sizeof example.dim - sizeof example.dim[0]);
     glia__yaml_key_error(
