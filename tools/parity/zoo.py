@@ -202,7 +202,7 @@ NETS = [
     ("resnet18", "resnet", "depth=18 classes=5 stem=cifar", 16, lambda: ResNet((2, 2, 2, 2), False, True)),
     ("resnet50", "resnet", "depth=50 classes=5", 64, lambda: ResNet((3, 4, 6, 3), True, False)),
     ("vgg11", "vgg", "depth=11 classes=5 units=48 pool=1 dropout=0", 32, lambda: VGG((1, 1, 2, 2, 2), False, 48)),
-    ("vgg13_bn", "vgg", "depth=13 batch_norm=yes classes=5 units=48 pool=1 dropout=0", 64,
+    ("vgg13_bn", "vgg", "depth=13 batch_norm=yes classes=5 units=48 pool=1 dropout=0", 32,
      lambda: VGG((2, 2, 2, 2, 2), True, 48)),
     ("mobilenet_v2", "mobilenet_v2", "classes=5 dropout=0", 64, MobileNetV2),
     ("vit", "vit", "patch=4 width=24 layers=2 heads=3 units=40 classes=5", 16, lambda: ViT(16, 4, 24, 2, 3, 40)),
