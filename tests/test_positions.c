@@ -176,5 +176,79 @@ TEST(what_does_not_fit_is_told) {
     glia_model_free(m);
 }
 
-TEST_MAIN(TEST_ENTRY(words_learn_their_successors), TEST_ENTRY(pieces_count_by_their_known_positions),
+/* An example of weight 2 counts as two of them, one of weight 0 as none: in the loss, its gradient, in pieces too. */
+TEST(examples_have_weights) {
+    enum { TWICE = 30 };
+    static sequences s;
+    static float weights[COUNT];
+    static int64_t order[COUNT + TWICE];
+    glia_error err = {0};
+    glia_dataset *part;
+    sequences_open(&s, true);
+    int64_t count = 0;
+    for (int64_t i = 0; i < COUNT; i++) {
+        weights[i] = i < TWICE ? 2 : i < COUNT - TWICE ? 1 : 0;
+        for (int k = 0; k < (int)weights[i]; k++) order[count++] = i;
+    }
+    CHECK_OK(glia_dataset_take(&part, s.data, order, count, &err), &err);
+    CHECK_OK(glia_dataset_set_weights(s.data, weights, &err), &err);
+    double losses[3];
+    float tables[3][WORDS * WORDS];
+    for (int way = 0; way < 3; way++) { /* repeated, weighted, weighted in pieces */
+        const glia_dataset *data = way ? s.data : part;
+        glia_fit_memory plan;
+        glia_model *m = table_model();
+        glia_fit_options o = {.batch_size = 200, .shuffle = GLIA_NO, .seed = 3, .error = &err};
+        o.optimizer = glia_sgd(.learning_rate = 1);
+        CHECK_OK(glia_fit_plan(m, data, o, &plan), &err);
+        if (way == 2) o.memory_limit = (int64_t)(plan.total - plan.block / 2);
+        CHECK_OK(glia_fit_with(m, data, o), &err);
+        losses[way] = glia_evaluate(m, data, .batch_size = 32, .error = &err).loss;
+        memcpy(tables[way], glia_model_param_data(m, 0).data, sizeof tables[way]);
+        glia_model_free(m);
+    }
+    for (int way = 1; way < 3; way++) {
+        CHECK_NEAR(losses[way], losses[0], 1e-5);
+        for (int k = 0; k < WORDS * WORDS; k++)
+            CHECK_NEAR((double)tables[way][k], (double)tables[0][k], 1e-6);
+    }
+    weights[7] = -1;
+    CHECK_ERR(glia_dataset_set_weights(s.data, weights, &err), GLIA_BAD_DATA, &err,
+              "weight -1 of example 7: expected a number of at least 0");
+    glia_dataset_free(part);
+    CHECK_OK(glia_dataset_take(&part, s.data, order, 5, &err), &err);
+    CHECK(glia_dataset_get_info(part)->weighted);
+    glia_dataset_free(part);
+    glia_dataset_free(s.data);
+}
+
+/* Numbers as targets have weights as well. */
+TEST(examples_of_numbers_have_weights) {
+    static float x[40][2], y[40], weights[40];
+    glia_error err = {0};
+    glia_dataset *data;
+    for (int i = 0; i < 40; i++) {
+        x[i][0] = (float)i / 40, x[i][1] = 1;
+        y[i] = i % 2 ? x[i][0] : 5; /* those that are wrong count for nothing */
+        weights[i] = (float)(i % 2);
+    }
+    glia_tensor inputs = glia_tensor_wrap(x, GLIA_F32, GLIA_SHAPE(40, 2));
+    glia_tensor targets = glia_tensor_wrap(y, GLIA_F32, GLIA_SHAPE(40));
+    CHECK_OK(glia_dataset_wrap(&data, &inputs, &targets, 0, &err), &err);
+    CHECK_OK(glia_dataset_set_weights(data, weights, &err), &err);
+    const char *const losses[] = {"mse", "huber", "cosine"};
+    for (int i = 0; i < 3; i++) {
+        glia_model *m = glia_model_new("line");
+        glia_model_set_output(m, glia_dense(glia_input(m, "x", .shape = {2}), .units = 1));
+        CHECK_OK(glia_fit(m, data, .loss = losses[i], .epochs = 200, .batch_size = 8,
+                          .optimizer = glia_adam(.learning_rate = 0.05), .error = &err),
+                 &err);
+        CHECK(i == 2 || glia_evaluate(m, data, .loss = losses[i], .error = &err).loss < 1e-3);
+        glia_model_free(m);
+    }
+    glia_dataset_free(data);
+}
+
+TEST_MAIN(TEST_ENTRY(examples_have_weights), TEST_ENTRY(examples_of_numbers_have_weights),
+          TEST_ENTRY(words_learn_their_successors), TEST_ENTRY(pieces_count_by_their_known_positions),
           TEST_ENTRY(pixels_have_classes_too), TEST_ENTRY(what_does_not_fit_is_told))

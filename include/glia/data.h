@@ -35,6 +35,7 @@ typedef struct glia_dataset_info {
     int64_t classes;         /* 0 unless GLIA_TARGET_CLASS */
     const char *const *class_names;   /* `classes` names, or NULL */
     const char *const *feature_names; /* names of a table's columns (input_shape.dim[0] of them), or NULL */
+    bool weighted;                    /* examples count differently: glia_dataset_set_weights */
     double scale;                     /* 1 when raw */
     const float *mean, *std;          /* per channel (dim 0 of input_shape), or NULL */
     const float *fill; /* per feature of a table: what a missing value becomes (missing = "mean"), or NULL */
@@ -109,6 +110,11 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_transform(glia_dataset *da
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_fill(glia_dataset *dataset, const float *fill,
                                                            glia_error *err);
 
+/* How much each example counts in the loss, whose mean is Σ weight·loss / Σ weight: 2 counts as two examples, 0 for nothing.
+ * `weights` [count] of finite numbers of at least 0 (copied; parts that are taken later have theirs); NULL: all the same. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_weights(glia_dataset *dataset, const float *weights,
+                                                              glia_error *err);
+
 /* A named public data set and where its files come from. */
 typedef struct glia_dataset_named {
     const char *name, *doc, *licence;
@@ -151,6 +157,7 @@ typedef struct glia_batch {
     const int64_t *order; /* which examples */
     float *inputs;        /* [count, input_shape…], valid until the next glia_loader_next */
     void *targets;        /* i64 or f32 [count, target_shape…]; NULL when there are none */
+    float *weights;       /* f32 [count], NULL: all the same */
 } glia_batch;
 
 /* The data set must outlive the loader. */

@@ -48,6 +48,7 @@ void glia_dataset_free(glia_dataset *dataset) {
     glia__free(a, dataset->mean, (size_t)dataset->channels * sizeof(float));
     glia__free(a, dataset->std, (size_t)dataset->channels * sizeof(float));
     glia__free(a, dataset->fill, (size_t)dataset->input_elems * sizeof(float));
+    glia__free(a, dataset->weights, (size_t)dataset->info.count * sizeof(float));
     glia__free(a, (char *)dataset->info.name, dataset->info.name ? strlen(dataset->info.name) + 1 : 0);
     glia__free(a, dataset, sizeof *dataset);
 }
@@ -309,6 +310,31 @@ glia_dataset *glia_dataset_open(const char *source, glia_error *err) {
 
 /* --- parts and transforms ---------------------------------------------------------------------------------- */
 
+static glia_status take_weights(glia_dataset *part, const glia_dataset *whole, const int64_t *order,
+                                glia_error *err) {
+    part->weights = glia__alloc(part->allocator, (size_t)part->info.count * sizeof(float));
+    if (!part->weights) return out_of_memory(err);
+    for (int64_t i = 0; i < part->info.count; i++) part->weights[i] = whole->weights[order[i]];
+    part->info.weighted = true;
+    return GLIA_OK;
+}
+
+glia_status glia_dataset_set_weights(glia_dataset *d, const float *weights, glia_error *err) {
+    const size_t bytes = (size_t)d->info.count * sizeof(float);
+    for (int64_t i = 0; weights && i < d->info.count; i++)
+        if (!(weights[i] >= 0 && isfinite(weights[i])))
+            return glia_error_set(err, GLIA_BAD_DATA,
+                                  "weight %g of example %lld: expected a number of at least 0",
+                                  (double)weights[i], (long long)i);
+    float *copy = weights ? glia__alloc(d->allocator, bytes) : NULL;
+    if (weights && !copy) return out_of_memory(err);
+    if (copy) memcpy(copy, weights, bytes);
+    glia__free(d->allocator, d->weights, bytes);
+    d->weights = copy;
+    d->info.weighted = copy != NULL;
+    return GLIA_OK;
+}
+
 glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset, const int64_t *order,
                               int64_t count, glia_error *err) {
     *out = NULL;
@@ -327,6 +353,7 @@ glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset, c
     if (status == GLIA_OK)
         status = glia_dataset_set_transform(part, dataset->info.scale, dataset->mean, dataset->std, err);
     if (status == GLIA_OK && dataset->fill) status = glia_dataset_set_fill(part, dataset->fill, err);
+    if (status == GLIA_OK && dataset->weights) status = take_weights(part, dataset, order, err);
     if (status == GLIA_OK)
         *out = part;
     else

@@ -18,6 +18,7 @@ struct glia_dataset {
     float *mean, *std;
     int64_t channels; /* of mean and std */
     float *fill;      /* [input_elems]; NULL: nothing can be missing */
+    float *weights;   /* [count]; NULL: all the same */
     int64_t input_elems, target_elems;
     const glia_allocator *allocator;
 };

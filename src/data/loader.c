@@ -13,6 +13,7 @@
 typedef struct slot {
     float *inputs;
     void *targets;
+    float *weights;
     int64_t first, count;
     glia_status status;
     glia_error err;
@@ -44,6 +45,7 @@ static glia_status fill_range(const glia_loader *l, slot *s, int64_t begin, int6
     float *inputs = s->inputs + begin * d->input_elems;
     void *targets = s->targets ? (char *)s->targets + (size_t)begin * target_size : NULL;
     GLIA_TRY(glia_dataset_gather(d, order + begin, end - begin, inputs, targets, err));
+    for (int64_t i = begin; s->weights && i < end; i++) s->weights[i] = d->weights[order[i]];
     const glia_random random = {l->options.seed, glia_random_stream("augment") + (uint64_t)l->epoch};
     for (int64_t i = begin; scratch && i < end; i++)
         glia__augment(&l->options.augment, &d->info, random, (uint64_t)order[i],
@@ -123,6 +125,10 @@ static size_t target_bytes(const glia_loader *l) {
     return (size_t)l->batch_size * glia__dataset_target_bytes(l->dataset);
 }
 
+static size_t weight_bytes(const glia_loader *l) {
+    return l->dataset->weights ? (size_t)l->batch_size * sizeof(float) : 0;
+}
+
 static size_t scratch_bytes(const glia_loader *l) {
     return (size_t)l->parts * (size_t)l->dataset->input_elems * sizeof(float);
 }
@@ -135,6 +141,8 @@ static bool allocate(glia_loader *l, bool augments) {
     for (int i = 0; i < 2; i++) {
         l->slots[i].inputs = glia__alloc_aligned(a, input_bytes(l), 64);
         if (!l->slots[i].inputs) return false;
+        if (weight_bytes(l) && !(l->slots[i].weights = glia__alloc_aligned(a, weight_bytes(l), 64)))
+            return false;
         if (l->dataset->info.target == GLIA_TARGET_NONE) continue;
         l->slots[i].targets = glia__alloc_aligned(a, target_bytes(l), 64);
         if (!l->slots[i].targets) return false;
@@ -196,8 +204,11 @@ glia_status glia_loader_next(glia_loader *l, glia_batch *batch, glia_error *err)
         fill(l, s);
         l->busy[l->turn] = false;
     }
-    *batch = (glia_batch){
-        .count = s->count, .order = l->order + s->first, .inputs = s->inputs, .targets = s->targets};
+    *batch = (glia_batch){.count = s->count,
+                          .order = l->order + s->first,
+                          .inputs = s->inputs,
+                          .targets = s->targets,
+                          .weights = s->weights};
     glia_status status = s->status;
     if (status != GLIA_OK && err && err->status == GLIA_OK) *err = s->err;
     l->turn = !l->turn;
@@ -223,6 +234,7 @@ void glia_loader_free(glia_loader *l) {
     for (int i = 0; i < 2; i++) {
         glia__free(a, l->slots[i].inputs, input_bytes(l));
         glia__free(a, l->slots[i].targets, target_bytes(l));
+        glia__free(a, l->slots[i].weights, weight_bytes(l));
     }
     glia__free(a, l->scratch, scratch_bytes(l));
     glia__free(a, l->order, (size_t)l->n * sizeof *l->order);

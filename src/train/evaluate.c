@@ -62,10 +62,11 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
         double loss;
         GLIA_TRY(glia_loader_next(loader, &batch, err));
         if (batch.count == 0) return GLIA_OK;
+        runner->weights = batch.weights;
         GLIA_TRY(
             glia__runner_run(runner, GLIA_RUN_LOSS, batch.inputs, batch.targets, batch.count, 0, &loss, err));
         const float *predictions = glia__runner_predictions(runner).data;
-        const double weight = glia__loss_weight(runner->head, batch.targets, batch.count);
+        const double weight = glia__loss_weight(runner->head, batch.targets, batch.weights, batch.count);
         GLIA_TRY(glia__metrics_add(metrics, predictions, batch.targets, batch.count, loss, weight, err));
         if (on_batch) on_batch(ctx, &batch, predictions);
     }

@@ -114,6 +114,11 @@ static glia_status check_data(fit *f, glia_error *err) {
             err, GLIA_BAD_DATA,
             "the validation data has targets of another kind (classes or numbers) than the training "
             "data");
+    if (validation->weighted != train->weighted)
+        return glia_error_set(
+            err, GLIA_BAD_DATA,
+            "the %s data has weights of its examples, the other has none; give both or none",
+            train->weighted ? "training" : "validation");
     if (glia_shape_equal(&validation->target_shape, &train->target_shape)) return GLIA_OK;
     return glia_error_set(err, GLIA_BAD_DATA,
                           "the targets of the validation data are %s, those of the training data %s",
@@ -323,6 +328,7 @@ static glia_status go_back(fit *f, const glia_error *inner, glia_error *err) {
 static glia_status train_batch(fit *f, const glia_batch *batch, glia_error *err) {
     double loss;
     glia_error inner = {0};
+    f->trainer->weights = batch->weights;
     glia_status status =
         glia_trainer_backward(f->trainer, batch->inputs, batch->targets, batch->count, &loss, &inner);
     if (status == GLIA_NOT_FINITE) return go_back(f, &inner, err);

@@ -16,7 +16,7 @@ const glia_loss *glia__loss_find(const char *text) {
 }
 
 glia_target glia__target_of(const glia_dataset_info *info) {
-    return (glia_target){info->target, info->target_shape, info->classes, info->ignores};
+    return (glia_target){info->target, info->target_shape, info->classes, info->ignores, info->weighted};
 }
 
 /* --- the last layer, for messages ------------------------------------------------------------------------- */

@@ -62,6 +62,7 @@ typedef struct glia_target {
     glia_shape shape; /* of one example */
     int64_t classes;  /* 0: unknown, or no classes */
     bool ignores;     /* some of the classes may be GLIA_IGNORED */
+    bool weighted;    /* examples come with weights */
 } glia_target;
 glia_target glia__target_of(const glia_dataset_info *info);
 
@@ -95,6 +96,7 @@ typedef struct glia_loss_head {
     glia_target target_type;
     glia_class_layout layout; /* where targets are classes */
     glia_value *target;       /* the graph's input for targets */
+    glia_value *weights;      /* and for the weights of examples; NULL: they have none */
     glia_value *value;        /* the scalar loss */
     glia_value **gradients;   /* by every parameter; NULL until glia__loss_gradients */
     struct glia_loss_head *next;
@@ -104,7 +106,8 @@ typedef struct glia_loss_head {
 GLIA_MUST_CHECK glia_status glia__loss_head(glia_loss_head **out, glia_model *model, const char *text,
                                             const glia_target *target, glia_error *err);
 /* What the mean loss of `count` examples was divided by: the weights of their positions, without those that are ignored. */
-double glia__loss_weight(const glia_loss_head *head, const void *targets, int64_t count);
+double glia__loss_weight(const glia_loss_head *head, const void *targets, const float *weights,
+                         int64_t count);
 /* Adds the gradient nodes unless they are there. */
 GLIA_MUST_CHECK glia_status glia__loss_gradients(glia_model *model, glia_loss_head *head, glia_error *err);
 

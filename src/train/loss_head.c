@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 static bool same_target(const glia_target *a, const glia_target *b) {
-    return a->kind == b->kind && a->ignores == b->ignores && glia_shape_equal(&a->shape, &b->shape);
+    return a->kind == b->kind && a->ignores == b->ignores && a->weighted == b->weighted &&
+           glia_shape_equal(&a->shape, &b->shape);
 }
 
 /* --- targets ---------------------------------------------------------------------------------------------- */
@@ -38,6 +39,13 @@ static glia_value *add_target(glia_model *model, const glia_loss_head *head) {
     return glia_graph_input(model->graph, name, classes ? GLIA_I64 : GLIA_F32, shape);
 }
 
+/* The graph's input for the weights of examples; its number is that of the targets added last. */
+static glia_value *add_weights(glia_model *model) {
+    char name[32];
+    snprintf(name, sizeof name, model->n_targets > 1 ? "weights_%d" : "weights", model->n_targets);
+    return glia_graph_input(model->graph, name, GLIA_F32, GLIA_SHAPE(GLIA_DIM_BATCH));
+}
+
 /* Class numbers as the loss wants them. */
 static glia_value *as_seen(const glia_loss_head *head, glia_value *target) {
     if (head->target_type.kind != GLIA_TARGET_CLASS || head->choice.loss->classes) return target;
@@ -52,21 +60,32 @@ static const glia_reduce_attrs all = {.keep_dims = GLIA_NO};
 
 /* Whether some targets count less than others. */
 static bool is_weighed(const glia_loss_head *head) {
-    return head->target_type.ignores || head->choice.ignored != GLIA_IGNORED || head->choice.class_weights;
+    return head->weights || head->target_type.ignores || head->choice.ignored != GLIA_IGNORED ||
+           head->choice.class_weights;
 }
 
-double glia__loss_weight(const glia_loss_head *head, const void *targets, int64_t count) {
-    const int64_t *labels = targets, positions = count * head->layout.positions;
+/* Of the positions of one example. */
+static double labels_weight(const glia_loss_head *head, const int64_t *labels) {
     const float *weights = head->choice.class_weights;
-    if (head->target_type.kind != GLIA_TARGET_CLASS) return (double)count;
-    if (!is_weighed(head)) return (double)positions;
     double sum = 0;
-    for (int64_t i = 0; i < positions; i++)
+    for (int64_t i = 0; i < head->layout.positions; i++)
         if (labels[i] != GLIA_IGNORED && labels[i] != head->choice.ignored) {
             const bool known =
                 labels[i] >= 0 && labels[i] < head->layout.units; /* else the run will say so */
             sum += weights && known ? (double)weights[labels[i]] : 1;
         }
+    return sum;
+}
+
+double glia__loss_weight(const glia_loss_head *head, const void *targets, const float *weights,
+                         int64_t count) {
+    const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
+    if (!is_weighed(head)) return (double)(classes ? count * head->layout.positions : count);
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t *labels = classes ? (const int64_t *)targets + i * head->layout.positions : NULL;
+        sum += (head->weights ? (double)weights[i] : 1) * (labels ? labels_weight(head, labels) : 1);
+    }
     return sum;
 }
 
@@ -82,20 +101,38 @@ static glia_value *mean_down_to(glia_value *x, glia_value *like) {
     return a.axes.rank ? glia_op_mean(x, a) : x;
 }
 
-/* Σ loss / Σ weight over the positions that count; 0 when none does. */
+/* [N] in the shape of `like`: [N, …]. */
+static glia_value *over_positions(glia_value *weights, glia_value *like) {
+    glia_reshape_attrs a = {.shape = {.rank = glia_value_shape(like).rank}};
+    for (int d = 1; d < a.shape.rank; d++) a.shape.dim[d] = 1;
+    return glia_op_reshape(weights, a);
+}
+
+/* 1 for class numbers that count, 0 for others, which become 0 in *labels. */
+static glia_value *known_positions(const glia_loss_head *head, glia_value *target, glia_value **labels) {
+    glia_value *known = is_not(target, GLIA_IGNORED);
+    if (head->choice.ignored != GLIA_IGNORED)
+        known = glia_op_logical_and(known, is_not(target, head->choice.ignored));
+    *labels = glia_op_where(known, target, glia__number(target, 0));
+    return glia_op_cast(known, GLIA_F32);
+}
+
+/* Σ weight·loss / Σ weight over what counts; 0 when nothing does. Class weights are in the losses already. */
 static glia_value *weighed_mean(const glia_loss_head *head, glia_loss_build b) {
     const double least = 1e-30;
-    glia_value *known = is_not(b.target, GLIA_IGNORED);
-    if (head->choice.ignored != GLIA_IGNORED)
-        known = glia_op_logical_and(known, is_not(b.target, head->choice.ignored));
-    glia_value *labels = glia_op_where(known, b.target, glia__number(b.target, 0));
-    glia_value *counts = glia_op_cast(known, GLIA_F32), *weight = counts;
+    glia_value *counts = head->weights, *weight;
+    if (head->target_type.kind == GLIA_TARGET_CLASS) {
+        counts = known_positions(head, b.target, &b.target);
+        if (head->weights) counts = glia_op_mul(counts, over_positions(head->weights, counts));
+    }
+    weight = counts;
     if (b.class_weights)
-        weight = glia_op_mul(counts, glia_op_gather(b.class_weights, labels, (glia_gather_attrs){.axis = 0}));
+        weight =
+            glia_op_mul(counts, glia_op_gather(b.class_weights, b.target, (glia_gather_attrs){.axis = 0}));
     glia_value *total = glia_op_sum(weight, all);
     glia_value *share = glia_op_div(counts, glia_op_maximum(total, glia__number(total, least)));
     b.each = true;
-    b.target = as_seen(head, labels);
+    b.target = as_seen(head, b.target);
     glia_value *each = mean_down_to(head->choice.loss->build(&b), share);
     return glia_op_sum(glia_op_mul(each, share), all);
 }
@@ -137,6 +174,7 @@ static glia_status make_head(glia_loss_head **out, glia_model *model, const char
     if (target->kind == GLIA_TARGET_CLASS && glia__class_layout(&head->layout, b.prediction, &target->shape))
         b.prediction = classes_last(b.prediction, &head->layout);
     b.target = head->target = add_target(model, head);
+    if (target->weighted) head->weights = add_weights(model);
     head->value = loss_value(head, b);
     glia_graph_set_scope(model->graph, "");
     GLIA_TRY(take_error(model, err));

@@ -61,7 +61,8 @@ static int64_t count_of(const glia_dataset *data, int64_t otherwise) {
 /* Two batches, one in use and one to come, and the order of the examples. */
 static size_t loader_bytes(const glia_runner *r, const glia_dataset *data, int64_t batch) {
     const int64_t count = count_of(data, 0);
-    const size_t example = glia__input_bytes(r->model) + glia__target_bytes(r->head);
+    const size_t weight = r->head->weights ? sizeof(float) : 0;
+    const size_t example = glia__input_bytes(r->model) + glia__target_bytes(r->head) + weight;
     return data ? 2 * (size_t)GLIA_MIN(batch, count) * example + (size_t)count * sizeof(int64_t) : 0;
 }
 

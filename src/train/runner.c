@@ -230,6 +230,8 @@ static glia_status bind_batch(glia_runner *r, glia_program *program, const float
     GLIA_TRY(convert_inputs(r, inputs, count, &converted, err));
     GLIA_TRY(glia_program_bind(program, glia_model_input(r->model, 0), (void *)(uintptr_t)converted, err));
     if (!targets) return GLIA_OK;
+    if (r->head->weights)
+        GLIA_TRY(glia_program_bind(program, r->head->weights, (void *)(uintptr_t)r->weights, err));
     return glia_program_bind(program, r->head->target, (void *)(uintptr_t)targets, err);
 }
 

@@ -26,6 +26,7 @@ typedef struct glia_runner {
     /* What GLIA_RUN_TRAIN computes, laid out as the model's block: gradients, then the new values of state. Borrowed. */
     float *gradients;
     int64_t first_example; /* of what is run next, in a larger batch */
+    const float *weights;  /* of its examples, where the loss takes weights */
     /* Large gradients that are products of few rows are left as their factors, which glia__runner_factors gives: the
      * parameter's place in `gradients` stays as it is. */
     bool factors;

@@ -142,14 +142,17 @@ static const void *targets_at(const glia_trainer *t, const void *targets, int64_
 static glia_status run_batch(glia_trainer *t, glia_run_mode mode, const float *inputs, const void *targets,
                              int64_t count, double *loss, glia_error *err) {
     t->count = count;
-    t->weight = glia__loss_weight(t->runner.head, targets, count);
+    t->weight = glia__loss_weight(t->runner.head, targets, t->weights, count);
+    t->runner.weights = t->weights;
     if (!t->piece) return glia__runner_run(&t->runner, mode, inputs, targets, count, t->step + 1, loss, err);
     GLIA_TRY(reserve_predictions(t, count, err));
     if (mode == GLIA_RUN_TRAIN) memset(t->gradients, 0, t->block_bytes);
     *loss = 0;
     for (int64_t first = 0; first < count; first += t->piece) {
         const int64_t n = GLIA_MIN(t->piece, count - first);
-        const double weight = glia__loss_weight(t->runner.head, targets_at(t, targets, first), n);
+        t->runner.weights = t->weights ? t->weights + first : NULL;
+        const double weight =
+            glia__loss_weight(t->runner.head, targets_at(t, targets, first), t->runner.weights, n);
         const double share = t->weight > 0 ? weight / t->weight : 0;
         double found = 0;
         t->runner.first_example = first;
@@ -184,6 +187,7 @@ static glia_status not_finite(glia_trainer *t, const float *inputs, const void *
     for (int64_t first = 0; first < count && status == GLIA_NOT_FINITE && !*inner.node; first += piece) {
         inner = (glia_error){0};
         t->runner.first_example = first;
+        t->runner.weights = t->weights ? t->weights + first : NULL;
         status =
             glia__runner_find_bad_node(&t->runner, inputs_at(t, inputs, first), targets_at(t, targets, first),
                                        GLIA_MIN(piece, count - first), t->step + 1, &inner);

@@ -19,6 +19,7 @@ struct glia_trainer {
     int64_t piece;
     float *part, *predictions;
     double weight;                   /* of the last batch: glia__loss_weight */
+    const float *weights;            /* of the examples of the next batch, where the loss takes weights */
     int64_t predictions_room, count; /* examples; of the last batch */
     glia_fit_memory memory;          /* as planned; all 0 without a limit */
     int64_t step;                    /* updates so far */
