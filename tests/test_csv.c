@@ -52,6 +52,33 @@ TEST(cells) {
     scratch_remove();
 }
 
+TEST(weights) {
+    glia_dataset *d;
+    glia_error err = {0};
+    scratch_make();
+    char source[600];
+    snprintf(source, sizeof source, "csv:%s", scratch_text("t.csv", "a,w,b,y\n1,0.5,2,no\n3,2,4,yes\n"));
+    CHECK_OK(glia_dataset_open_with(&d, source, (glia_dataset_options){.weight = "w"}, &err), &err);
+    const glia_dataset_info *info = d ? glia_dataset_get_info(d) : NULL;
+    CHECK(info && info->weighted && info->input_shape.dim[0] == 2);
+    CHECK_STR(info ? info->feature_names[1] : NULL, "b");
+    glia_loader *loader;
+    glia_batch batch;
+    CHECK_OK(glia_loader_new(&loader, d, (glia_loader_options){.batch_size = 2}, &err), &err);
+    CHECK_OK(glia_loader_start(loader, 0, &err), &err);
+    CHECK_OK(glia_loader_next(loader, &batch, &err), &err);
+    CHECK(batch.weights && batch.weights[0] == 0.5f && batch.weights[1] == 2);
+    glia_loader_free(loader);
+    glia_dataset_free(d);
+    CHECK_ERR(glia_dataset_open_with(&d, source, (glia_dataset_options){.weight = "last"}, &err),
+              GLIA_INVALID_ARGUMENT, &err, "cannot be both the target and the weight");
+    snprintf(source, sizeof source, "csv:%s", scratch_text("t.csv", "a,w,y\n1,-1,no\n3,2,yes\n"));
+    err = (glia_error){0};
+    CHECK_ERR(glia_dataset_open_with(&d, source, (glia_dataset_options){.weight = "w"}, &err), GLIA_BAD_DATA,
+              &err, "column 2 'w': a weight is a number of at least 0");
+    scratch_remove();
+}
+
 TEST(malformed) {
     static const struct {
         const char *text, *message;
@@ -225,5 +252,5 @@ TEST(memory) {
     scratch_remove();
 }
 
-TEST_MAIN(TEST_ENTRY(cells), TEST_ENTRY(malformed), TEST_ENTRY(as_data_set), TEST_ENTRY(refused),
-          TEST_ENTRY(memory))
+TEST_MAIN(TEST_ENTRY(cells), TEST_ENTRY(weights), TEST_ENTRY(malformed), TEST_ENTRY(as_data_set),
+          TEST_ENTRY(refused), TEST_ENTRY(memory))

@@ -48,6 +48,8 @@ typedef struct glia_dataset_options {
     glia_bool normalize; /* subtract the mean and divide by the standard deviation of each channel or column,
                           * measured on this data set; default no */
     const char *label;   /* CSV: the target column, by name or 1-based number or "last" (default) or "none" */
+    const char *
+        weight; /* CSV: the column of the examples' weights (glia_dataset_set_weights), as label; default none */
     const char *target;  /* CSV: "class" (default) or "values": what the label column holds */
     const char *missing; /* CSV: "error" (default), "mean": what an empty or '?' cell becomes */
     const float

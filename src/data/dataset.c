@@ -14,6 +14,7 @@ static glia_status out_of_memory(glia_error *err) {
 void glia__table_free(glia_table *table) {
     glia_tensor_free(&table->inputs);
     glia_tensor_free(&table->targets);
+    glia_tensor_free(&table->weights);
     glia__arena_free(&table->arena);
     *table = (glia_table){0};
 }
@@ -226,6 +227,7 @@ glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char 
     if (options->scale != 0) d->info.scale = options->scale;
     if (d->shared->table.may_miss)
         status = glia_dataset_set_fill(d, options->n_fill == d->input_elems ? options->fill : NULL, err);
+    if (status == GLIA_OK) status = glia_dataset_set_weights(d, d->shared->table.weights.data, err);
     if (status == GLIA_OK && options->normalize == GLIA_YES) status = measure(d, err);
     if (status == GLIA_OK)
         *out = d;

@@ -9,6 +9,7 @@
 typedef struct glia_table {
     glia_tensor inputs; /* [count, …], any dtype but i64/bool */
     glia_tensor targets; /* dtype I64 [count, …] for classes, F32 [count, …] for values, data NULL for none */
+    glia_tensor weights; /* of examples, F32 [count]; data NULL for none */
     int64_t classes;
     bool ignores;                        /* some labels are GLIA_IGNORED: found by glia__dataset_new */
     char **class_names, **feature_names; /* from glia__alloc'ed arena below; NULL: none */

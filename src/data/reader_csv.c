@@ -10,6 +10,7 @@
 
 typedef struct table_columns {
     int64_t label;       /* column, or -1 */
+    int64_t weight;      /* column, or -1 */
     int64_t first, rows; /* of the csv's rows: after the header */
 } table_columns;
 
@@ -31,9 +32,9 @@ static glia_status cell_error(const glia_csv *csv, int64_t row, int64_t column, 
 }
 
 /* By name, 1-based number, "last" or "none". */
-static glia_status find_label(const glia_csv *csv, const char *wanted, int64_t *out, glia_error *err) {
+static glia_status find_column(const glia_csv *csv, const char *wanted, int64_t *out, glia_error *err) {
     int64_t number;
-    if (!wanted || strcmp(wanted, "last") == 0) {
+    if (strcmp(wanted, "last") == 0) {
         *out = csv->columns - 1;
     } else if (strcmp(wanted, "none") == 0) {
         *out = -1;
@@ -84,7 +85,7 @@ static glia_status read_number(const glia_csv *csv, const table_columns *t, int6
 
 static glia_status read_features(glia_table *out, const glia_csv *csv, const table_columns *t,
                                  const glia_dataset_options *options, glia_error *err) {
-    int64_t columns = csv->columns - (t->label >= 0), at = 0;
+    int64_t columns = csv->columns - (t->label >= 0) - (t->weight >= 0), at = 0;
     out->may_miss = options->missing && strcmp(options->missing, "mean") == 0;
     if (columns < 1)
         return glia_error_set(err, GLIA_BAD_DATA, "%s: one column only; expected features beside the target",
@@ -96,7 +97,7 @@ static glia_status read_features(glia_table *out, const glia_csv *csv, const tab
             return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
     }
     for (int64_t c = 0; c < csv->columns; c++) {
-        if (c == t->label) continue;
+        if (c == t->label || c == t->weight) continue;
         float *x = (float *)out->inputs.data + at;
         for (int64_t r = 0; r < t->rows; r++)
             GLIA_TRY(read_number(csv, t, r, c, out->may_miss, &x[r * columns], err));
@@ -166,6 +167,19 @@ static glia_status read_values(glia_table *out, const glia_csv *csv, const table
     return GLIA_OK;
 }
 
+static glia_status read_weights(glia_table *out, const glia_csv *csv, const table_columns *t,
+                                const glia_dataset_options *options, glia_error *err) {
+    if (t->weight < 0) return GLIA_OK;
+    GLIA_TRY(glia_tensor_new(&out->weights, GLIA_F32, GLIA_SHAPE(t->rows), options->allocator, err));
+    for (int64_t r = 0; r < t->rows; r++) {
+        float *weight = (float *)out->weights.data + r;
+        GLIA_TRY(read_number(csv, t, r, t->weight, false, weight, err));
+        if (*weight < 0)
+            return cell_error(csv, t->first + r, t->weight, "a weight is a number of at least 0", err);
+    }
+    return GLIA_OK;
+}
+
 /* Words of the options: a misspelt one must not mean the default. */
 static glia_status check_word(const char *option, const char *word, const char *standard, const char *other,
                               glia_error *err) {
@@ -180,8 +194,15 @@ static glia_status read_table(glia_table *out, const glia_csv *csv, const glia_d
     t.rows = csv->rows - t.first;
     if (options->limit > 0) t.rows = GLIA_MIN(t.rows, options->limit);
     if (t.rows < 1) return glia_error_set(err, GLIA_BAD_DATA, "%s: the table is empty", csv->path);
-    GLIA_TRY(find_label(csv, options->label, &t.label, err));
+    GLIA_TRY(find_column(csv, options->label ? options->label : "last", &t.label, err));
+    GLIA_TRY(
+        find_column(csv, options->weight && *options->weight ? options->weight : "none", &t.weight, err));
+    if (t.weight >= 0 && t.weight == t.label)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "%s: column '%s' cannot be both the target and the weight", csv->path,
+                              options->weight);
     GLIA_TRY(read_features(out, csv, &t, options, err));
+    GLIA_TRY(read_weights(out, csv, &t, options, err));
     if (t.label < 0) return GLIA_OK;
     bool values = options->target && strcmp(options->target, "values") == 0;
     return values ? read_values(out, csv, &t, options, err) : read_classes(out, csv, &t, options, err);

@@ -218,6 +218,9 @@ const glia_recipe_key glia__recipe_data_keys[] = {
           "the training part"}},
     {.field = {"label", GLIA_FIELD_STRING, AT(label), "last",
                "CSV: the column to predict, by name or number from 1, or `last`"}},
+    {.field = {"weight", GLIA_FIELD_STRING, AT(weight), "",
+               "CSV: a column, by name or number, that says how much each example counts in the loss; no "
+               "feature"}},
     {.field = {"target", GLIA_FIELD_CHOICE, AT(target), "class", "CSV: what that column holds",
                "class|values"}},
     {.field = {"missing", GLIA_FIELD_CHOICE, AT(missing), "error",
@@ -248,6 +251,7 @@ static glia_status open_source(const glia_recipe *recipe, const char *source, co
     static const char *const targets[] = {"class", "values"}, *const missing[] = {"error", "mean"};
     glia_dataset_options o = {.scale = recipe->data.scale,
                               .label = recipe->data.label,
+                              .weight = recipe->data.weight,
                               .target = targets[recipe->data.target],
                               .missing = missing[recipe->data.missing],
                               .limit = recipe->data.limit,

@@ -137,8 +137,8 @@ static glia_status read_array(const glia_run *run, const char *path, glia_tensor
 
 /* --- tables -------------------------------------------------------------------------------------------- */
 
-static glia_status open_table(const glia_run *run, const char *path, const char *label, glia_dataset **out,
-                              glia_error *err) {
+static glia_status open_table(const glia_run *run, const char *path, const char *label, const char *weight,
+                              glia_dataset **out, glia_error *err) {
     glia_text source;
     glia__text_init(&source, run->recipe->arena.allocator);
     glia__text_printf(&source, "csv:%s", path);
@@ -149,6 +149,7 @@ static glia_status open_table(const glia_run *run, const char *path, const char 
         status = glia_dataset_open_with(
             out, source.data,
             (glia_dataset_options){.label = label,
+                                   .weight = weight,
                                    .target = run->target == GLIA_TARGET_VALUES ? "values" : "class",
                                    .missing = run->recipe->data.missing ? "mean" : "error",
                                    .fill = run->recipe->trained.fill,
@@ -160,19 +161,23 @@ static glia_status open_table(const glia_run *run, const char *path, const char 
     return status;
 }
 
-/* With the target column as in training, or without it. */
+/* With the columns of target and weight as in training, or without one of them, or both. */
 static glia_status read_table(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
+    const char *const labels[] = {run->recipe->data.label, "none"}, *const weights[] = {
+                                                                        run->recipe->data.weight, ""};
     glia_dataset *table = NULL;
     const glia_dataset_info *info = NULL;
-    glia_error refusal = {0}; /* the target column may be missing: what else is wrong shows below */
-    if (open_table(run, path, run->recipe->data.label, &table, &refusal) == GLIA_OK)
-        info = glia_dataset_get_info(table);
-    if (refusal.status == GLIA_OUT_OF_MEMORY)
-        return glia_error_set(err, refusal.status, "%s", refusal.message);
-    if (!info || !glia_shape_equal(&info->input_shape, &run->input_shape)) {
+    for (int way = *weights[0] ? 0 : 2; way < 4; way++) {
+        const bool last = way == 3;
+        glia_error refusal = {0}; /* a column may be missing: what else is wrong shows at last */
         glia_dataset_free(table);
-        GLIA_TRY(open_table(run, path, "none", &table, err));
-        info = glia_dataset_get_info(table);
+        table = NULL;
+        glia_status opened =
+            open_table(run, path, labels[way % 2], weights[way / 2], &table, last ? err : &refusal);
+        if (opened == GLIA_OUT_OF_MEMORY && !last) glia_error_set(err, opened, "%s", refusal.message);
+        if (opened == GLIA_OUT_OF_MEMORY || (last && opened != GLIA_OK)) return opened;
+        info = table ? glia_dataset_get_info(table) : NULL;
+        if (info && glia_shape_equal(&info->input_shape, &run->input_shape)) break;
     }
     glia_status status = GLIA_OK;
     if (!glia_shape_equal(&info->input_shape, &run->input_shape))

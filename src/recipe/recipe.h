@@ -66,9 +66,9 @@ struct glia_recipe {
         const char *source, *validation, *test; /* "" when absent */
         double scale;
         glia_bool normalize;
-        const char *label;
-        int target;  /* class|values */
-        int missing; /* error|mean */
+        const char *label, *weight; /* weight: "" when there is none */
+        int target;                 /* class|values */
+        int missing;                /* error|mean */
         int64_t limit;
         struct {
             double validation, test;
