@@ -32,7 +32,9 @@ static bool find_inputs(const glia_layer_build *b, bert_inputs *in) {
         glia_value *x = b->inputs[i], **place = NULL;
         const int rank = glia_value_shape(x).rank;
         const bool whole = glia_value_dtype(x) == GLIA_I64 || glia_value_dtype(x) == GLIA_I32;
-        if (whole && rank == 2) place = i ? &in->types : &in->tokens;
+        const bool given_as_f32 =
+            !i && glia_value_dtype(x) == GLIA_F32; /* as data sets give numbers of tokens */
+        if ((whole || given_as_f32) && rank == 2) place = i ? &in->types : &in->tokens;
         if (i && whole && rank == 1) place = &in->lengths;
         if (i && glia_value_dtype(x) == GLIA_BOOL && rank == 2) place = &in->mask;
         if (place && (!*place || !i)) {
