@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J2b J5 J6 sweep start; none named: all of
+# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J2b J4 J5 J6 sweep start; none named: all of
 # them, and then docs/performance.md and docs/roofline.svg are written again. Takes half an hour or more: leave the machine alone
 # meanwhile.
 #
@@ -82,7 +82,7 @@ settle() {
     best_time=
     for allocator in malloc malloc-keeps jemalloc tcmalloc_minimal; do faster "$allocator --threads $cores" "$@" || :; done
     faster "${best%% *} --threads 1" "$@" || :
-    case $1 in *mlp*) ;; *) faster "$best --channels-last" "$@" || : ;; esac
+    case $1 in *mlp* | *lstm*) ;; *) faster "$best --channels-last" "$@" || : ;; esac
     faster "$best --compile" "$@" || :
     echo "$best" >"$file"
 }
@@ -106,11 +106,12 @@ failed=0
 measure() {
     job=$1 title=$2 model=$3 what=$4 repeats=$5
     shift 5
-    set -- "examples/$model.yaml" "$what" "$@"
+    case $model in */*) ;; *) model=examples/$model ;; esac
+    set -- "$model.yaml" "$what" "$@"
     case $what in epoch | evaluate) set -- "$@" ${EXAMPLES:+--examples "$EXAMPLES"} ;; esac
     batch=$(echo "$*" | sed 's/.*--batch \([0-9]*\).*/\1/')
     first=1e-4 later=1e-4 unrandom='' best='' ratio='' theirs='' their_memory='' agreed=''
-    case $model in # VGG16: see docs/performance.md, "first losses"
+    case ${model##*/} in # VGG16: see docs/performance.md, "first losses"
     vgg16) later=1e-2 unrandom="model.dropout_a.rate=0 model.dropout_b.rate=0" ;;
     vgg16_bn* | resnet18*) later=2e-2 ;;
     esac
@@ -169,6 +170,13 @@ J2b() {
         # shellcheck disable=SC2086
         measure J2b "VGG16-BN on CIFAR-10, epoch of 6,400 of its pictures, batch 128, $precision" vgg16_bn_cifar10 epoch 1 \
             --batch 128 --examples 6400 --precision "$precision" $plain
+    done
+}
+
+J4() {
+    for precision in f32 bf16; do
+        measure J4 "LSTM 128 → 256, 100 steps, training step, batch 64, $precision" bench/lstm step 20 --input 100x128 --batch 64 \
+            --precision "$precision"
     done
 }
 
@@ -248,16 +256,17 @@ tell() {
 : >"$scratch/sweep"
 "$glia" machine >"$scratch/machine"
 jobs=$(echo "$*" | tr ',' ' ')
-for job in ${jobs:-J1 J2 J2b J5 J6 sweep start}; do
+for job in ${jobs:-J1 J2 J2b J4 J5 J6 sweep start}; do
     case $job in
     J1) ! there J1 mnist || J1 ;;
     J2) J2 ;;
     J2b) ! there J2b cifar10-jpeg || J2b ;;
+    J4) J4 ;;
     J5) ! there J5 mnist || J5 ;;
     J6) J6 ;;
     sweep) ! there sweep mnist || sweep ;;
     start) ! there start mnist || start ;;
-    *) say "unknown job '$job' (J1, J2, J2b, J5, J6, sweep, start)" && exit 2 ;;
+    *) say "unknown job '$job' (J1, J2, J2b, J4, J5, J6, sweep, start)" && exit 2 ;;
     esac
 done
 tell >"$kept/tables.md"

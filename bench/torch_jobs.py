@@ -87,6 +87,21 @@ class ResNet18(nn.Module):
         return self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3)))
 
 
+class LastState(nn.Module):
+    """The last output of a recurrent layer."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[0][:, -1]
+
+
+def lstm():
+    return nn.Sequential(LastState(nn.LSTM(128, 256, batch_first=True)), nn.Linear(256, 10))
+
+
 def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.001, fused=True)
 
@@ -100,7 +115,7 @@ def nesterov(parameters):
 
 
 MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum),
-          "vgg16_bn_cifar10": (vgg16_bn, nesterov), "resnet18_cifar10": (ResNet18, nesterov)}
+          "vgg16_bn_cifar10": (vgg16_bn, nesterov), "resnet18_cifar10": (ResNet18, nesterov), "lstm": (lstm, adam)}
 
 
 class Safetensors:

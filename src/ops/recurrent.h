@@ -14,7 +14,7 @@ typedef enum glia_cell_kind { GLIA_CELL_RNN, GLIA_CELL_LSTM, GLIA_CELL_GRU } gli
 /* Gates in PyTorch's order. `saved`: numbers a step and unit that the gradient needs, activated gates first. */
 typedef struct glia_cell {
     glia_cell_kind kind;
-    const char *name, *backward, *backward_weights; /* ops */
+    const char *name, *backward; /* ops */
     int gates, saved;
 } glia_cell;
 
@@ -24,10 +24,9 @@ extern const glia_cell glia__cell_rnn, glia__cell_lstm, glia__cell_gru;
 enum { GLIA_REC_X, GLIA_REC_W, GLIA_REC_R, GLIA_REC_B, GLIA_REC_LENGTHS, GLIA_REC_H0, GLIA_REC_C0 };
 /* Outputs: y, the last h, lstm: the last c; then, lstm and gru, what is saved. */
 enum { GLIA_REC_Y, GLIA_REC_HN, GLIA_REC_CN };
-/* Inputs of the backward ops. They give the gradients of x, of the sums by the input, of h0, and lstm: of c0, gru: of the
- * sums by the state, which are not the same there. */
+/* Inputs of the backward ops, and their outputs: the gradients of the sums, of h0; the state before each step; lstm: the
+ * gradient of c0; gru: that of the sums by the state, which are not the same there. */
 enum {
-    GLIA_BACK_W,
     GLIA_BACK_R,
     GLIA_BACK_Y,
     GLIA_BACK_SAVED,
@@ -38,16 +37,7 @@ enum {
     GLIA_BACK_DHN,
     GLIA_BACK_DCN
 };
-/* Inputs of the ops that give the gradients of w, r and b: `da`, `dar` are what the backward op gave for the sums. */
-enum {
-    GLIA_WEIGHTS_X,
-    GLIA_WEIGHTS_Y,
-    GLIA_WEIGHTS_DA,
-    GLIA_WEIGHTS_SAVED,
-    GLIA_WEIGHTS_LENGTHS,
-    GLIA_WEIGHTS_H0,
-    GLIA_WEIGHTS_DAR
-};
+enum { GLIA_BACK_DA, GLIA_BACK_DH0, GLIA_BACK_BEFORE, GLIA_BACK_EXTRA };
 
 /* One call, with its arrays as they are given; absent ones are NULL. */
 typedef struct glia_recurrent {

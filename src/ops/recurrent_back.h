@@ -49,6 +49,7 @@ static void NAME(gru_back_reset)(const glia_recurrent *p, const T *saved, const 
 typedef struct NAME(back) {
     T *dh, *dc;   /* [N, H]: gradients of the state, from the last step to the first; dc NULL but for lstm */
     T *da, *dar;  /* [N·T, width]: of the sums by the input; gru: by the state, which differ for n alone */
+    T *before;    /* [N·T, H]: the state before each step */
     T *row, *sum; /* [N, width], [N, H]: of one step */
 } NAME(back);
 
@@ -130,49 +131,24 @@ static void NAME(gru_step_back)(const glia_recurrent *p, const NAME(back) * b, i
     for (int64_t i = 0; i < p->n * hidden; i++) b->dh[i] += b->sum[i];
 }
 
-/* dx, and through `b` the other results. dh and dc hold the gradients of the last state before. */
-static void NAME(backward)(const glia_recurrent *p, const NAME(back) * b, T *dx) {
+/* What the weights of the state saw: [N·T, H], 0 behind a sequence's end. */
+static void NAME(list_before)(const glia_recurrent *p, T *to) {
+    const int64_t hidden = p->hidden;
+    GLIA_REC_CLEAR(to, p->n * p->steps * hidden);
+    for (int64_t i = 0; i < p->n; i++)
+        for (int64_t s = 0; s < p->steps; s++) {
+            const int64_t at = glia__recurrent_place(p, i, s);
+            const T *before = at >= 0 ? NAME(before)(p, i, s) : NULL;
+            if (before) GLIA_REC_COPY(to + at * hidden, before, hidden);
+        }
+}
+
+/* dh and dc hold the gradients of the last state before. */
+static void NAME(backward)(const glia_recurrent *p, const NAME(back) * b) {
     const int64_t sums = p->n * p->steps * p->width;
     const bool gru = p->cell->kind == GLIA_CELL_GRU;
     GLIA_REC_CLEAR(b->da, sums);
     if (gru) GLIA_REC_CLEAR(b->dar, sums);
     for (int64_t s = p->steps - 1; s >= 0; s--) gru ? NAME(gru_step_back)(p, b, s) : NAME(step_back)(p, b, s);
-    MATMUL(b->da, p->w, dx, p->n * p->steps, p->in, p->width, false, false);
-}
-
-/* --- the gradients of weights ---------------------------------------------------------------------------------- */
-
-/* dr = Σ of the gradients of the sums by the state, times what the weights saw; n's see r·h without reset_after. `seen`:
- * [H]. */
-static void NAME(weights_by_state)(const glia_recurrent *p, const T *dar, T *dr, T *seen) {
-    const int64_t hidden = p->hidden, width = p->width;
-    const bool scaled = p->cell->kind == GLIA_CELL_GRU && !p->reset_after;
-    GLIA_REC_CLEAR(dr, width * hidden);
-    for (int64_t i = 0; i < p->n; i++)
-        for (int64_t s = 0; s < p->steps; s++) {
-            const int64_t at = glia__recurrent_place(p, i, s);
-            const T *before = at >= 0 ? NAME(before)(p, i, s) : NULL;
-            if (!before) continue;
-            const T *r = scaled ? (const T *)p->saved + at * p->cell->saved * hidden : NULL;
-            for (int64_t k = 0; k < hidden && scaled; k++) seen[k] = r[k] * before[k];
-            for (int64_t g = 0; g < width; g++) {
-                const T d = dar[at * width + g], *x = scaled && g >= 2 * hidden ? seen : before;
-                for (int64_t k = 0; k < hidden; k++) dr[g * hidden + k] += d * x[k];
-            }
-        }
-}
-
-static void NAME(weights)(const glia_recurrent *p, const T *da, const T *dar, T *dw, T *dr, T *db, T *seen) {
-    const int64_t width = p->width, places = p->n * p->steps;
-    MATMUL(da, p->x, dw, width, p->in, places, true, false);
-    NAME(weights_by_state)(p, dar, dr, seen);
-    for (int64_t g = 0; g < width; g++) {
-        double sum = 0, by_state = 0;
-        for (int64_t at = 0; at < places; at++) {
-            sum += (double)da[at * width + g];
-            by_state += (double)dar[at * width + g];
-        }
-        db[g] = (T)sum;
-        db[width + g] = (T)by_state;
-    }
+    NAME(list_before)(p, b->before);
 }

@@ -27,4 +27,29 @@ GLIA_CPU_INLINE void glia__store(void *y, int64_t i, float value, const bool bf1
     ((uint16_t *)y)[i] = (uint16_t)(value != value ? nan : rounded);
 }
 
+/* Sixteen elements at once, which compilers do not make of the loop. */
+typedef uint32_t glia_u32x16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint16_t glia_u16x16 __attribute__((vector_size(32), aligned(2), may_alias));
+typedef float glia_f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
+
+GLIA_CPU_INLINE void glia__load_16(const void *x, int64_t i, float *to, const bool bf16) {
+    if (bf16)
+        *(glia_u32x16 *)to =
+            __builtin_convertvector(*(const glia_u16x16 *)((const uint16_t *)x + i), glia_u32x16) << 16;
+    else
+        *(glia_f32x16 *)to = *(const glia_f32x16 *)((const float *)x + i);
+}
+
+GLIA_CPU_INLINE void glia__store_16(void *y, int64_t i, const float *from, const bool bf16) {
+    if (!bf16) {
+        *(glia_f32x16 *)((float *)y + i) = *(const glia_f32x16 *)from;
+        return;
+    }
+    const glia_f32x16 value = *(const glia_f32x16 *)from;
+    const glia_u32x16 bits = (glia_u32x16)value, nan = (glia_u32x16)(value != value);
+    const glia_u32x16 rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    *(glia_u16x16 *)((uint16_t *)y + i) =
+        __builtin_convertvector((nan & (bits >> 16 | 0x40)) | (~nan & rounded), glia_u16x16);
+}
+
 #endif

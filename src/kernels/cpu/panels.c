@@ -1,0 +1,232 @@
+/* panels.c: see panels.h. */
+
+#include "kernels/cpu/panels.h"
+
+#include <string.h>
+
+#include "core/mem.h"
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/element.h"
+
+/* Loops over registers must be gone before registers are given out. */
+#ifdef __clang__
+#define GLIA_UNROLL _Pragma("unroll")
+#else
+#define GLIA_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+typedef float f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
+#define V          f32x4
+#define NAME(name) name##_baseline
+#define TARGET
+#define GLIA_PANEL_WIDE 0
+#include "kernels/cpu/panel_floats.h"
+
+#ifdef GLIA_CPU_AVX2
+typedef float f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
+#define V               f32x8
+#define NAME(name)      name##_avx2
+#define TARGET          GLIA_CPU_AVX2
+#define GLIA_PANEL_WIDE 0
+#include "kernels/cpu/panel_floats.h"
+
+typedef float f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
+#define V               f32x16
+#define NAME(name)      name##_avx512
+#define TARGET          GLIA_CPU_AVX512
+#define GLIA_PANEL_WIDE 1
+#include "kernels/cpu/panel_floats.h"
+#endif
+
+GLIA_CPU_DISPATCH(void, multiply,
+                  (const glia_panels *p, const float *panel, const float *a, int64_t a_stride, int64_t count,
+                   const float *bias, float *sums),
+                  (p, panel, a, a_stride, count, bias, sums))
+
+/* --- layouts ---------------------------------------------------------------------------------------------- */
+
+/* bf16: [step][part][group] tiles of 16 pairs of rows by 16 columns. */
+enum { PAIRS = PANEL_STEP / 2, TILE_ELEMS = PANEL_STEP * PANEL_GROUP };
+
+glia_panels glia__panels_of(int parts, int64_t inner, int64_t groups, int64_t count) {
+    const int64_t steps = (inner + PANEL_STEP - 1) / PANEL_STEP;
+    const int64_t elems = steps * PANEL_STEP * groups * PANEL_GROUP;
+    return (glia_panels){.parts = parts,
+                         .inner = inner,
+                         .steps = steps,
+                         .groups = groups,
+                         .count = count,
+                         .bytes = (size_t)elems * (parts ? (size_t)parts * sizeof(uint16_t) : sizeof(float))};
+}
+
+int glia__panel_parts(bool bf16) {
+#ifdef GLIA_CPU_AMX
+    if (glia__isa() >= GLIA_ISA_AMX) return bf16 ? 1 : 3;
+#endif
+    (void)bf16;
+    return 0;
+}
+
+/* The next part of what is left of 16 numbers, and what then is left. */
+GLIA_CPU_INLINE void take_part(float *left, uint16_t *to) {
+    float taken[PANEL_GROUP];
+    glia__store_16(to, 0, left, true);
+    glia__load_16(to, 0, taken, true);
+    *(glia_f32x16 *)left -= *(const glia_f32x16 *)taken;
+}
+
+GLIA_CPU_CLONES(void, pack_parts, (const glia_panels *p, uint16_t *to, const float *block), (p, to, block)) {
+    const int64_t columns = p->groups * PANEL_GROUP;
+    for (int64_t g = 0; g < p->groups; g++)
+        for (int64_t pair = 0; pair < PAIRS; pair++) {
+            float left[2 * PANEL_GROUP] __attribute__((aligned(64)));
+            for (int c = 0; c < PANEL_GROUP; c++) {
+                left[2 * c] = block[2 * pair * columns + g * PANEL_GROUP + c];
+                left[2 * c + 1] = block[(2 * pair + 1) * columns + g * PANEL_GROUP + c];
+            }
+            for (int part = 0; part < p->parts; part++) {
+                uint16_t *pairs = to + (part * p->groups + g) * TILE_ELEMS + pair * 2 * PANEL_GROUP;
+                take_part(left, pairs);
+                take_part(left + PANEL_GROUP, pairs + PANEL_GROUP);
+            }
+        }
+}
+
+void glia__panel_pack(const glia_panels *p, void *panel, int64_t step, const float *block) {
+    const int64_t elems = PANEL_STEP * p->groups * PANEL_GROUP;
+    if (p->parts)
+        pack_parts(p, (uint16_t *)panel + step * p->parts * elems, block);
+    else
+        memcpy((float *)panel + step * elems, block, (size_t)elems * sizeof(float));
+}
+
+/* 64 bytes more than the numbers take, so that rows of powers of two do not meet in the same lines of the cache. */
+static int64_t stride_of(const glia_panels *p) {
+    return p->steps * PANEL_STEP + PANEL_STEP;
+}
+
+size_t glia__rows_bytes(const glia_panels *p, int64_t count) {
+    const size_t number = p->parts ? (size_t)p->parts * sizeof(uint16_t) : sizeof(float);
+    return (size_t)(stride_of(p) * count) * number;
+}
+
+glia_rows glia__rows_in(const glia_panels *p, int64_t count, void *memory) {
+    memset(memory, 0, glia__rows_bytes(p, count));
+    return (glia_rows){
+        .data = memory, .parts = p->parts, .stride = stride_of(p), .part = stride_of(p) * count};
+}
+
+/* Behind n there is room for whole groups: rows have whole steps. */
+GLIA_CPU_CLONES(void, put_parts, (const glia_rows *rows, uint16_t *to, const float *from, int64_t n),
+                (rows, to, from, n)) {
+    for (int64_t k = 0; k < n; k += PANEL_GROUP) {
+        float left[PANEL_GROUP] __attribute__((aligned(64))) = {0};
+        if (n - k >= PANEL_GROUP)
+            glia__load_16(from, k, left, false);
+        else
+            memcpy(left, from + k, (size_t)(n - k) * sizeof *left);
+        for (int part = 0; part < rows->parts; part++) take_part(left, to + part * rows->part + k);
+    }
+}
+
+void glia__rows_put(const glia_rows *rows, int64_t i, int64_t k, const float *from, int64_t n) {
+    const int64_t at = i * rows->stride + k;
+    if (rows->parts)
+        put_parts(rows, (uint16_t *)rows->data + at, from, n);
+    else
+        memcpy((float *)rows->data + at, from, (size_t)n * sizeof *from);
+}
+
+/* --- on tiles --------------------------------------------------------------------------------------------- */
+
+#ifdef GLIA_CPU_AMX
+
+/* `halves` tiles of rows by `groups` groups of columns. Products of parts that together are below the last part of a number
+ * are left out. */
+GLIA_CPU_AMX __attribute__((always_inline)) static inline void
+tiles(const glia_panels *p, const uint16_t *panel, const glia_rows *rows, int64_t first, const float *bias,
+      float *sums, const int halves, const int groups) {
+    const int64_t columns = p->groups * PANEL_GROUP, half = TILE * columns, row = columns * 4;
+    const int64_t step = p->parts * p->groups * TILE_ELEMS, a_row = rows->stride * 2;
+    const uint16_t *a = (const uint16_t *)rows->data + first * rows->stride;
+    static const float zeros[2 * PANEL_GROUP];
+    const float *begin = bias ? bias : zeros;
+    atomic_signal_fence(memory_order_seq_cst); /* gcc 12 does not know that tiles are loaded from memory */
+    _tile_loadd(0, begin, 0);
+    if (groups > 1) _tile_loadd(1, begin + PANEL_GROUP, 0);
+    if (halves > 1) _tile_loadd(2, begin, 0);
+    if (halves > 1 && groups > 1) _tile_loadd(3, begin + PANEL_GROUP, 0);
+    for (int64_t s = 0; s < p->steps; s++, a += PANEL_STEP, panel += step)
+        for (int i = 0; i < p->parts; i++) {
+            _tile_loadd(4, a + i * rows->part, a_row);
+            if (halves > 1) _tile_loadd(5, a + i * rows->part + TILE * rows->stride, a_row);
+            for (int j = 0; i + j < p->parts; j++) {
+                const uint16_t *b = panel + j * p->groups * TILE_ELEMS;
+                _tile_loadd(6, b, 64);
+                if (groups > 1) _tile_loadd(7, b + TILE_ELEMS, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                if (groups > 1) _tile_dpbf16ps(1, 4, 7);
+                if (halves > 1) _tile_dpbf16ps(2, 5, 6);
+                if (halves > 1 && groups > 1) _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    _tile_stored(0, sums, row);
+    if (groups > 1) _tile_stored(1, sums + PANEL_GROUP, row);
+    if (halves > 1) _tile_stored(2, sums + half, row);
+    if (halves > 1 && groups > 1) _tile_stored(3, sums + half + PANEL_GROUP, row);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+GLIA_CPU_AMX static void multiply_tiles(const glia_panels *p, const uint16_t *panel, const glia_rows *rows,
+                                        int64_t first, int64_t count, const float *bias, float *sums) {
+    for (int64_t g = 0; g < p->groups; g += 2) {
+        const uint16_t *from = panel + g * TILE_ELEMS;
+        const float *begin = bias ? bias + g * PANEL_GROUP : NULL;
+        float *to = sums + g * PANEL_GROUP;
+        const bool two = p->groups - g > 1;
+        if (count > TILE && two)
+            tiles(p, from, rows, first, begin, to, 2, 2);
+        else if (count > TILE)
+            tiles(p, from, rows, first, begin, to, 2, 1);
+        else if (two)
+            tiles(p, from, rows, first, begin, to, 1, 2);
+        else
+            tiles(p, from, rows, first, begin, to, 1, 1);
+    }
+}
+
+GLIA_CPU_AMX static void tiles_begin(void) {
+    amx_begin();
+}
+
+GLIA_CPU_AMX static void tiles_end(void) {
+    amx_end();
+}
+#endif
+
+/* --- both ------------------------------------------------------------------------------------------------- */
+
+void glia__panel_begin(const glia_panels *p) {
+#ifdef GLIA_CPU_AMX
+    if (p->parts) tiles_begin();
+#endif
+    (void)p;
+}
+
+void glia__panel_end(const glia_panels *p) {
+#ifdef GLIA_CPU_AMX
+    if (p->parts) tiles_end();
+#endif
+    (void)p;
+}
+
+void glia__panel_multiply(const glia_panels *p, const void *panel, const glia_rows *rows, int64_t first,
+                          int64_t count, const float *bias, float *sums) {
+#ifdef GLIA_CPU_AMX
+    if (p->parts) {
+        multiply_tiles(p, panel, rows, first, count, bias, sums);
+        return;
+    }
+#endif
+    multiply(p, panel, (const float *)rows->data + first * rows->stride, rows->stride, count, bias, sums);
+}
