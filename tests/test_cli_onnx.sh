@@ -61,6 +61,11 @@ expect 0 "head.weight" "$GLIA" summary weights.safetensors
 expect 0 "initial weights: 2 of 2" "$GLIA" train imported/config.yaml "$source" train.initial_weights=bars.onnx --out fine --force
 expect 0 "bars.c: " "$GLIA" convert bars.onnx bars.c
 expect 0 "imported.c: " "$GLIA" convert imported imported.c
+# A file that Glia wrote, read and written again, is the same file: names of what is in between, of inputs and outputs too.
+mkdir one two
+expect 0 "one/bars.onnx: " "$GLIA" convert bars.onnx one/bars.onnx
+expect 0 "two/bars.onnx: " "$GLIA" convert one/bars.onnx two/bars.onnx
+same one/bars.onnx two/bars.onnx "an ONNX file is not the same after it was read and written again"
 expect 1 "says nothing of their model" "$GLIA" convert weights.safetensors bars.c
 expect 1 "says nothing of their model" "$GLIA" plan weights.safetensors
 
@@ -73,6 +78,12 @@ expect 1 "gets f32 N×1×9×9 as 'x', its file wants f32 N×1×8×8" "$GLIA" sum
 if [ -d "$models" ]; then
     expect 0 "saved digits" "$GLIA" import "$models/mnist_onnx/model.onnx" --out digits
     expect 0 "digit.png  7 " "$GLIA" predict digits "$GLIA_SOURCE_DIR/tests/data/digit.png"
+    expect 0 "one/model.onnx: " "$GLIA" convert "$models/mnist_onnx/model.onnx" one/model.onnx
+    expect 0 "two/model.onnx: " "$GLIA" convert one/model.onnx two/model.onnx
+    same one/model.onnx two/model.onnx "mnist_onnx is not the same after it was written, read and written again"
+    expect 0 "saved back" "$GLIA" import one/model.onnx --out back
+    expect 0 "digit.png  7 " "$GLIA" predict back "$GLIA_SOURCE_DIR/tests/data/digit.png"
+    same digits/best.safetensors back/best.safetensors "mnist_onnx has other weights after a round trip"
     expect 1 "has 1 inputs, but its file takes 3" "$GLIA" import "$models/silero_vad/silero_vad_16k_op15.onnx" --input 576 --out vad
 fi
 echo "$checks checks, $failed failed"

@@ -21,9 +21,10 @@ struct glia_value {
     glia_value_kind kind;
     glia_type type;
     const char *name;
-    glia_node *node; /* NULL for sources */
-    int index;       /* which output of `node` */
-    int64_t id;      /* position in graph->values */
+    const char *file_name; /* the tensor that it is in the file that it was read from, or NULL */
+    glia_node *node;       /* NULL for sources */
+    int index;             /* which output of `node` */
+    int64_t id;            /* position in graph->values */
     const void *
         data; /* CONST: dense, in the graph's arena unless borrowed; PARAM: only in an inference graph (io/export.h) */
     bool borrowed; /* the data belong to somebody who lives longer */

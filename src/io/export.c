@@ -93,6 +93,7 @@ static glia_status copy_source(copying *c, const glia_value *value, glia_error *
     if (!copy) return glia_graph_status(c->to, err);
     if (value->kind == GLIA_VALUE_PARAM) copy->data = param_data(c->model, value);
     copy->borrowed = value->kind != GLIA_VALUE_INPUT;
+    copy->file_name = value->file_name;
     if (value->kind == GLIA_VALUE_PARAM && !copy->data)
         return glia_error_set(
             err, GLIA_INVALID_ARGUMENT,
@@ -119,6 +120,7 @@ static glia_status copy_node(copying *c, const glia_node *node, glia_error *err)
     y->node->name = name;
     for (int o = 0; o < node->n_outputs; o++) {
         y->node->outputs[o].name = name;
+        y->node->outputs[o].file_name = node->outputs[o].file_name;
         c->map[node->outputs[o].id] = &y->node->outputs[o];
     }
     return GLIA_OK;

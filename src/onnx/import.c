@@ -131,6 +131,8 @@ static glia_status feed(glia_onnx_import *import, glia_error *err) {
             slot->known = &import->options->known[i];
         if (i < import->options->n_inputs) {
             slot->value = import->options->inputs[i];
+            if (!slot->value->file_name)
+                slot->value->file_name = glia__arena_strdup(&import->graph->arena, slot->name);
             note_batch(import, i);
         } else if (slot->needed) {
             glia_dtype dtype;
@@ -214,6 +216,16 @@ static void read_node(glia_onnx_read *r) {
     }
 }
 
+/* Results keep the names of the file, for when they are written again. Only what this node has made: an Identity gives what
+ * another has. */
+static void keep_names(const glia_onnx_read *r, size_t first_value) {
+    for (int k = 0; k < r->n_out; k++) {
+        glia_value *value = r->refused ? NULL : r->out[k];
+        if (value && value->id >= (int64_t)first_value && !value->file_name)
+            value->file_name = glia__arena_strdup(&r->graph->arena, r->node->outputs[k]);
+    }
+}
+
 static glia_status define_outputs(glia_onnx_read *r, glia_error *err) {
     for (int k = 0; k < r->n_out; k++) {
         const char *name = r->node->outputs[k];
@@ -253,8 +265,10 @@ static glia_status import_node(glia_onnx_import *import, const glia_onnx_node *n
         const char *name = node->name && *node->name ? node->name : node->n_outputs ? node->outputs[0] : "";
         const char *scope =
             glia__arena_printf(&import->graph->arena, "%s%s%.80s", outer, *outer ? "." : "", name);
+        const size_t first_value = import->graph->n_values;
         if (scope) import->graph->scope = scope;
         read_node(&r);
+        keep_names(&r, first_value);
         import->graph->scope = outer;
     } else {
         r.refused = true; /* because of another, which is on the list */

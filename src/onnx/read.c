@@ -125,10 +125,11 @@ static glia_tensor tensor_of(const glia_onnx_tensor *t) {
 
 static glia_value *constant_of(glia_onnx_read *r, glia_onnx_slot *slot) {
     if (slot->constant) return slot->constant;
-    if (slot->known) return slot->constant = glia_graph_const(r->graph, slot->known);
-    const glia_onnx_tensor *t = initializer(r, slot);
-    if (!t) return NULL;
-    slot->constant = glia__onnx_const(r, t->dtype, &t->shape, t->data);
+    const glia_onnx_tensor *t = slot->known ? NULL : initializer(r, slot);
+    if (!slot->known && !t) return NULL;
+    slot->constant = slot->known ? glia_graph_const(r->graph, slot->known)
+                                 : glia__onnx_const(r, t->dtype, &t->shape, t->data);
+    if (slot->constant) slot->constant->file_name = glia__arena_strdup(&r->graph->arena, slot->name);
     return slot->constant;
 }
 

@@ -9,18 +9,24 @@ typedef struct walk {
     bool *read;         /* by value: somebody needs it */
 } walk;
 
+/* What was read from a file is called as it was there. */
+static const char *name_of(const glia_value *value) {
+    return value->file_name ? value->file_name : value->name;
+}
+
 /* Inputs and outputs first: they keep their names when others want them too. */
 static void name_ends(walk *k) {
     glia_to_onnx *w = &k->out->lists;
     const glia_inference *f = k->out->inference;
     char text[32];
     for (int i = 0; i < f->n_inputs; i++) {
-        k->out->inputs[i] = glia__to_onnx_name(w, f->inputs[i]->name);
+        k->out->inputs[i] = glia__to_onnx_name(w, name_of(f->inputs[i]));
         k->names[f->inputs[i]->id] = k->out->inputs[i];
     }
     for (int o = 0; o < f->n_outputs; o++) {
         snprintf(text, sizeof text, o ? "output_%d" : "output", o + 1);
-        k->out->outputs[o] = glia__to_onnx_name(w, text);
+        const char *given = f->outputs[o]->node ? f->outputs[o]->file_name : NULL;
+        k->out->outputs[o] = glia__to_onnx_name(w, given ? given : text);
         k->read[f->outputs[o]->id] = true;
         /* A source, or a value that is an output twice, is passed on by a node of its own at the end. */
         if (f->outputs[o]->node && !k->names[f->outputs[o]->id])
@@ -37,7 +43,7 @@ static void add_arrays(walk *k) {
             const bool constant = value->kind == GLIA_VALUE_CONST;
             if (!k->read[v] || value->node || value->kind == GLIA_VALUE_INPUT || constant != (pass == 1))
                 continue;
-            k->names[v] = glia__to_onnx_name(&k->out->lists, value->name);
+            k->names[v] = glia__to_onnx_name(&k->out->lists, name_of(value));
             glia__to_onnx_borrow(&k->out->lists, k->names[v], &value->type, value->data, constant);
         }
 }
@@ -46,7 +52,9 @@ static const char *output_name(walk *k, const glia_value *value) {
     char text[512];
     if (!k->read[value->id]) return "";
     if (k->names[value->id]) return k->names[value->id];
-    snprintf(text, sizeof text, value->index ? "%.480s.%d" : "%.480s", value->name, value->index);
+    if (value->file_name || !value->index)
+        return k->names[value->id] = glia__to_onnx_name(&k->out->lists, name_of(value));
+    snprintf(text, sizeof text, "%.480s.%d", value->name, value->index);
     return k->names[value->id] = glia__to_onnx_name(&k->out->lists, text);
 }
 
