@@ -77,9 +77,9 @@ const char *glia__to_onnx_name(glia_to_onnx *w, const char *wanted) {
     return name;
 }
 
-/* A new name for a part of the node: "gelu.gelu/Mul". */
-static const char *part_name(glia_to_onnx *w, const char *part) {
-    const char *name = glia__arena_printf(w->arena, "%s/%s", w->node->name, part);
+const char *glia__to_onnx_part(glia_to_onnx *w, const char *part) {
+    const char *whole = w->node->outputs[0].file_name ? w->node->outputs[0].file_name : w->node->name;
+    const char *name = glia__arena_printf(w->arena, "%s/%s", whole, part);
     if (!name) out_of_memory(w);
     return name ? glia__to_onnx_name(w, name) : "";
 }
@@ -95,7 +95,7 @@ const char *glia__to_onnx_node(glia_to_onnx *w, const char *out, const char *typ
     for (int i = 0; i < count; i++) names[i] = inputs[i];
     *node = (glia_to_onnx_node){
         .type = type, .inputs = names, .outputs = names + count, .n_inputs = count, .n_outputs = 1};
-    node->outputs[0] = out ? out : part_name(w, type);
+    node->outputs[0] = out ? out : glia__to_onnx_part(w, type);
     node->name = node->outputs[0];
     if (w->last_node)
         w->last_node->next = node;
@@ -141,9 +141,17 @@ static void *copy(glia_to_onnx *w, const void *data, size_t bytes) {
     return own;
 }
 
-void glia__to_onnx_text(glia_to_onnx *w, const char *name, const char *value) {
-    glia_to_onnx_attr *attr = add_attr(w, name, GLIA_TO_TEXT);
+static void add_text(glia_to_onnx *w, const char *name, glia_to_onnx_kind kind, const char *value) {
+    glia_to_onnx_attr *attr = add_attr(w, name, kind);
     if (attr) attr->value.text = copy(w, value, strlen(value));
+}
+
+void glia__to_onnx_text(glia_to_onnx *w, const char *name, const char *value) {
+    add_text(w, name, GLIA_TO_TEXT, value);
+}
+
+void glia__to_onnx_texts(glia_to_onnx *w, const char *name, const char *only) {
+    add_text(w, name, GLIA_TO_TEXTS, only);
 }
 
 void glia__to_onnx_ints(glia_to_onnx *w, const char *name, const int64_t *values, int count) {

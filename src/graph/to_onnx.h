@@ -19,7 +19,8 @@ typedef enum glia_to_onnx_kind {
     GLIA_TO_TEXT,
     GLIA_TO_INTS,
     GLIA_TO_FLOATS,
-    GLIA_TO_DTYPE /* a glia_dtype, by its number in ONNX */
+    GLIA_TO_TEXTS, /* one text as a list */
+    GLIA_TO_DTYPE  /* a glia_dtype, by its number in ONNX */
 } glia_to_onnx_kind;
 
 typedef struct glia_to_onnx_attr {
@@ -82,6 +83,7 @@ void glia__to_onnx_output(glia_to_onnx *w, const char *name);
 void glia__to_onnx_int(glia_to_onnx *w, const char *name, int64_t value);
 void glia__to_onnx_float(glia_to_onnx *w, const char *name, double value);
 void glia__to_onnx_text(glia_to_onnx *w, const char *name, const char *value);
+void glia__to_onnx_texts(glia_to_onnx *w, const char *name, const char *only); /* a list of one */
 void glia__to_onnx_ints(glia_to_onnx *w, const char *name, const int64_t *values, int count);
 void glia__to_onnx_dtype(glia_to_onnx *w, const char *name, glia_dtype dtype);
 void glia__to_onnx_floats(glia_to_onnx *w, const char *name, const float *values, int count);
@@ -113,6 +115,8 @@ const char *glia__to_onnx_channels_last(glia_to_onnx *w, const char *out, const 
 
 /* The node as its op says it, or as the one operator that it is. */
 void glia__to_onnx_op(glia_to_onnx *w);
+/* A new name for a part of the node: "gelu.gelu/Mul". */
+const char *glia__to_onnx_part(glia_to_onnx *w, const char *part);
 /* For the writer: a name that nothing else has, like `wanted`. */
 const char *glia__to_onnx_name(glia_to_onnx *w, const char *wanted);
 /* For the writer: adds an initializer whose data is borrowed. */

@@ -81,13 +81,15 @@ static int onnx_dtype(glia_dtype dtype) {
 static void put_attribute(glia_text *out, const glia_to_onnx_attr *a) {
     static const int types[] = {[GLIA_TO_INT] = GLIA_ONNX_INT,       [GLIA_TO_FLOAT] = GLIA_ONNX_FLOAT,
                                 [GLIA_TO_TEXT] = GLIA_ONNX_STRING,   [GLIA_TO_INTS] = GLIA_ONNX_INTS,
-                                [GLIA_TO_FLOATS] = GLIA_ONNX_FLOATS, [GLIA_TO_DTYPE] = GLIA_ONNX_INT};
+                                [GLIA_TO_FLOATS] = GLIA_ONNX_FLOATS, [GLIA_TO_TEXTS] = GLIA_ONNX_STRINGS,
+                                [GLIA_TO_DTYPE] = GLIA_ONNX_INT};
     glia_text m = message(out);
     put_string(&m, GLIA_ONNX_ATTR_NAME, a->name);
     if (a->kind == GLIA_TO_INT) put_int(&m, GLIA_ONNX_ATTR_I, a->value.i);
     if (a->kind == GLIA_TO_DTYPE) put_int(&m, GLIA_ONNX_ATTR_I, onnx_dtype((glia_dtype)a->value.i));
     if (a->kind == GLIA_TO_FLOAT) put_float(&m, GLIA_ONNX_ATTR_F, a->value.f);
     if (a->kind == GLIA_TO_TEXT) put_string(&m, GLIA_ONNX_ATTR_S, a->value.text);
+    if (a->kind == GLIA_TO_TEXTS) put_string(&m, GLIA_ONNX_ATTR_STRINGS, a->value.text);
     for (int i = 0; i < a->count && a->kind == GLIA_TO_INTS; i++)
         put_int(&m, GLIA_ONNX_ATTR_INTS, a->value.ints[i]);
     for (int i = 0; i < a->count && a->kind == GLIA_TO_FLOATS; i++)

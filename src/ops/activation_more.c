@@ -1,6 +1,7 @@
 /* activation_more.c: activations that few networks have. Their gradients are composed of other ops: they have no
  * backward op of their own. */
 
+#include "graph/to_onnx.h"
 #include "ops/expr.h"
 #include "ops/widen.h"
 
@@ -53,8 +54,6 @@ GLIA_API glia_value *glia_op_shrink(glia_value *x, glia_shrink_attrs attrs);
                    __VA_ARGS__}
 
 #define PLAIN .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION
-#define PLAIN_NO_ONNX \
-    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_ACTIVATION | GLIA_TRAIT_NO_ONNX
 #define SHAPES                                                                                            \
     {.inputs = "4x5:away"}, {.inputs = "2x3x17:away"}, {.inputs = "scalar:away"}, {.inputs = "1:away"}, { \
         .inputs = "0x3:away"                                                                              \
@@ -119,13 +118,19 @@ static glia_value *celu_slope(glia_value *dy, glia_value *x, const void *attrs) 
     return times(dy, glia__apply1("exp", low));
 }
 
+/* −softplus(−x) */
+static void log_sigmoid_to_onnx(glia_to_onnx *w) {
+    const char *y = GLIA_TO_ONNX(w, NULL, "Softplus", GLIA_TO_ONNX(w, NULL, "Neg", w->x[0]));
+    GLIA_TO_ONNX(w, w->y[0], "Neg", y);
+}
+
 /* The expressions are texts too: their spacing is kept. */
 /* clang-format off */
 COMPOSED_OP(softsign, x / (1 + fabs(x)), , softsign_slope(dy, x), .doc = "y = x/(1 + |x|)",
             .onnx = "Softsign", .onnx_since = 1, PLAIN, .cases = GLIA_CASES(SHAPES, ERRORS));
 
 COMPOSED_OP(log_sigmoid, (x < 0 ? x : 0) - log1p(exp(-fabs(x))), ,
-            times(dy, glia_op_sigmoid(glia__apply1("neg", x))), .doc = "y = −ln(1 + e⁻ˣ)", PLAIN_NO_ONNX,
+            times(dy, glia_op_sigmoid(glia__apply1("neg", x))), .doc = "y = −ln(1 + e⁻ˣ)", .onnx_write = log_sigmoid_to_onnx, PLAIN,
             .cases = GLIA_CASES(SHAPES, ERRORS));
 
 COMPOSED_OP(hard_swish, x < -3 ? 0 : x > 3 ? x : x * (x / 6 + (T)0.5), , hard_swish_slope(dy, x),

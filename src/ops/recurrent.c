@@ -280,6 +280,9 @@ const glia_field glia__gru_fields[] = {
         (void)attrs;                                                                                \
         return workspace_of(&glia__cell_##op, in, out);                                             \
     }                                                                                               \
+    static void op##_to_onnx(glia_to_onnx *w) {                                                     \
+        glia__recurrent_to_onnx(w, &glia__cell_##op);                                               \
+    }                                                                                               \
     glia_value *glia_op_##op(glia_recurrent_inputs i, glia_recurrent_attrs attrs) {                 \
         glia_value *in[] = {i.x, i.w, i.r, i.b, i.lengths, i.h0, i.c0};                             \
         return glia_graph_apply(glia_value_graph(i.x), #op, in, inputs_, &attrs);                   \
@@ -288,7 +291,8 @@ const glia_field glia__gru_fields[] = {
                    .version = 1,                                                                    \
                    .min_inputs = 3,                                                                 \
                    .max_inputs = inputs_,                                                           \
-                   .traits = GLIA_TRAIT_NO_ONNX,                                                    \
+                   .onnx_since = 7,                                                                 \
+                   .onnx_write = op##_to_onnx,                                                      \
                    .attrs = glia__##op##_fields,                                                    \
                    .attrs_size = sizeof(glia_recurrent_attrs),                                      \
                    .infer = op##_infer,                                                             \
@@ -310,7 +314,7 @@ const glia_field glia__gru_fields[] = {
  *
  * A block's name stands on its first line. */
 /* clang-format off */
-RECURRENT_OP(rnn, 6, .n_outputs = 2, .doc = "h ← tanh(x·Wᵀ + h·Rᵀ + b) over the steps of a sequence, or relu",
+RECURRENT_OP(rnn, 6, .onnx = "RNN", .n_outputs = 2, .doc = "h ← tanh(x·Wᵀ + h·Rᵀ + b) over the steps of a sequence, or relu",
              .source = "Elman, Cognitive Science 14, 1990",
              .cases = GLIA_CASES(
                  {.inputs = "2x4x3 5x3 5x5 10"}, {.inputs = "2x4x3 5x3 5x5"},
@@ -321,7 +325,7 @@ RECURRENT_OP(rnn, 6, .n_outputs = 2, .doc = "h ← tanh(x·Wᵀ + h·Rᵀ + b) o
                  {.inputs = "2x4x3 5x3 5x5 5", .expect_error = "rnn expects a bias of f32 10, found f32 5"},
                  {.inputs = "2x4x3 5x2 5x5", .expect_error = "rnn expects weights of f32 5×3"}, ERRORS("2")));
 
-RECURRENT_OP(lstm, 7, .n_outputs = 4, .no_gradient = 1 << 3,
+RECURRENT_OP(lstm, 7, .onnx = "LSTM", .n_outputs = 4, .no_gradient = 1 << 3,
     .doc = "c ← σ(f)·c + σ(i)·tanh(g), h ← σ(o)·tanh(c), with i, f, g, o = x·Wᵀ + h·Rᵀ + b",
     .source =
         "Hochreiter, Schmidhuber, Neural Computation 9, 1997; with the forget gate of Gers et al., 2000",
@@ -335,7 +339,7 @@ RECURRENT_OP(lstm, 7, .n_outputs = 4, .no_gradient = 1 << 3,
                          .expect_error = "lstm expects recurrent weights of f32 20×5"},
                         ERRORS("8")));
 
-RECURRENT_OP(gru, 6, .n_outputs = 3, .no_gradient = 1 << 2,
+RECURRENT_OP(gru, 6, .onnx = "GRU", .n_outputs = 3, .no_gradient = 1 << 2,
              .doc = "h ← (1 − z)·n + z·h, r, z = σ(x·Wᵀ + h·Rᵀ + b), n = tanh(x·Wᵀ + b + r·(h·Rᵀ + b))",
              .source = "Cho et al., EMNLP 2014",
              .cases = GLIA_CASES(

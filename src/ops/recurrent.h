@@ -59,6 +59,9 @@ typedef struct glia_recurrent {
         if ((n) > 0) memcpy((to), (from), (size_t)(n) * sizeof *(to)); \
     } while (0)
 
+/* The forward op in ONNX. */
+void glia__recurrent_to_onnx(glia_to_onnx *w, const glia_cell *cell);
+
 /* Input `i` of a call, or an absent one. */
 static inline glia_view glia__recurrent_input(const glia_call *c, int i) {
     return i < c->n_in ? c->in[i] : (glia_view){.data = NULL};

@@ -25,6 +25,21 @@ static void fmod_to_onnx(glia_to_onnx *w) {
     glia__to_onnx_int(w, "fmod", 1);
 }
 
+/* Towards 0: ⌊|a/b|⌋ with the sign; ONNX divides whole numbers so by itself. */
+static void trunc_div_to_onnx(glia_to_onnx *w) {
+    if (w->node->inputs[0]->type.dtype == GLIA_U8 && w->opset < 14) {
+        glia__to_onnx_refuse(w, "ONNX divides u8 since opset 14 (--opset 14)");
+        return;
+    }
+    if (!glia_dtype_is_float(w->node->inputs[0]->type.dtype)) {
+        GLIA_TO_ONNX(w, w->y[0], "Div", w->x[0], w->x[1]);
+        return;
+    }
+    const char *quotient = GLIA_TO_ONNX(w, NULL, "Div", w->x[0], w->x[1]);
+    const char *size = GLIA_TO_ONNX(w, NULL, "Floor", GLIA_TO_ONNX(w, NULL, "Abs", quotient));
+    GLIA_TO_ONNX(w, w->y[0], "Mul", size, GLIA_TO_ONNX(w, NULL, "Sign", quotient));
+}
+
 /* The expressions are texts too: their spacing is kept. */
 /* clang-format off */
 static const char *mod_expr(const glia_type *in, const glia_type *out, const void *attrs) {
@@ -65,7 +80,8 @@ GLIA_BROADCAST_ROW(trunc_div_u8, uint8_t, uint8_t, y == 0 ? 0 : x / y)
 NUMBER_OP(trunc_div, trunc(x / y),
           .doc = "y = trunc(a/b); whole numbers: by 0 gives 0; gradient 0", .source = "C, division of integers",
           .c_expr_for = trunc_div_expr,
-          .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX, NUMBER_CASES("away", "pos"));
+          .onnx_write = trunc_div_to_onnx,
+          .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE, NUMBER_CASES("away", "pos"));
 /* clang-format on */
 
 /* A remainder is a − whole·b, and `whole` is flat. */

@@ -90,13 +90,39 @@ static void cumsum_grad(glia_gradient *g) {
     g->dx[0] = glia_op_cumsum(g->dy[0], back);
 }
 
+/* ONNX sums no u8, and nothing that has no axis. */
+static void cumsum_to_onnx(glia_to_onnx *w) {
+    const glia_cumsum_attrs *a = w->node->attrs;
+    const bool narrow = w->node->inputs[0]->type.dtype == GLIA_U8;
+    const char *x = w->x[0];
+    if (!w->node->inputs[0]->type.shape.rank) {
+        glia__to_onnx_refuse(w, "ONNX has it of no scalar");
+        return;
+    }
+    if (narrow) {
+        x = GLIA_TO_ONNX(w, NULL, "Cast", x);
+        glia__to_onnx_dtype(w, "to", GLIA_I32);
+    }
+    const char *y = GLIA_TO_ONNX(w, narrow ? NULL : w->y[0], "CumSum", x,
+                                 glia__to_onnx_number(w, GLIA_I64, (double)a->axis));
+    glia__to_onnx_int(w, "exclusive", a->exclusive == GLIA_YES);
+    glia__to_onnx_int(w, "reverse", a->reverse == GLIA_YES);
+    if (narrow) {
+        GLIA_TO_ONNX(w, w->y[0], "Cast", y);
+        glia__to_onnx_dtype(w, "to", GLIA_U8);
+    }
+}
+
 GLIA_OP(cumsum) = {
     .name = "cumsum",
     .version = 1,
     .doc = "yₖ = x₀ + … + xₖ along an axis",
     .min_inputs = 1,
     .max_inputs = 1,
-    .traits = GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_ONNX,
+    .traits = GLIA_TRAIT_INPLACE,
+    .onnx = "CumSum",
+    .onnx_since = 11,
+    .onnx_write = cumsum_to_onnx,
     .attrs = GLIA_FIELDS({.name = "axis",
                           .kind = GLIA_FIELD_INT,
                           .offset = offsetof(glia_cumsum_attrs, axis),

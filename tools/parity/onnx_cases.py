@@ -18,6 +18,8 @@ KNOWN = [("prod-", "i32<9 [axes=1]", "2147483647"),  # it sums and multiplies i3
          ("resize-", ":bool", "not inexact"),  # the reference evaluator fails
          ("attention-", "0x5x6 0x5x6", "cannot reshape array of size 0"),  # so does it without examples
          ("mod-", "<9", "modulo by zero")]  # an error there, 0 in Glia
+# What would end the process: no sequences at all, in ONNX Runtime's LSTM and GRU.
+CRASHES = [("lstm-", "0x4x3"), ("gru-", "0x4x3")]
 
 ort.set_default_logger_severity(4)
 
@@ -63,6 +65,9 @@ def main():
             continue
         name, opset, tolerance, text = words
         ops.add(name.rsplit("-", 1)[0])
+        if any(a in name and text.startswith(b) for a, b in CRASHES):
+            count["known"] += 1
+            continue
         try:
             by, difference = compare(folder, name, opset, float(tolerance) or 1e-5)
         except Exception as e:
