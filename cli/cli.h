@@ -15,7 +15,9 @@ typedef struct cli_options {
     const char *out, *data, *input, *weights, *map;
     int part, task, mode, precision; /* choices */
     glia_bool resume, force, invert, profile, trace, partial;
-    int64_t top, index, batch, runs;
+    int64_t top, index, batch, runs, tokens, top_k;
+    double temperature;
+    const char *prompt;
     const char *format;
     struct {
         const glia_field *flag;
@@ -40,7 +42,8 @@ typedef struct cli_command {
 /* Every command, in the order of the help: `cli_NAME` is defined in cli/NAME.c. This is the one list of them. */
 #define CLI_COMMANDS(X) \
     X(train)            \
-    X(evaluate) X(predict) X(export) X(import) X(convert) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
+    X(evaluate)         \
+    X(predict) X(generate) X(export) X(import) X(convert) X(summary) X(plan) X(data) X(init) X(doctor) X(help)
 
 #define CLI_DECLARE(name) extern const cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE)

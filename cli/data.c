@@ -74,7 +74,8 @@ static glia_status read_example(const glia_dataset *data, int64_t index, example
                    .value_bytes = (size_t)values * sizeof(float)};
     e->inputs = glia__alloc(NULL, e->input_bytes);
     e->values = glia__alloc(NULL, e->value_bytes);
-    void *targets = info->target == GLIA_TARGET_CLASS    ? (void *)&e->class_
+    const bool one = !info->target_shape.rank; /* else classes of positions, which are not shown */
+    void *targets = info->target == GLIA_TARGET_CLASS    ? (one ? (void *)&e->class_ : NULL)
                     : info->target == GLIA_TARGET_VALUES ? (void *)e->values
                                                          : NULL;
     glia_status status = e->inputs && e->values
@@ -110,9 +111,27 @@ static void add_picture(const float *pixels, const glia_shape *shape, glia_text 
     }
 }
 
+/* Tokens as the text that they were: as it would stand in JSON, so that ends of lines show. */
+static void add_tokens(const glia_dataset_info *info, const float *tokens, glia_text *out) {
+    glia_text text;
+    glia__text_init(&text, NULL);
+    const bool words = strcmp(info->vocabulary[0], "<pad>") == 0;
+    int64_t count = glia_shape_elems(&info->input_shape);
+    while (words && count && tokens[count - 1] == 0) count--;
+    for (int64_t i = 0; i < count; i++)
+        glia__text_printf(&text, "%s%s", words && i ? " " : "", info->vocabulary[(int64_t)tokens[i]]);
+    glia__text_add(out, "  ");
+    glia__text_add_json(out, text.data);
+    glia__text_add(out, "\n");
+    out->failed |= text.failed;
+    glia__text_free(&text);
+}
+
 static void add_example(const glia_dataset_info *info, const example *e, int64_t index, glia_text *out) {
     glia__text_printf(out, "\nexample %lld", (long long)index);
-    if (info->target == GLIA_TARGET_CLASS && info->class_names)
+    if (info->target_shape.rank && info->target == GLIA_TARGET_CLASS)
+        glia__text_add(out, ", to predict: what follows at each place");
+    else if (info->target == GLIA_TARGET_CLASS && info->class_names)
         glia__text_printf(out, ": class %s", info->class_names[e->class_]);
     else if (info->target == GLIA_TARGET_CLASS)
         glia__text_printf(out, ": class %lld", (long long)e->class_);
@@ -120,6 +139,10 @@ static void add_example(const glia_dataset_info *info, const example *e, int64_t
         glia__text_printf(out, ": target %.6g", (double)e->values[0]);
     glia__text_add(out, "\n");
     const glia_shape *shape = &info->input_shape;
+    if (info->vocabulary) {
+        add_tokens(info, e->inputs, out);
+        return;
+    }
     if (shape->rank == 3 && (shape->dim[0] == 1 || shape->dim[0] == 3)) {
         add_picture(e->inputs, shape, out);
         return;
@@ -142,17 +165,22 @@ static int64_t *count_classes(const glia_dataset *data, glia_error *err) {
     enum { ROWS = 256 };
     const glia_dataset_info *info = glia_dataset_get_info(data);
     size_t row_bytes = (size_t)glia_shape_elems(&info->input_shape) * sizeof(float) * ROWS;
-    int64_t *counts = glia__calloc(NULL, (size_t)info->classes, sizeof *counts), order[ROWS], targets[ROWS];
+    const int64_t positions = glia_shape_elems(&info->target_shape);
+    const size_t target_bytes = (size_t)positions * sizeof(int64_t) * ROWS;
+    int64_t *counts = glia__calloc(NULL, (size_t)info->classes, sizeof *counts), order[ROWS];
+    int64_t *targets = glia__alloc(NULL, target_bytes);
     float *inputs = glia__alloc(NULL, row_bytes);
     glia_status status =
-        counts && inputs ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        counts && inputs && targets ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     for (int64_t first = 0; first < info->count && status == GLIA_OK; first += ROWS) {
         int64_t count = GLIA_MIN(ROWS, info->count - first);
         for (int64_t i = 0; i < count; i++) order[i] = first + i;
         status = glia_dataset_gather(data, order, count, inputs, targets, err);
-        for (int64_t i = 0; i < count && status == GLIA_OK; i++) counts[targets[i]]++;
+        for (int64_t i = 0; i < count * positions && status == GLIA_OK; i++)
+            if (targets[i] >= 0) counts[targets[i]]++; /* others are ignored */
     }
     glia__free(NULL, inputs, row_bytes);
+    glia__free(NULL, targets, target_bytes);
     if (status == GLIA_OK) return counts;
     glia__free(NULL, counts, (size_t)info->classes * sizeof *counts);
     return NULL;
@@ -165,6 +193,8 @@ static void add_info(const glia_dataset_info *info, bool json, glia_text *out) {
                           cli_count(info->count, count, sizeof count),
                           glia_shape_text(&info->input_shape, shape, sizeof shape));
         if (info->classes) glia__text_printf(out, ", %lld classes", (long long)info->classes);
+        if (info->vocabulary)
+            glia__text_printf(out, ", vocabulary of %s", cli_count(info->n_vocabulary, count, sizeof count));
         glia__text_add(out, "\n");
         return;
     }
@@ -194,7 +224,8 @@ static void add_counts(const glia_dataset_info *info, const int64_t *counts, boo
         } else if (c < MOST_CLASSES) {
             glia__text_printf(out, "  %s%*s %10s  %5.1f %%\n", name, cli_pad(name, 20), "",
                               cli_count(counts[c], count, sizeof count),
-                              100.0 * (double)counts[c] / (double)GLIA_MAX(info->count, 1));
+                              100.0 * (double)counts[c] /
+                                  (double)GLIA_MAX(info->count * glia_shape_elems(&info->target_shape), 1));
         }
     }
     if (json)

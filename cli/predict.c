@@ -185,9 +185,11 @@ const cli_command cli_predict = {
         "with or "
         "without the\ntarget column). Pictures become grey or colour as the model wants and are resampled "
         "to its size. One line an\nexample: file, class, probability, and the next classes; where positions "
-        "have classes, that of each.",
+        "have classes, that of each.\nA run on texts takes a text itself, or a file of "
+        "one a line.",
     .examples = "glia predict runs/mnist_cnn-7 digit.png\n"
-                "glia predict runs/iris-0 flowers.csv --top 1 --json",
+                "glia predict runs/iris-0 flowers.csv --top 1 --json\n"
+                "glia predict runs/sst2-0 \"a wonderful, moving film\"",
     .flags =
         (const glia_field[]){CLI_FLAG(top, INT, "3", "how many classes to show", .min = 1, .max = MOST_TOP),
                              CLI_FLAG(invert, BOOL, "no",

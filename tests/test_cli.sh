@@ -299,7 +299,7 @@ checks=$((checks + 1))
 expect 1 "unknown data source 'mnits' (did you mean mnist?)" "$GLIA" train net.yaml data.source=mnits
 expect 1 "unknown data source 'foo'; known: " "$GLIA" train net.yaml data.source=foo
 expect 1 " csv, " "$GLIA" train net.yaml data.source=foo
-expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist, cifar10, cifar10-jpeg)" "$GLIA" data get foo
+expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist, cifar10, cifar10-jpeg, tinyshakespeare)" "$GLIA" data get foo
 expect 1 "unknown data set 'mnst' (did you mean mnist?)" "$GLIA" data get mnst
 
 # --- starters ---

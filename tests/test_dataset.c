@@ -256,15 +256,16 @@ TEST(sources) {
               "for that file write csv:table.csv");
     CHECK_ERR(glia_dataset_open_with(&d, "zzz:1", options, &err), GLIA_NOT_FOUND, &err, "(known: ");
     CHECK_ERR(glia_dataset_open_with(&d, "mnist:valid", options, &err), GLIA_NOT_FOUND, &err,
-              "mnist has no part 'valid' (known: train, test)");
+              "mnist has no part 'valid' (known: train test)");
     CHECK_ERR(glia_dataset_open_with(&d, "csv:", options, &err), GLIA_INVALID_ARGUMENT, &err,
               "expected csv:FILE");
     CHECK(glia_dataset_open("csv:/nonexistent/t.csv", &err) == NULL);
     CHECK_HAS(err.message, "/nonexistent/t.csv: No such file");
     glia_error_clear(&err);
     char where[64];
-    CHECK_ERR(glia_dataset_fetch("fashion", options, where, sizeof where, &err), GLIA_NOT_FOUND, &err,
-              "unknown data set 'fashion' (known: mnist, fashion_mnist, cifar10, cifar10-jpeg)");
+    CHECK_ERR(
+        glia_dataset_fetch("fashion", options, where, sizeof where, &err), GLIA_NOT_FOUND, &err,
+        "unknown data set 'fashion' (known: mnist, fashion_mnist, cifar10, cifar10-jpeg, tinyshakespeare)");
     CHECK_STR(glia_dataset_list(0)->name, "mnist");
     CHECK(glia_dataset_list(99) == NULL);
 }

@@ -157,8 +157,10 @@ TEST(messages) {
     BAD(GLIA_INVALID_ARGUMENT, "momentum", glia_batch_norm(row, .momentum = 1.5));
     BAD(GLIA_BAD_SHAPE, "add 'add' cannot merge inputs of shapes N×3×9×9 and N×12", glia_add(image, row));
     BAD(GLIA_BAD_SHAPE, "reshape 'reshape' cannot make 5×2 of 12", glia_reshape(row, (int64_t[]){5, 2}, 2));
-    BAD(GLIA_BAD_SHAPE, "embedding 'embedding' expects whole numbers (i64), got f32",
-        glia_embedding(row, .vocabulary = 5, .units = 2));
+    BAD(GLIA_BAD_SHAPE, "embedding 'embedding' expects whole numbers (i64 or f32), got bool",
+        glia_embedding(glia_op_not_equal(row, row), .vocabulary = 5, .units = 2));
+    BAD(GLIA_BAD_SHAPE, "embedding 'embedding' masks sequences [N, T] only",
+        glia_embedding(image, .vocabulary = 5, .units = 2, .mask_zero = GLIA_YES));
     BAD(GLIA_INVALID_ARGUMENT, "unknown layer 'con2d' (did you mean 'conv2d'?)",
         glia_layer(m, "con2d", NULL, &image, 1, NULL));
     BAD(GLIA_INVALID_ARGUMENT, "dense 'out': unknown name 'unit' (did you mean 'units'?)",

@@ -79,7 +79,7 @@ TEST(bounds) {
     size_t bytes = GLIA_YAML_BYTES + 1;
     char *large = malloc(bytes);
     memset(large, '\n', bytes);
-    CHECK_ERR(parse_bytes(&d, large, bytes), GLIA_BAD_FORMAT, &d.err, "larger than 1048576 bytes");
+    CHECK_ERR(parse_bytes(&d, large, bytes), GLIA_BAD_FORMAT, &d.err, "larger than 4194304 bytes");
     glia__arena_free(&d.arena);
     for (size_t i = 0; i < bytes; i++) large[i] = "- a\n"[i % 4];
     CHECK_ERR(parse_bytes(&d, large, bytes - 1), GLIA_BAD_FORMAT, &d.err, "more than 100000 values");

@@ -38,8 +38,23 @@ typedef struct glia_dataset_info {
     bool weighted;                    /* examples count differently: glia_dataset_set_weights */
     double scale;                     /* 1 when raw */
     const float *mean, *std;          /* per channel (dim 0 of input_shape), or NULL */
+    const char *const *vocabulary;    /* the tokens that inputs are numbers of, or NULL */
+    int64_t n_vocabulary;
     const float *fill; /* per feature of a table: what a missing value becomes (missing = "mean"), or NULL */
 } glia_dataset_info;
+
+/* How texts become numbers; zero means default. */
+typedef struct glia_text_options {
+    int reserved_;
+    const char *tokens; /* text: "characters" (default) or "words" */
+    const char *
+        column; /* text_table: the column of the text, by name or number; default: the one beside the label */
+    int64_t
+        length; /* tokens of an example; default 64. text_table: longer texts are cut, shorter ones padded */
+    int64_t stride;     /* text: tokens from the start of one example to that of the next; default length */
+    int64_t vocabulary; /* words: most of them, the most frequent, with <pad> and <unk>; default 20000 */
+    int64_t min_count;  /* words that are rarer become <unk>; default 2 */
+} glia_text_options;
 
 /* How glia_dataset_open_with reads; zero means default. Strings are borrowed for the call. */
 typedef struct glia_dataset_options {
@@ -57,6 +72,7 @@ typedef struct glia_dataset_options {
                           * that data to predict is treated as the training data were; used when n_fill is the
                           * number of features */
     int64_t n_fill;
+    glia_text_options text;
     int64_t limit;             /* read at most so many examples; default all */
     const char *data_dir;      /* folder of data sets; default $GLIA_DATA, then the user's cache */
     glia_bool download;        /* named sets: fetch when absent; default yes */
@@ -68,6 +84,8 @@ typedef struct glia_dataset_options {
  *   "mnist:train" "mnist:test" "fashion_mnist:train"   a named set (see glia_dataset_named)
  *   "idx:images.gz,labels.gz"                          IDX files, gzip or not
  *   "csv:table.csv"                                    a table with or without a header
+ *   "text:input.txt"                                   windows of a text, to predict each next token
+ *   "text_table:reviews.tsv"                           a table of texts and their labels
  *   "npy:inputs.npy,targets.npy"                       NumPy arrays; targets may be left out
  *   "npz:mnist.npz,x_test,y_test"                      NumPy's archive of arrays; names may be left out
  *   "folder:pictures/train"                            PNG and JPEG files in a folder a class, or an archive of such
@@ -90,7 +108,8 @@ GLIA_API void glia_dataset_free(glia_dataset *dataset);
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset,
                                                        const int64_t *order, int64_t count, glia_error *err);
 /* Cuts off `second` of the examples, chosen by `seed`, as *part; the others become *rest. `second` below 1 is
- * a fraction, else a count. `stratified`: every class gives the same share (within one example). */
+ * a fraction, else a count. Windows of a text or series are not drawn: the last become the part, those that reach into it
+ * are left out. `stratified`: every class gives the same share (within one example). */
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_split(glia_dataset **rest, glia_dataset **part,
                                                         const glia_dataset *dataset, double second,
                                                         bool stratified, uint64_t seed, glia_error *err);
@@ -116,6 +135,14 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_fill(glia_dataset *dataset
  * `weights` [count] of finite numbers of at least 0 (copied; parts that are taken later have theirs); NULL: all the same. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_weights(glia_dataset *dataset, const float *weights,
                                                               glia_error *err);
+
+/* What tokens are numbered by, where inputs are words: `words` (copied), or NULL: those of this data set's own examples, the
+ * most frequent first. As with glia_dataset_set_fill: NULL for the training part, then that part's vocabulary for the others,
+ * where words that it lacks become <unk>. Characters are those of the whole source; one that `words` lacks is an error.
+ * Does nothing where there are no tokens. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_dataset_set_vocabulary(glia_dataset *dataset,
+                                                                 const char *const *words, int64_t count,
+                                                                 glia_error *err);
 
 /* A named public data set and where its files come from. */
 typedef struct glia_dataset_named {
@@ -145,6 +172,7 @@ typedef struct glia_augment_options {
 typedef struct glia_loader_options {
     int reserved_;
     int64_t batch_size;   /* default 32; the last batch of an epoch may be smaller, none is dropped */
+    int64_t batches;      /* an epoch ends after so many; default: after all examples */
     glia_bool shuffle;    /* default no */
     uint64_t seed;        /* of the shuffle: the order depends on (seed, epoch) only */
     const int64_t *order; /* a fixed order of `count` examples instead (borrowed while the loader lives) */

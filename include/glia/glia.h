@@ -12,6 +12,7 @@
 
 #include "glia/alloc.h"
 #include "glia/data.h"
+#include "glia/generate.h"
 #include "glia/graph.h"
 #include "glia/io.h"
 #include "glia/log.h"

@@ -154,6 +154,8 @@ typedef struct glia_embedding_options {
     int64_t vocabulary;      /* required: rows of the table */
     int64_t units;           /* required: columns of the table */
     const char *initializer; /* default uniform:0.05 */
+    glia_bool
+        mask_zero; /* x [N, T]: 0 is padding behind a sequence, which recurrent layers leave out; default no */
     const char *name;
 } glia_embedding_options;
 /* i64 [N, …] → [N, …, units]; weight [vocabulary, units]. */

@@ -137,6 +137,7 @@ typedef struct glia_fit_options {
     glia_schedule_options schedule; /* of the learning rate */
     int64_t epochs;                 /* default 1 */
     int64_t batch_size;             /* default 32 */
+    int64_t steps_per_epoch;        /* an epoch ends after so many; default: when all examples were seen */
     glia_bool shuffle;              /* default yes */
     glia_augment_options augment;   /* of the training pictures */
     uint64_t seed;                  /* of initialisation, shuffling and dropout; default 0 */

@@ -78,6 +78,12 @@ void glia__text_add_html(glia_text *text, const char *string);
 void glia__text_add_number(glia_text *text, double value);
 void glia__text_free(glia_text *text);
 
+/* Bytes of the valid UTF-8 character at `text`, or 0: no overlong forms, surrogates, or values above 10FFFF. */
+int glia__utf8_bytes(const char *text);
+/* The code point, where YAML and JSON readers may not take the character as it is (controls, ends of lines, byte order marks);
+ * else 0. */
+unsigned glia__utf8_special(const char *text);
+
 /* Strict numbers: the whole text, decimal, no spaces, not beyond the type's range (nor NaN or infinite);
  * whatever the locale, the decimal point is ".". False, with *out untouched, otherwise. */
 bool glia__parse_int(const char *text, int64_t *out);

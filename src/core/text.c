@@ -66,8 +66,8 @@ void glia__text_vprintf(glia_text *text, const char *format, va_list args) {
     va_end(again);
 }
 
-/* Bytes of the valid UTF-8 character at `s`, or 0: no overlong forms, surrogates, or values above 10FFFF. */
-static int utf8_bytes(const unsigned char *s) {
+int glia__utf8_bytes(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80) return 1;
     int count = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
                 : (s[0] & 0xF0) == 0xE0        ? 3
@@ -82,10 +82,21 @@ static int utf8_bytes(const unsigned char *s) {
     return count;
 }
 
+unsigned glia__utf8_special(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    const int bytes = glia__utf8_bytes(text);
+    const unsigned c = bytes == 2   ? (s[0] & 0x1Fu) << 6 | (s[1] & 0x3Fu)
+                       : bytes == 3 ? (s[0] & 0x0Fu) << 12 | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu)
+                                    : s[0];
+    const bool control = c < 0x20 || (c >= 0x7F && c <= 0x9F);
+    return bytes && (control || c == 0x2028 || c == 0x2029 || c == 0xFEFF || c == 0xFFFE || c == 0xFFFF) ? c
+                                                                                                         : 0;
+}
+
 void glia__text_add_json(glia_text *text, const char *string) {
     glia__text_add(text, "\"");
     for (const unsigned char *s = (const unsigned char *)(string ? string : ""); *s;) {
-        int count = utf8_bytes(s);
+        int count = glia__utf8_bytes((const char *)s);
         if (count == 0) {
             glia__text_add(text, "\xEF\xBF\xBD");
             s++;
@@ -95,8 +106,8 @@ void glia__text_add_json(glia_text *text, const char *string) {
         const char *found = count == 1 ? strchr(plain, *s) : NULL;
         if (found)
             glia__text_printf(text, "\\%c", letter[found - plain]);
-        else if (*s < 0x20 || *s == 0x7F)
-            glia__text_printf(text, "\\u%04x", *s);
+        else if (glia__utf8_special((const char *)s))
+            glia__text_printf(text, "\\u%04x", glia__utf8_special((const char *)s));
         else
             glia__text_add_bytes(text, s, (size_t)count);
         s += count;
@@ -108,7 +119,7 @@ void glia__text_add_html(glia_text *text, const char *string) {
     static const char special[] = "&<>\"'";
     static const char *const entities[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
     for (const unsigned char *s = (const unsigned char *)(string ? string : ""); *s;) {
-        int count = utf8_bytes(s);
+        int count = glia__utf8_bytes((const char *)s);
         const char *found = count == 1 ? strchr(special, *s) : NULL;
         bool control = *s == 0x7F || (*s < 0x20 && *s != '\n' && *s != '\t');
         if (found)

@@ -2,41 +2,12 @@
 
 #include "data/csv.h"
 
-#include "core/file.h"
 #include "io/stream.h"
 
 enum { MOST_COLUMNS = 1 << 20 };
 
 static glia_status out_of_memory(glia_error *err) {
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while reading a table");
-}
-
-/* The whole file, unpacked, with a zero behind it; grows as data arrives. */
-static glia_status read_text(glia_csv *csv, glia_error *err) {
-    glia_stream *stream;
-    size_t used = 0;
-    GLIA_TRY(glia__stream_open(&stream, csv->path, csv->allocator, err));
-    glia_status status = GLIA_OK;
-    for (size_t got = 1; got && status == GLIA_OK;) {
-        if (used + 1 >= csv->text_bytes) {
-            size_t wanted = csv->text_bytes ? 2 * csv->text_bytes : 1 << 16;
-            char *grown = glia__grow(csv->allocator, csv->text, csv->text_bytes, wanted, 1);
-            if (!grown) {
-                status = out_of_memory(err);
-                break;
-            }
-            csv->text = grown;
-            csv->text_bytes = wanted;
-        }
-        status = glia__stream_read(stream, csv->text + used, csv->text_bytes - used - 1, &got, err);
-        if (status == GLIA_OK) used += got;
-    }
-    glia__stream_close(stream);
-    if (status != GLIA_OK) return status;
-    csv->text[used] = 0;
-    if (strlen(csv->text) == used) return GLIA_OK;
-    return glia__file_error(err, GLIA_BAD_FORMAT, csv->path, "not a text file: it holds a zero byte at %zu",
-                            strlen(csv->text));
 }
 
 static glia_status add_cell(glia_csv *csv, size_t *count, char *cell, glia_error *err) {
@@ -58,10 +29,11 @@ static char *trim(char *cell, char *end) {
 }
 
 /* Takes one cell off *at; *end_of_row tells whether the row ends with it, *problem what is wrong with it. */
-static char *next_cell(char **at, char separator, int64_t *line, bool *end_of_row, const char **problem) {
+static char *next_cell(char **at, char separator, bool plain, int64_t *line, bool *end_of_row,
+                       const char **problem) {
     char *p = *at, *cell = p;
     p += strspn(p, " ");
-    if (*p == '"') { /* doubled quotes inside become single ones, moved to the left */
+    if (*p == '"' && !plain) { /* doubled quotes inside become single ones, moved to the left */
         char *to = cell = ++p;
         for (; *p && !(*p == '"' && p[1] != '"'); p++) {
             if (*p == '"') p++;
@@ -110,10 +82,12 @@ static glia_status parse(glia_csv *csv, int64_t limit, glia_error *err) {
     for (const char *p = at; *p; p++) csv->line_capacity += *p == '\n';
     csv->lines = glia__alloc(csv->allocator, csv->line_capacity * sizeof *csv->lines);
     if (!csv->lines) return out_of_memory(err);
-    char separator = strchr(at, ',') && strcspn(at, ",") < strcspn(at, "\n") ? ','
-                     : strcspn(at, ";") < strcspn(at, "\n")                  ? ';'
-                     : strcspn(at, "\t") < strcspn(at, "\n")                 ? '\t'
-                                                                             : ',';
+    csv->plain &= strcspn(at, "\t") < strcspn(at, "\n");
+    char separator = csv->plain                                                ? '\t'
+                     : strchr(at, ',') && strcspn(at, ",") < strcspn(at, "\n") ? ','
+                     : strcspn(at, ";") < strcspn(at, "\n")                    ? ';'
+                     : strcspn(at, "\t") < strcspn(at, "\n")                   ? '\t'
+                                                                               : ',';
     for (int64_t line = 1; *at;) {
         if (blank_line(at, separator)) {
             at += strcspn(at, "\n");
@@ -126,7 +100,7 @@ static glia_status parse(glia_csv *csv, int64_t limit, glia_error *err) {
         int64_t begins = line;
         const char *problem = NULL;
         for (bool end = false; !end;) {
-            char *cell = next_cell(&at, separator, &line, &end, &problem);
+            char *cell = next_cell(&at, separator, csv->plain, &line, &end, &problem);
             if (problem) {
                 glia_error_set(err, GLIA_BAD_FORMAT, "cell %zu: %s", count - first + 1, problem);
                 glia_error_at(err, csv->path, begins, 0);
@@ -157,17 +131,27 @@ static void find_header(glia_csv *csv) {
     if (names && numbers) csv->header = csv->cells;
 }
 
+static glia_status read_table(glia_csv *out, int64_t limit, glia_error *err) {
+    size_t used;
+    glia_status status =
+        glia__stream_text(out->path, out->allocator, &out->text, &out->text_bytes, &used, err);
+    if (status == GLIA_OK) status = parse(out, limit, err);
+    if (status != GLIA_OK) glia__csv_free(out);
+    return status;
+}
+
 glia_status glia__csv_read(glia_csv *out, const char *path, int64_t limit, const glia_allocator *allocator,
                            glia_error *err) {
     *out = (glia_csv){.path = path, .allocator = allocator};
-    glia_status status = read_text(out, err);
-    if (status == GLIA_OK) status = parse(out, limit, err);
-    if (status != GLIA_OK) {
-        glia__csv_free(out);
-        return status;
-    }
+    GLIA_TRY(read_table(out, limit, err));
     find_header(out);
     return GLIA_OK;
+}
+
+glia_status glia__csv_read_texts(glia_csv *out, const char *path, int64_t limit,
+                                 const glia_allocator *allocator, glia_error *err) {
+    *out = (glia_csv){.path = path, .allocator = allocator, .plain = true};
+    return read_table(out, limit, err);
 }
 
 void glia__csv_free(glia_csv *csv) {

@@ -15,6 +15,9 @@ void glia__table_free(glia_table *table) {
     glia_tensor_free(&table->inputs);
     glia_tensor_free(&table->targets);
     glia_tensor_free(&table->weights);
+    glia_tensor_free(&table->windows.inputs);
+    glia_tensor_free(&table->windows.targets);
+    if (table->tokens != GLIA_TOKENS_NONE) glia__vocabulary_free(&table->vocabulary);
     glia__arena_free(&table->arena);
     *table = (glia_table){0};
 }
@@ -44,6 +47,10 @@ static void release(glia_shared_table *shared) {
 void glia_dataset_free(glia_dataset *dataset) {
     if (!dataset) return;
     const glia_allocator *a = dataset->allocator;
+    if (dataset->map) {
+        glia__free(a, dataset->map, (size_t)dataset->shared->table.vocabulary.count * sizeof *dataset->map);
+        glia__vocabulary_free(&dataset->words);
+    }
     release(dataset->shared);
     glia__free(a, dataset->order, (size_t)dataset->info.count * sizeof(int64_t));
     glia__free(a, dataset->mean, (size_t)dataset->channels * sizeof(float));
@@ -99,6 +106,8 @@ static glia_status make(glia_dataset **out, glia_shared_table *shared, const cha
     d->info = info_of(&shared->table);
     d->input_elems = glia_shape_elems(&d->info.input_shape);
     d->target_elems = glia_shape_elems(&d->info.target_shape);
+    d->input_step = shared->table.windows.input_step ? shared->table.windows.input_step : d->input_elems;
+    d->target_step = shared->table.windows.target_step ? shared->table.windows.target_step : d->target_elems;
     d->info.name = copy_text(d->allocator, name);
     if (!d->info.name) {
         glia_dataset_free(d);
@@ -131,7 +140,14 @@ static void convert(const glia_tensor *x, int64_t first, int64_t count, float sc
 /* Example `n` as it is after scaling, with what was missing filled in. */
 static void convert_example(const glia_dataset *d, int64_t n, float *to) {
     float scale = (float)d->info.scale;
-    convert(&d->shared->table.inputs, glia__dataset_row(d, n) * d->input_elems, d->input_elems, scale, to);
+    const glia_tensor *x = &d->shared->table.inputs;
+    const int64_t first = glia__dataset_row(d, n) * d->input_step;
+    if (d->map) {
+        const int32_t *words = (const int32_t *)x->data + first;
+        for (int64_t i = 0; i < d->input_elems; i++) to[i] = (float)d->map[words[i]];
+        return;
+    }
+    convert(x, first, d->input_elems, scale, to);
     for (int64_t i = 0; d->fill && i < d->input_elems; i++)
         if (isnan(to[i])) to[i] = d->fill[i] * scale;
 }
@@ -207,7 +223,7 @@ static glia_status check_table(glia_table *table, const char *name, glia_error *
         return glia_error_set(err, GLIA_BAD_DATA, "%s: its %lld examples have targets of no numbers", name,
                               (long long)count);
     const bool classes = table->targets.data && table->targets.dtype == GLIA_I64;
-    return classes ? check_labels(table, name, err) : GLIA_OK;
+    return classes && !table->predicts_tokens ? check_labels(table, name, err) : GLIA_OK;
 }
 
 glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char *name,
@@ -228,6 +244,7 @@ glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char 
     if (d->shared->table.may_miss)
         status = glia_dataset_set_fill(d, options->n_fill == d->input_elems ? options->fill : NULL, err);
     if (status == GLIA_OK) status = glia_dataset_set_weights(d, d->shared->table.weights.data, err);
+    if (status == GLIA_OK) status = glia_dataset_set_vocabulary(d, NULL, 0, err);
     if (status == GLIA_OK && options->normalize == GLIA_YES) status = measure(d, err);
     if (status == GLIA_OK)
         *out = d;
@@ -356,6 +373,8 @@ glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset, c
         status = glia_dataset_set_transform(part, dataset->info.scale, dataset->mean, dataset->std, err);
     if (status == GLIA_OK && dataset->fill) status = glia_dataset_set_fill(part, dataset->fill, err);
     if (status == GLIA_OK && dataset->weights) status = take_weights(part, dataset, order, err);
+    if (status == GLIA_OK && dataset->map)
+        status = glia_dataset_set_vocabulary(part, dataset->words.words, dataset->words.count, err);
     if (status == GLIA_OK)
         *out = part;
     else
@@ -430,9 +449,14 @@ static void normalize(const glia_dataset *d, float *x) {
 /* Examples lie anywhere in memory: the next is fetched while one is converted. */
 static void prefetch(const glia_dataset *d, int64_t n) {
     const glia_tensor *x = &d->shared->table.inputs;
-    const size_t bytes = (size_t)d->input_elems * glia_dtype_bytes(x->dtype);
-    const char *row = (const char *)x->data + (size_t)glia__dataset_row(d, n) * bytes;
+    const size_t size = glia_dtype_bytes(x->dtype), bytes = (size_t)d->input_elems * size;
+    const char *row = (const char *)x->data + (size_t)(glia__dataset_row(d, n) * d->input_step) * size;
     for (size_t i = 0; i < bytes && i < 4096; i += 64) __builtin_prefetch(row + i);
+}
+
+/* Targets that are words of the table, as numbers of the vocabulary. */
+static void number_words(const glia_dataset *d, int64_t *targets) {
+    for (int64_t i = 0; i < d->target_elems; i++) targets[i] = d->map[targets[i]];
 }
 
 glia_status glia_dataset_gather(const glia_dataset *d, const int64_t *order, int64_t count, float *inputs,
@@ -449,9 +473,10 @@ glia_status glia_dataset_gather(const glia_dataset *d, const int64_t *order, int
         convert_example(d, at, inputs + i * d->input_elems);
         if (d->info.mean) normalize(d, inputs + i * d->input_elems);
         if (!targets || !table->targets.data) continue;
-        const size_t bytes = glia__dataset_target_bytes(d);
-        memcpy((char *)targets + (size_t)i * bytes, (const char *)table->targets.data + (size_t)row * bytes,
-               bytes);
+        const size_t bytes = glia__dataset_target_bytes(d), size = glia_dtype_bytes(table->targets.dtype);
+        memcpy((char *)targets + (size_t)i * bytes,
+               (const char *)table->targets.data + (size_t)(row * d->target_step) * size, bytes);
+        if (table->predicts_tokens) number_words(d, (int64_t *)targets + i * d->target_elems);
     }
     return GLIA_OK;
 }

@@ -20,6 +20,9 @@ struct glia_dataset {
     float *fill;      /* [input_elems]; NULL: nothing can be missing */
     float *weights;   /* [count]; NULL: all the same */
     int64_t input_elems, target_elems;
+    int64_t input_step, target_step; /* numbers from one row of the table to the next */
+    glia_vocabulary words;           /* of tokens */
+    int32_t *map; /* number in the table's vocabulary → number in `words`; NULL: no tokens */
     const glia_allocator *allocator;
 };
 

@@ -24,6 +24,7 @@ struct glia_loader {
     const glia_dataset *dataset;
     glia_loader_options options;
     int64_t n, batch_size, epoch;
+    int64_t used;   /* of the n examples in an epoch */
     int parts;      /* that a batch is gathered in */
     float *scratch; /* each part's room for augmentation, of an example; NULL: there is none */
     int64_t *order;
@@ -105,7 +106,7 @@ static void *work(void *ctx) {
 static void request(glia_loader *l, int which) {
     slot *s = &l->slots[which];
     s->first = l->next;
-    s->count = GLIA_MIN(l->batch_size, l->n - l->next);
+    s->count = GLIA_MIN(l->batch_size, l->used - l->next);
     s->ready = s->count == 0;
     s->status = GLIA_OK;
     l->next += s->count;
@@ -163,8 +164,12 @@ glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia
     l->dataset = dataset;
     l->options = options;
     l->parts = options.prefetch == GLIA_NO ? GLIA_MAX(options.threads, 1) : 1;
-    l->n = l->next = dataset->info.count; /* nothing to come before an epoch is started */
+    l->n = dataset->info.count;
     l->batch_size = GLIA_MIN(options.batch_size > 0 ? options.batch_size : 32, GLIA_MAX(l->n, 1));
+    l->used = l->n;
+    if (options.batches > 0 && options.batches < l->n / l->batch_size)
+        l->used = options.batches * l->batch_size;
+    l->next = l->used; /* nothing to come before an epoch is started */
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->changed, NULL);
     if (!allocate(l, augments)) {
@@ -218,7 +223,7 @@ glia_status glia_loader_next(glia_loader *l, glia_batch *batch, glia_error *err)
 }
 
 int64_t glia_loader_batches(const glia_loader *l) {
-    return (l->n + l->batch_size - 1) / l->batch_size;
+    return (l->used + l->batch_size - 1) / l->batch_size;
 }
 
 void glia_loader_free(glia_loader *l) {

@@ -35,6 +35,14 @@ static glia_status read_archive(glia_table *out, const glia_named_set *set, cons
     return glia__table_read_folder(out, path, options, err);
 }
 
+static glia_status read_text(glia_table *out, const glia_named_set *set, const char *where, bool train,
+                             const glia_dataset_options *options, glia_error *err) {
+    char path[1200];
+    (void)train;
+    snprintf(path, sizeof path, "%s/%s", where, set->files[0].name);
+    return glia__table_read_text(out, path, options, err);
+}
+
 /* Checksums of the published files. Those of a Debian package are other ones: it packs the same pictures anew. */
 static const glia_named_set sets[] = {
     {.about = {"mnist", "handwritten digits, 60,000 + 10,000 pictures of 28×28, 10 classes", "CC BY-SA 3.0",
@@ -73,6 +81,11 @@ static const glia_named_set sets[] = {
                "unknown", "train test"},
      .files = {{"train.tar.gz", NULL}, {"test.tar.gz", NULL}},
      .read = read_archive},
+    {.about = {"tinyshakespeare", "plays of Shakespeare, 1,115,394 characters, for language models",
+               "public domain", "train"},
+     .files = {{"input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
+     .read = read_text,
+     .mirrors = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"}},
 };
 
 const glia_named_set *glia__named_find(const char *name) {
@@ -183,8 +196,9 @@ static glia_status read_named(const char *name, glia_table *out, const char *par
     const glia_named_set *set = glia__named_find(name), *wanted = set;
     if (!*part) part = "train";
     bool train = strcmp(part, "train") == 0;
-    if (!train && strcmp(part, "test") != 0)
-        return glia_error_set(err, GLIA_NOT_FOUND, "%s has no part '%s' (known: train, test)", name, part);
+    if (!train && (strcmp(part, "test") != 0 || !strstr(set->about.parts, part)))
+        return glia_error_set(err, GLIA_NOT_FOUND, "%s has no part '%s' (known: %s)", name, part,
+                              set->about.parts);
     GLIA_TRY(glia__named_fetch(set, options, where, sizeof where, &set, err));
     GLIA_TRY(set->read(out, set, where, train, options, err));
     out->name = glia__arena_printf(&out->arena, "%s:%s", set->about.name, part);
@@ -225,3 +239,12 @@ GLIA_READER(cifar10_jpeg) = {.name = "cifar10-jpeg",
                              .doc = "the same as JPEG files, in archives of your own",
                              .example = "cifar10-jpeg:train",
                              .read = read_cifar10_jpeg};
+
+static glia_status read_tinyshakespeare(glia_table *out, const char *part,
+                                        const glia_dataset_options *options, glia_error *err) {
+    return read_named("tinyshakespeare", out, part, options, err);
+}
+GLIA_READER(tinyshakespeare) = {.name = "tinyshakespeare",
+                                .doc = "plays of Shakespeare as one text, read as `text:` is",
+                                .example = "tinyshakespeare",
+                                .read = read_tinyshakespeare};

@@ -31,8 +31,7 @@ static glia_status cell_error(const glia_csv *csv, int64_t row, int64_t column, 
     return status;
 }
 
-/* By name, 1-based number, "last" or "none". */
-static glia_status find_column(const glia_csv *csv, const char *wanted, int64_t *out, glia_error *err) {
+glia_status glia__csv_column(const glia_csv *csv, const char *wanted, int64_t *out, glia_error *err) {
     int64_t number;
     if (strcmp(wanted, "last") == 0) {
         *out = csv->columns - 1;
@@ -119,23 +118,22 @@ static int compare_labels(const void *a, const void *b) {
 }
 
 /* Classes are the distinct labels, sorted. */
-static glia_status read_classes(glia_table *out, const glia_csv *csv, const table_columns *t,
-                                const glia_dataset_options *options, glia_error *err) {
+glia_status glia__csv_classes(glia_table *out, const glia_csv *csv, int64_t first, int64_t rows,
+                              int64_t column, const glia_allocator *allocator, glia_error *err) {
     enum { MOST_CLASSES = 100000 };
-    size_t bytes = (size_t)t->rows * sizeof(char *);
-    const char **labels = glia__alloc(options->allocator, bytes);
-    glia_status status =
-        labels ? glia_tensor_new(&out->targets, GLIA_I64, GLIA_SHAPE(t->rows), options->allocator, err)
-               : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
-    for (int64_t r = 0; r < t->rows && status == GLIA_OK; r++) {
-        labels[r] = cell_at(csv, t, r, t->label);
+    size_t bytes = (size_t)rows * sizeof(char *);
+    const char **labels = glia__alloc(allocator, bytes);
+    glia_status status = labels ? glia_tensor_new(&out->targets, GLIA_I64, GLIA_SHAPE(rows), allocator, err)
+                                : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
+    for (int64_t r = 0; r < rows && status == GLIA_OK; r++) {
+        labels[r] = csv->cells[(first + r) * csv->columns + column];
         if (glia__csv_missing(labels[r]))
-            status = cell_error(csv, t->first + r, t->label, "the label is missing", err);
+            status = cell_error(csv, first + r, column, "the label is missing", err);
     }
     int64_t classes = 0;
     if (status == GLIA_OK) {
-        qsort(labels, (size_t)t->rows, sizeof *labels, compare_labels);
-        for (int64_t r = 0; r < t->rows; r++)
+        qsort(labels, (size_t)rows, sizeof *labels, compare_labels);
+        for (int64_t r = 0; r < rows; r++)
             if (!r || strcmp(labels[r], labels[classes - 1]) != 0) labels[classes++] = labels[r];
         if (classes > MOST_CLASSES)
             status = glia_error_set(err, GLIA_BAD_DATA,
@@ -150,12 +148,12 @@ static glia_status read_classes(glia_table *out, const glia_csv *csv, const tabl
             complete = (out->class_names[k] = glia__arena_strdup(&out->arena, labels[k])) != NULL;
         if (!complete) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
     }
-    for (int64_t r = 0; r < t->rows && status == GLIA_OK; r++) {
-        const char *label = cell_at(csv, t, r, t->label);
+    for (int64_t r = 0; r < rows && status == GLIA_OK; r++) {
+        const char *label = csv->cells[(first + r) * csv->columns + column];
         const char **found = bsearch(&label, labels, (size_t)classes, sizeof *labels, compare_labels);
         ((int64_t *)out->targets.data)[r] = found - labels;
     }
-    glia__free(options->allocator, labels, bytes);
+    glia__free(allocator, labels, bytes);
     return status;
 }
 
@@ -194,9 +192,9 @@ static glia_status read_table(glia_table *out, const glia_csv *csv, const glia_d
     t.rows = csv->rows - t.first;
     if (options->limit > 0) t.rows = GLIA_MIN(t.rows, options->limit);
     if (t.rows < 1) return glia_error_set(err, GLIA_BAD_DATA, "%s: the table is empty", csv->path);
-    GLIA_TRY(find_column(csv, options->label ? options->label : "last", &t.label, err));
-    GLIA_TRY(
-        find_column(csv, options->weight && *options->weight ? options->weight : "none", &t.weight, err));
+    GLIA_TRY(glia__csv_column(csv, options->label ? options->label : "last", &t.label, err));
+    GLIA_TRY(glia__csv_column(csv, options->weight && *options->weight ? options->weight : "none", &t.weight,
+                              err));
     if (t.weight >= 0 && t.weight == t.label)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "%s: column '%s' cannot be both the target and the weight", csv->path,
@@ -205,7 +203,8 @@ static glia_status read_table(glia_table *out, const glia_csv *csv, const glia_d
     GLIA_TRY(read_weights(out, csv, &t, options, err));
     if (t.label < 0) return GLIA_OK;
     bool values = options->target && strcmp(options->target, "values") == 0;
-    return values ? read_values(out, csv, &t, options, err) : read_classes(out, csv, &t, options, err);
+    return values ? read_values(out, csv, &t, options, err)
+                  : glia__csv_classes(out, csv, t.first, t.rows, t.label, options->allocator, err);
 }
 
 static glia_status read_csv(glia_table *out, const char *source, const glia_dataset_options *options,

@@ -36,6 +36,27 @@ static glia_status mark_second(const glia_dataset *d, int64_t wanted, bool strat
     return GLIA_OK;
 }
 
+/* Examples in the order of time: the last `wanted` are the second part, but of those that overlap only some; those before
+ * that reach into it are neither's. */
+static glia_status cut_in_time(glia_dataset **rest, glia_dataset **part, const glia_dataset *d,
+                               int64_t wanted, int64_t *order, glia_error *err) {
+    const glia_windows *w = &d->shared->table.windows;
+    int64_t n = d->info.count, count = 0, before = n - wanted - (w->reach - 1);
+    if (before < 1)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "cannot split %lld of %lld examples off: those before them all reach into the "
+                              "part; use a smaller part, or shorter examples",
+                              (long long)wanted, (long long)n);
+    for (int64_t i = 0; i < before; i++) order[i] = i;
+    GLIA_TRY(glia_dataset_take(rest, d, order, before, err));
+    for (int64_t i = n - wanted; i < n; i += w->apart) order[count++] = i;
+    const glia_status status = glia_dataset_take(part, d, order, count, err);
+    if (status == GLIA_OK) return GLIA_OK;
+    glia_dataset_free(*rest);
+    *rest = NULL;
+    return status;
+}
+
 static glia_status take_marked(glia_dataset **out, const glia_dataset *d, const bool *second, bool which,
                                int64_t *order, glia_error *err) {
     int64_t count = 0;
@@ -56,6 +77,10 @@ glia_status glia_dataset_split(glia_dataset **rest, glia_dataset **part, const g
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "cannot split %lld of %lld examples off; some must stay on both sides",
                               (long long)wanted, (long long)n);
+    const bool in_time = d->shared->table.windows.input_step > 0;
+    if (stratified && in_time)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "a text or series is split at a place, so the split cannot be stratified");
     if (stratified && d->info.target != GLIA_TARGET_CLASS)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "a stratified split needs classes as targets");
     if (stratified && d->target_elems != 1)
@@ -67,12 +92,14 @@ glia_status glia_dataset_split(glia_dataset **rest, glia_dataset **part, const g
     glia_status status =
         order && marks ? GLIA_OK
                        : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while splitting a data set");
-    if (status == GLIA_OK) {
+    if (status == GLIA_OK && in_time) {
+        status = cut_in_time(rest, part, d, wanted, order, err);
+    } else if (status == GLIA_OK) {
         glia_random_permutation((glia_random){seed, glia_random_stream("split")}, order, n);
         status = mark_second(d, wanted, stratified, order, marks, err);
     }
-    if (status == GLIA_OK) status = take_marked(part, d, marks, true, order, err);
-    if (status == GLIA_OK) status = take_marked(rest, d, marks, false, order, err);
+    if (status == GLIA_OK && !in_time) status = take_marked(part, d, marks, true, order, err);
+    if (status == GLIA_OK && !in_time) status = take_marked(rest, d, marks, false, order, err);
     if (status != GLIA_OK) {
         glia_dataset_free(*part);
         *part = NULL;

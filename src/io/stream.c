@@ -284,6 +284,35 @@ glia_status glia__stream_read(glia_stream *s, void *data, size_t bytes, size_t *
     return s->packed ? read_packed(s, data, bytes, got, err) : read_plain(s, data, bytes, got, err);
 }
 
+glia_status glia__stream_text(const char *path, const glia_allocator *allocator, char **text,
+                              size_t *capacity, size_t *used, glia_error *err) {
+    glia_stream *stream;
+    *text = NULL;
+    *capacity = *used = 0;
+    GLIA_TRY(glia__stream_open(&stream, path, allocator, err));
+    glia_status status = GLIA_OK;
+    for (size_t got = 1; got && status == GLIA_OK; *used += got) {
+        if (*used + 1 >= *capacity) {
+            const size_t wanted = *capacity ? 2 * *capacity : 1 << 16;
+            char *grown = glia__grow(allocator, *text, *capacity, wanted, 1);
+            if (!grown) {
+                status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while reading a text");
+                break;
+            }
+            *text = grown;
+            *capacity = wanted;
+        }
+        got = 0;
+        status = glia__stream_read(stream, *text + *used, *capacity - *used - 1, &got, err);
+    }
+    glia__stream_close(stream);
+    if (status != GLIA_OK) return status;
+    (*text)[*used] = 0;
+    if (strlen(*text) == *used) return GLIA_OK;
+    return glia__file_error(err, GLIA_BAD_FORMAT, path, "not a text file: it holds a zero byte at %zu",
+                            strlen(*text));
+}
+
 int64_t glia__stream_size(const glia_stream *s) {
     return s->packed ? -1 : s->file_bytes;
 }

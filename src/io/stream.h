@@ -25,6 +25,10 @@ void glia__stream_close(glia_stream *stream); /* NULL allowed */
 /* Fills `data`; *got is less than `bytes` only at the end of the file. */
 GLIA_MUST_CHECK glia_status glia__stream_read(glia_stream *stream, void *data, size_t bytes, size_t *got,
                                               glia_error *err);
+/* Reads a whole text file, plain or gzip, to *text: `used` bytes of UTF-8 or other and a zero behind them; *capacity is what
+ * to free it with, on failure too. A file that holds a zero byte is no text. */
+GLIA_MUST_CHECK glia_status glia__stream_text(const char *path, const glia_allocator *allocator, char **text,
+                                              size_t *capacity, size_t *used, glia_error *err);
 /* Bytes in the file or part when that is known before reading (plain ones), else -1. */
 int64_t glia__stream_size(const glia_stream *stream);
 

@@ -192,6 +192,30 @@ static const glia_recipe_key split_keys[] = {
     {.field = {.name = NULL}},
 };
 
+static const glia_recipe_key text_keys[] = {
+    {.field = {"tokens", GLIA_FIELD_CHOICE, AT(text.tokens), "characters",
+               "`text`: what a text is cut in; words are lower-cased, and punctuation counts as words",
+               "characters|words"}},
+    {.field = {"column", GLIA_FIELD_STRING, AT(text.column), "",
+               "`text_table`: the column of the text, by name or number from 1; default: the one beside the "
+               "label"}},
+    {.field = {"length", GLIA_FIELD_INT, AT(text.length), "64",
+               "tokens of an example; of `text_table` longer texts are cut, shorter ones padded with token 0",
+               .min = 1, .max = 1 << 20}},
+    {.field = {"stride", GLIA_FIELD_INT, AT(text.stride), "0",
+               "`text`: tokens from the start of one example to that of the next; 1: an example begins at "
+               "every token (see train.steps_per_epoch); 0: length, so that an epoch is once through the "
+               "text",
+               .min = 0, .max = 1 << 20}},
+    {.field = {"vocabulary", GLIA_FIELD_INT, AT(text.vocabulary), "20000",
+               "words: how many at most, the most frequent of the training part; 0 is <pad>, 1 <unk>, which "
+               "others become",
+               .min = 3, .max = 50000}},
+    {.field = {"min_count", GLIA_FIELD_INT, AT(text.min_count), "2",
+               "words: those that are rarer become <unk>", .min = 1, .max = 1e9}},
+    {.field = {.name = NULL}},
+};
+
 static const glia_recipe_key augment_keys[] = {
     {.field = {"flip", GLIA_FIELD_CHOICE, AT(augment.flip), "none",
                "horizontal: half of the pictures, drawn at random, are mirrored", "none|horizontal"}},
@@ -228,7 +252,10 @@ const glia_recipe_key glia__recipe_data_keys[] = {
                "error|mean"}},
     {.field = {"limit", GLIA_FIELD_INT, AT(limit), "0", "use only the first so many examples; 0: all",
                .min = 0, .max = 9e15}},
-    {.field = {.name = "split", .doc = "parts cut off the training data, by the seed"},
+    {.field = {.name = "text", .doc = "`text`, `text_table`: how texts become numbers"},
+     .section = text_keys},
+    {.field = {.name = "split",
+               .doc = "parts cut off the training data, by the seed; of a text or series the last examples"},
      .section = split_keys},
     {.field = {.name = "augment",
                .doc = "pictures changed at random, anew in every epoch, for training only"},
@@ -246,6 +273,16 @@ static void place_error(const glia_recipe *recipe, const char *section, const ch
     if (node) glia_error_at(err, node->origin, node->line, node->column);
 }
 
+glia_text_options glia__recipe_text_options(const glia_recipe *recipe) {
+    static const char *const kinds[] = {"characters", "words"};
+    return (glia_text_options){.tokens = kinds[recipe->data.text.tokens],
+                               .column = recipe->data.text.column,
+                               .length = recipe->data.text.length,
+                               .stride = recipe->data.text.stride,
+                               .vocabulary = recipe->data.text.vocabulary,
+                               .min_count = recipe->data.text.min_count};
+}
+
 static glia_status open_source(const glia_recipe *recipe, const char *source, const char *part,
                                const glia_logger *logger, glia_dataset **out, glia_error *err) {
     static const char *const targets[] = {"class", "values"}, *const missing[] = {"error", "mean"};
@@ -254,6 +291,7 @@ static glia_status open_source(const glia_recipe *recipe, const char *source, co
                               .weight = recipe->data.weight,
                               .target = targets[recipe->data.target],
                               .missing = missing[recipe->data.missing],
+                              .text = glia__recipe_text_options(recipe),
                               .limit = recipe->data.limit,
                               .logger = logger,
                               .allocator = recipe->arena.allocator};
@@ -366,6 +404,19 @@ static glia_status set_fills(const glia_recipe *recipe, parts *p, glia_error *er
     return GLIA_OK;
 }
 
+/* Gives every part the vocabulary of the run, or that of the training part. */
+static glia_status set_vocabularies(const glia_recipe *recipe, parts *p, glia_error *err) {
+    const glia_recipe_trained *t = &recipe->trained;
+    glia_dataset *others[] = {p->validation, p->test};
+    const glia_dataset_info *info = glia_dataset_get_info(p->train);
+    GLIA_TRY(
+        glia_dataset_set_vocabulary(p->train, t->n_vocabulary ? t->vocabulary : NULL, t->n_vocabulary, err));
+    for (size_t i = 0; i < GLIA_COUNT(others); i++)
+        if (others[i])
+            GLIA_TRY(glia_dataset_set_vocabulary(others[i], info->vocabulary, info->n_vocabulary, err));
+    return GLIA_OK;
+}
+
 /* Gives every part the transform of the run, or that measured on the training part. */
 static glia_status set_transforms(const glia_recipe *recipe, parts *p, glia_error *err) {
     glia_dataset *all[] = {p->train, p->validation, p->test};
@@ -470,6 +521,7 @@ glia_status glia_recipe_data(const glia_recipe *recipe, glia_dataset **train, gl
     if (test) *test = NULL;
     glia_status status = open_parts(recipe, &p, test != NULL, logger, err);
     if (status != GLIA_OK) place_error(recipe, NULL, "source", err);
+    if (status == GLIA_OK) status = set_vocabularies(recipe, &p, err);
     if (status == GLIA_OK) status = check_parts(recipe, &p, err);
     if (status == GLIA_OK) status = set_fills(recipe, &p, err);
     if (status == GLIA_OK) status = set_transforms(recipe, &p, err);
@@ -480,6 +532,14 @@ glia_status glia_recipe_data(const glia_recipe *recipe, glia_dataset **train, gl
     glia_dataset_free(p.validation);
     glia_dataset_free(p.test);
     return status;
+}
+
+/* *copied less than `count`: out of memory. */
+static const char **copy_words(glia_arena *arena, const char *const *words, int64_t count, int64_t *copied) {
+    const char **copy = glia__arena_alloc(arena, (size_t)count * sizeof *copy);
+    for (*copied = 0; copy && *copied < count; ++*copied)
+        if (!(copy[*copied] = glia__arena_strdup(arena, words[*copied]))) break;
+    return copy;
 }
 
 glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info, glia_error *err) {
@@ -499,13 +559,12 @@ glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *inf
     if (info->mean) t->mean = glia__arena_copy(arena, info->mean, bytes), t->n_mean = channels;
     if (info->std) t->std = glia__arena_copy(arena, info->std, bytes), t->n_std = channels;
     if (info->fill) t->fill = glia__arena_copy(arena, info->fill, bytes), t->n_fill = channels;
-    if (info->class_names && info->classes) {
-        t->class_names = glia__arena_alloc(arena, (size_t)info->classes * sizeof *t->class_names);
-        for (int64_t i = 0; t->class_names && i < info->classes; i++, t->n_class_names++)
-            if (!(t->class_names[i] = glia__arena_strdup(arena, info->class_names[i]))) break;
-    }
+    if (info->class_names && info->classes)
+        t->class_names = copy_words(arena, info->class_names, info->classes, &t->n_class_names);
+    if (info->vocabulary)
+        t->vocabulary = copy_words(arena, info->vocabulary, info->n_vocabulary, &t->n_vocabulary);
     if (!t->substitute || (info->mean && !t->mean) || (info->std && !t->std) || (info->fill && !t->fill) ||
-        (info->class_names && t->n_class_names != info->classes))
+        (info->class_names && t->n_class_names != info->classes) || t->n_vocabulary != info->n_vocabulary)
         return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     return glia__recipe_resolve(recipe, err);
 }

@@ -4,7 +4,7 @@
 
 #include "core/log.h"
 #include "glia/weights.h"
-#include "recipe/recipe.h"
+#include "recipe/text.h"
 
 static bool ends_with(const char *path, const char *ending) {
     size_t a = strlen(path), b = strlen(ending);
@@ -225,6 +225,7 @@ static void transform(const glia_run *run, bool invert, glia_tensor *inputs) {
 glia_status glia_run_read(const glia_run *run, const char *path, bool invert, glia_tensor *out,
                           const glia_logger *logger, glia_error *err) {
     *out = (glia_tensor){.data = NULL};
+    if (glia__run_tokens(run) != GLIA_TOKENS_NONE) return glia__run_read_texts(run, path, out, err);
     if (ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"))
         GLIA_TRY(read_picture(run, path, out, logger, err));
     else if (ends_with(path, ".csv"))

@@ -225,6 +225,7 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
                           .optimizer = recipe->optimizer_options,
                           .epochs = recipe->train.epochs,
                           .batch_size = recipe->train.batch_size,
+                          .steps_per_epoch = recipe->train.steps_per_epoch,
                           .shuffle = recipe->train.shuffle,
                           .seed = (uint64_t)recipe->train.seed,
                           .threads = (int)recipe->train.threads,

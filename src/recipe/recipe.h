@@ -52,6 +52,8 @@ typedef struct glia_recipe_trained {
     glia_shape target_shape;
     const char **class_names;
     int64_t n_class_names;
+    const char **vocabulary; /* the tokens that inputs are numbers of */
+    int64_t n_vocabulary;
     double scale;
     float *mean, *std, *fill; /* fill: what missing values of a table became */
     int64_t n_mean, n_std, n_fill;
@@ -71,6 +73,11 @@ struct glia_recipe {
         int missing;                /* error|mean */
         int64_t limit;
         struct {
+            int tokens; /* characters|words */
+            const char *column;
+            int64_t length, stride, vocabulary, min_count;
+        } text;
+        struct {
             double validation, test;
             glia_bool stratified;
         } split;
@@ -88,7 +95,7 @@ struct glia_recipe {
     const glia_figure *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */
     int n_metrics;
     struct {
-        int64_t epochs, batch_size, validate_every, seed, threads, memory_limit;
+        int64_t epochs, batch_size, steps_per_epoch, validate_every, seed, threads, memory_limit;
         const char *initial_weights; /* a file or a run; "" */
         glia_bool shuffle;
         int precision; /* f32|bf16 */
@@ -197,6 +204,7 @@ const char *glia__recipe_substitute(const glia_dataset_info *info, char *out, si
  * what glia__recipe_substitute gave then. */
 GLIA_MUST_CHECK glia_status glia__recipe_check_substitute(const char *trained_on,
                                                           const glia_dataset_info *info, glia_error *err);
+glia_text_options glia__recipe_text_options(const glia_recipe *recipe);
 /* Copies what `info` says to recipe->trained. */
 GLIA_MUST_CHECK glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info,
                                                glia_error *err);

@@ -63,9 +63,10 @@ static void print_identity(const glia_recipe *recipe, glia_text *out) {
         line += length + (line[length] == '\n');
     }
     glia_fit_options o = glia_recipe_fit_options(recipe);
-    glia__text_printf(out, "optimizer: %s\nbatch_size: %lld\nshuffle: %s\nseed: %lld\nmonitor: %s\n",
-                      recipe->optimizer->name, (long long)o.batch_size, o.shuffle == GLIA_NO ? "no" : "yes",
-                      (long long)o.seed, o.early_stopping.monitor);
+    glia__text_printf(
+        out, "optimizer: %s\nbatch_size: %lld\nsteps_per_epoch: %lld\nshuffle: %s\nseed: %lld\nmonitor: %s\n",
+        recipe->optimizer->name, (long long)o.batch_size, (long long)o.steps_per_epoch,
+        o.shuffle == GLIA_NO ? "no" : "yes", (long long)o.seed, o.early_stopping.monitor);
     out->failed |= all.failed;
     glia__text_free(&all);
 }

@@ -223,6 +223,13 @@ static void print_initial_weights(const glia_recipe *recipe, const glia_field *f
 
 /* --- trained: lists of words and numbers --------------------------------------------------------------- */
 
+/* The list that a key is about, and how many words it has. */
+static const char ***words_of(glia_recipe_trained *t, const char *name, int64_t **count) {
+    const bool vocabulary = strcmp(name, "vocabulary") == 0;
+    *count = vocabulary ? &t->n_vocabulary : &t->n_class_names;
+    return vocabulary ? &t->vocabulary : &t->class_names;
+}
+
 static glia_status read_names(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                               glia_error *err) {
     if (node->kind != GLIA_YAML_LIST)
@@ -231,18 +238,21 @@ static glia_status read_names(glia_recipe *recipe, const glia_yaml *node, const 
     if (!names) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     int64_t count = 0;
     for (const glia_yaml *n = node->first; n; n = n->next) names[count++] = n->text;
-    recipe->trained.class_names = names;
-    recipe->trained.n_class_names = count;
+    int64_t *n;
+    *words_of(&recipe->trained, field->name, &n) = names;
+    *n = count;
     return GLIA_OK;
 }
 
 static void print_names(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
-    const glia_recipe_trained *t = &recipe->trained;
-    if (!t->n_class_names) return;
+    glia_recipe_trained t = recipe->trained;
+    int64_t *n;
+    const char *const *words = *words_of(&t, field->name, &n);
+    if (!*n) return;
     glia__text_printf(out, "%*s%s: [", indent, "", field->name);
-    for (int64_t i = 0; i < t->n_class_names; i++) {
+    for (int64_t i = 0; i < *n; i++) {
         if (i) glia__text_add(out, ", ");
-        glia__yaml_quote(out, t->class_names[i]);
+        glia__yaml_quote(out, words[i]);
     }
     glia__text_add(out, "]\n");
 }
@@ -300,6 +310,9 @@ static const glia_recipe_key trained_keys[] = {
     {.field = {"classes", GLIA_FIELD_INT, AT(trained.classes), "0", "number of classes", .min = 0,
                .max = 1 << 24}},
     {.field = {"class_names", .doc = "in order"}, .read = read_names, .print = print_names},
+    {.field = {"vocabulary", .doc = "tokens, in the order of their numbers"},
+     .read = read_names,
+     .print = print_names},
     {.field = {"scale", GLIA_FIELD_FLOAT, AT(trained.scale), "1", "input = (raw · scale − mean) / std",
                .min = -1e30, .max = 1e30}},
     {.field = {"mean", .doc = "per channel"}, .read = read_floats, .print = print_floats},
@@ -335,6 +348,10 @@ static const glia_recipe_key train_keys[] = {
                .max = 1e9}},
     {.field = {"batch_size", GLIA_FIELD_INT, AT(train.batch_size), "32",
                "examples a step; the last batch may be smaller", .min = 1, .max = 1 << 24}},
+    {.field =
+         {"steps_per_epoch", GLIA_FIELD_INT, AT(train.steps_per_epoch), "0",
+          "an epoch ends after so many steps, before all examples were seen; the next draws anew; 0: all",
+          .min = 0, .max = 1e15}},
     {.field = {"shuffle", GLIA_FIELD_BOOL, AT(train.shuffle), "yes", "draw a new order every epoch"}},
     {.field = {"validate_every", GLIA_FIELD_INT, AT(train.validate_every), "1", "epochs between validations",
                .min = 1, .max = 1e9}},

@@ -69,7 +69,7 @@ static bool needs_quotes(const char *text) {
     if (text[strlen(text) - 1] == ' ' || text[strlen(text) - 1] == ':') return true;
     if (strstr(text, ": ") || strstr(text, " #")) return true;
     for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f || strchr(",[]{}", *c)) return true;
+        if (glia__utf8_special(c) || strchr(",[]{}", *c)) return true;
     for (size_t i = 0; i < GLIA_COUNT(words); i++)
         if (strcmp(text, words[i]) == 0) return true;
     return false;

@@ -8,7 +8,7 @@
 #include "core/mem.h"
 
 enum {
-    GLIA_YAML_BYTES = 1 << 20, /* largest document */
+    GLIA_YAML_BYTES = 4 << 20, /* largest document: a run's config.yaml has its vocabulary */
     GLIA_YAML_DEPTH = 24,
     GLIA_YAML_NODES = 100000,
 };

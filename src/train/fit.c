@@ -157,6 +157,7 @@ static void list_settings(fit *f) {
     add_setting(f, "precision", "%s", f->o.precision == GLIA_PRECISION_BF16 ? "bf16" : "f32");
     add_setting(f, "seed", "%llu", (unsigned long long)f->o.seed);
     add_setting(f, "batch_size", "%lld", (long long)f->o.batch_size);
+    if (f->o.steps_per_epoch) add_setting(f, "steps_per_epoch", "%lld", (long long)f->o.steps_per_epoch);
     add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
     add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
@@ -202,6 +203,7 @@ static glia_memory_use memory_use(const fit *f) {
 static glia_status make_objects(fit *f, const glia_target *target, glia_error *err) {
     int64_t count = glia_dataset_get_info(f->train)->count;
     glia_loader_options options = {.batch_size = GLIA_MIN(f->o.batch_size, count),
+                                   .batches = f->o.steps_per_epoch,
                                    .shuffle = f->o.shuffle == GLIA_NO ? GLIA_NO : GLIA_YES,
                                    .seed = f->o.seed,
                                    .augment = f->o.augment,

@@ -39,6 +39,7 @@ bool glia__layer_def_at(size_t index, glia_layer_def *out) {
                                 .fields = op->attrs,
                                 .options_size = op->attrs_size,
                                 .build = build_op,
+                                .keeps_steps = true,
                                 .op = op};
         return true;
     }
@@ -262,6 +263,30 @@ static const void *resolve(const glia_layer_build *b, const glia_layer_def *def,
     return copy;
 }
 
+/* --- padding ----------------------------------------------------------------------------------------------- */
+
+glia_value *glia__layer_lengths(const glia_layer_build *b, const glia_value *x) {
+    const glia_padded *p = b->model->padded;
+    while (p && p->value != x) p = p->before;
+    return p ? p->lengths : NULL;
+}
+
+void glia__layer_set_lengths(const glia_layer_build *b, const glia_value *x, glia_value *lengths) {
+    const glia_padded padded = {x, lengths, b->model->padded};
+    const glia_padded *copy = glia__arena_copy(&b->model->arena, &padded, sizeof padded);
+    if (copy)
+        b->model->padded = copy;
+    else
+        (void)glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+}
+
+/* What was padding in the first input is padding in the result. */
+static void keep_lengths(const glia_layer_build *b, const glia_value *result) {
+    glia_value *lengths = b->n_inputs && b->def->keeps_steps ? glia__layer_lengths(b, b->inputs[0]) : NULL;
+    if (lengths && result && result != b->inputs[0] && glia_value_shape(result).rank > 2)
+        glia__layer_set_lengths(b, result, lengths);
+}
+
 static glia_value *apply(glia_model *model, const glia_layer_def *def, const char *name,
                          glia_value *const *inputs, int count, const void *options, bool resolved,
                          const glia_applied *shared) {
@@ -278,6 +303,7 @@ static glia_value *apply(glia_model *model, const glia_layer_def *def, const cha
                           shared ? shared->names : NULL))
         return NULL;
     glia_value *result = list_layer(model, &b, start, def->build(&b, full));
+    keep_lengths(&b, result);
     glia__scope_back(model, start.scope);
     return result;
 }

@@ -23,6 +23,7 @@ typedef struct glia_layer_def {
     int min_inputs, max_inputs;
     const glia_field *fields; /* options; NULL: none. A `name` field is not listed here: every layer has it */
     size_t options_size;
+    bool keeps_steps; /* of sequences [N, T, …]: step t of the result is about step t of the first input */
     const char *shorthand; /* the field that `- dense: 10` sets; NULL: none */
     const char *file; /* the field that names a file, which is looked for beside the model file; NULL: none */
     /* Copies that file, and what belongs to it, to a folder, under its own name: runs keep theirs. */
@@ -61,6 +62,10 @@ glia_model *glia__model_of(const glia_value *value);
 /* Records "dense 'head' <message>" (no space before a message that starts with a colon); returns NULL. */
 glia_value *glia__layer_fail(const glia_layer_build *b, glia_status status, const char *format, ...)
     GLIA_PRINTF(3, 4);
+/* How many of a sequence's steps each example has, i64 [N]: what follows is padding. NULL: all. It goes with the value
+ * through layers that keep the steps (`keeps_steps`). */
+glia_value *glia__layer_lengths(const glia_layer_build *b, const glia_value *x);
+void glia__layer_set_lengths(const glia_layer_build *b, const glia_value *x, glia_value *lengths);
 /* The input's shape without the batch dimension, as "13×13×32" to `out`; returns `out`. */
 const char *glia__example_text(const glia_value *x, char *out, size_t capacity);
 /* Applies an activation by name; NULL or "" or "linear": x itself. Unknown names are the layer's error. */

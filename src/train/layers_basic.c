@@ -39,6 +39,7 @@ GLIA_LAYER(dense) = {
            "[units, in], bias [units]",
     .min_inputs = 1,
     .max_inputs = 1,
+    .keeps_steps = true,
     .fields = GLIA_FIELDS({.name = "units",
                            .kind = GLIA_FIELD_INT,
                            .offset = offsetof(glia_dense_options, units),
@@ -75,13 +76,23 @@ glia_value *glia_dense_with(glia_value *x, glia_dense_options options) {
 static glia_value *build_embedding(const glia_layer_build *b, const void *options) {
     const glia_embedding_options *o = options;
     glia_dtype dtype = glia_value_dtype(b->inputs[0]);
-    if (dtype != GLIA_I64 && dtype != GLIA_I32)
-        return glia__layer_fail(b, GLIA_BAD_SHAPE,
-                                "expects whole numbers (i64), got %s; give the input that dtype",
+    glia_value *words = b->inputs[0];
+    if (dtype == GLIA_F32) /* data sets give batches as f32 */
+        words = glia_op_cast(words, GLIA_I64);
+    else if (dtype != GLIA_I64 && dtype != GLIA_I32)
+        return glia__layer_fail(b, GLIA_BAD_SHAPE, "expects whole numbers (i64 or f32), got %s",
                                 glia_dtype_name(dtype));
     glia_value *weight = glia_model_param(b->model, "weight", GLIA_SHAPE(o->vocabulary, o->units),
                                           o->initializer, o->vocabulary, o->units);
-    return glia_op_gather(weight, b->inputs[0], (glia_gather_attrs){.axis = 0});
+    glia_value *y = glia_op_gather(weight, words, (glia_gather_attrs){.axis = 0});
+    if (o->mask_zero == GLIA_YES && y) {
+        if (glia_value_shape(words).rank != 2)
+            return glia__layer_fail(b, GLIA_BAD_SHAPE, "masks sequences [N, T] only");
+        glia_value *zero = glia_graph_scalar(b->graph, glia_value_dtype(words), 0);
+        glia_value *is_word = glia_op_cast(glia_op_not_equal(words, zero), GLIA_I64);
+        glia__layer_set_lengths(b, y, glia_op_sum(is_word, (glia_reduce_attrs){.axes = GLIA_SHAPE(1)}));
+    }
+    return y;
 }
 
 GLIA_LAYER(embedding) = {
@@ -105,7 +116,12 @@ GLIA_LAYER(embedding) = {
                            .kind = GLIA_FIELD_STRING,
                            .offset = offsetof(glia_embedding_options, initializer),
                            .initial = "uniform:0.05",
-                           .doc = "how the table begins"}),
+                           .doc = "how the table begins"},
+                          {.name = "mask_zero",
+                           .kind = GLIA_FIELD_BOOL,
+                           .offset = offsetof(glia_embedding_options, mask_zero),
+                           .initial = "no",
+                           .doc = "0 is padding behind a sequence: recurrent layers end before it"}),
     .options_size = sizeof(glia_embedding_options),
     .build = build_embedding,
 };
@@ -200,6 +216,7 @@ GLIA_LAYER(dropout) = {
     .doc = "while training, drops each element with probability rate and scales the others by 1/(1 − rate)",
     .min_inputs = 1,
     .max_inputs = 1,
+    .keeps_steps = true,
     .fields = GLIA_FIELDS({.name = "rate",
                            .kind = GLIA_FIELD_FLOAT,
                            .offset = offsetof(dropout_options, rate),
@@ -230,6 +247,7 @@ GLIA_LAYER(activation) = {
     .doc = "y = function(x), any activation by name; `- relu` is short for `- activation: relu`",
     .min_inputs = 1,
     .max_inputs = 1,
+    .keeps_steps = true,
     .fields = GLIA_FIELDS({.name = "function",
                            .kind = GLIA_FIELD_STRING,
                            .offset = offsetof(activation_options, function),

@@ -32,7 +32,7 @@ static glia_value *build_direction(const glia_layer_build *b, const glia_recurre
                                     .w = params[0],
                                     .r = params[1],
                                     .b = glia_op_concat(&params[2], 2, (glia_concat_attrs){.axis = 0}),
-                                    .lengths = b->n_inputs > 1 ? b->inputs[1] : NULL};
+                                    .lengths = b->n_inputs > 1 ? b->inputs[1] : glia__layer_lengths(b, x)};
     glia_recurrent_attrs attrs = {
         .reverse = reverse ? GLIA_YES : GLIA_NO, .reset_after = GLIA_YES, .activation = o->activation};
     glia_value *y = op(inputs, attrs);
@@ -95,16 +95,19 @@ static const glia_field rnn_fields[] = {COMMON_FIELDS,
                                         {.name = NULL}};
 static const glia_field gated_fields[] = {COMMON_FIELDS, {.name = NULL}};
 
-#define PARAMETERS                                                                                          \
-    "weight_ih [gates·H, in], weight_hh [gates·H, H], bias_ih and bias_hh [gates·H], and the same with " \
-    "_reverse; "                                                                                            \
-    "all begin uniform in ±1/√H. A second input, lengths [N], ends sequences early"
+#define PARAMETERS                                                                                            \
+    "weight_ih [gates·H, in], weight_hh [gates·H, H], bias_ih and bias_hh [gates·H], and the same with "   \
+    "_reverse; "                                                                                              \
+    "all begin uniform in ±1/√H. A second input, lengths [N], ends sequences early, as padding does that " \
+    "an "                                                                                                     \
+    "embedding masks"
 
 GLIA_LAYER(rnn) = {
     .name = "rnn",
     .doc = "h ← tanh(x·Wᵀ + h·Rᵀ + b) over the steps of a sequence: [N, T, in] → [N, H]; " PARAMETERS,
     .min_inputs = 1,
     .max_inputs = 2,
+    .keeps_steps = true,
     .fields = rnn_fields,
     .options_size = sizeof(glia_recurrent_options),
     .shorthand = "units",
@@ -118,6 +121,7 @@ GLIA_LAYER(lstm) = {
            "g, o = x·Wᵀ + h·Rᵀ + b; " PARAMETERS,
     .min_inputs = 1,
     .max_inputs = 2,
+    .keeps_steps = true,
     .fields = gated_fields,
     .options_size = sizeof(glia_recurrent_options),
     .shorthand = "units",
@@ -131,6 +135,7 @@ GLIA_LAYER(gru) = {
            "tanh(x·Wᵀ + b + r·(h·Rᵀ + b)); " PARAMETERS,
     .min_inputs = 1,
     .max_inputs = 2,
+    .keeps_steps = true,
     .fields = gated_fields,
     .options_size = sizeof(glia_recurrent_options),
     .shorthand = "units",

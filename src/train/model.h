@@ -42,6 +42,13 @@ typedef struct glia_applied {
     const struct glia_applied *before;
 } glia_applied;
 
+/* A value of sequences with padding behind them. */
+typedef struct glia_padded {
+    const glia_value *value;
+    glia_value *lengths;
+    const struct glia_padded *before;
+} glia_padded;
+
 struct glia_model {
     const glia_allocator *allocator;
     glia_arena arena; /* names and options */
@@ -54,6 +61,7 @@ struct glia_model {
     size_t n_params, capacity_params;
     const glia_scope *scope;     /* NULL: the model itself */
     const glia_applied *applied; /* the last one */
+    const glia_padded *padded;   /* the last one */
     glia_layer_info *layers;
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */

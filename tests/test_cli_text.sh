@@ -1,0 +1,51 @@
+#!/bin/sh
+# Texts through the program: a language model trained and gone on with, texts classified, and what is refused.
+. "$(dirname "$0")/cli.sh"
+
+i=0
+while [ $i -lt 60 ]; do
+    echo "the quick brown fox jumps over the lazy dog"
+    i=$((i + 1))
+done >fox.txt
+cat >fox.yaml <<END
+data: {source: text:fox.txt, split: {validation: 0.2}, text: {length: 16, stride: 1}}
+model:
+  - embedding: {vocabulary: 28, units: 16}
+  - lstm: {units: 32, return_sequences: yes}
+  - dense: 28
+optimizer: {adam: {learning_rate: 0.02}}
+train: {epochs: 4, steps_per_epoch: 40, batch_size: 16, threads: 1}
+END
+expect 0 "2,084 train · 33 validation, 16, 28 classes" "$GLIA" train fox.yaml --out runs/fox
+expect 0 "the quick brown fox jumps over the lazy dog" \
+    "$GLIA" generate runs/fox --prompt "the quick" --tokens 60 --temperature 0
+expect 0 '"prompt":"the q","text":"the quick' "$GLIA" generate runs/fox --prompt "the q" --tokens 9 --top-k 1 --json
+"$GLIA" generate runs/fox --tokens 30 --temperature 2 --seed 5 >one.txt
+"$GLIA" generate runs/fox --tokens 30 --temperature 2 --seed 5 >two.txt
+checks=$((checks + 1))
+cmp -s one.txt two.txt || say_failed "the same seed gives another text" "$(cat one.txt two.txt)"
+expect 1 "the prompt holds the character 'X', which the run was not trained on" "$GLIA" generate runs/fox --prompt X
+expect 1 "the run is a language model, which goes on with texts: glia generate" "$GLIA" predict runs/fox "the"
+
+i=0
+while [ $i -lt 40 ]; do
+    printf 'a good and fine film %d\tgood\na bad and dull film %d\tbad\n' $i $i
+    i=$((i + 1))
+done >films.tsv
+cat >films.yaml <<END
+data: {source: {text_table: films.tsv}, split: {validation: 0.2}, text: {length: 8, vocabulary: 100}}
+model:
+  - embedding: {vocabulary: 100, units: 8, mask_zero: yes}
+  - lstm: {units: 8, bidirectional: yes}
+  - dense: 2
+optimizer: {adam: {learning_rate: 0.02}}
+train: {epochs: 8, batch_size: 8, threads: 1}
+END
+expect 0 "validation accuracy 1.0000" "$GLIA" train films.yaml --out runs/films
+rm films.tsv
+expect 0 "what a good thing  good" "$GLIA" predict runs/films "what a good thing"
+printf 'dull\ngood!\n' >lines.txt
+expect 0 "lines.txt[0]  bad" "$GLIA" predict runs/films lines.txt
+expect 0 "lines.txt[1]  good" "$GLIA" predict runs/films lines.txt
+expect 1 "is no language model: expected tokens [N, T]" "$GLIA" generate runs/films
+finish
