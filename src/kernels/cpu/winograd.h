@@ -7,6 +7,8 @@
  * The points are products of 0, ±5/8, ±3/2 and ∞, whose rounding errors were the least among the pairs tried: 0.8e-6 (root
  * of the mean square, results of size 1, 256 channels) where the usual ±1, ±2 give 1.8e-6.
  *
+ * An infinite or not-a-number pixel spoils the tiles that see it, where direct sums would spoil fewer results.
+ *
  * Arrays seen at points lie as [point][block of 16 channels][tile][16], so that the products read one stream. */
 #ifndef GLIA_KERNELS_CPU_WINOGRAD_H
 #define GLIA_KERNELS_CPU_WINOGRAD_H
