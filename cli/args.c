@@ -33,6 +33,8 @@ const char *cli_flag_text(const glia_field *flag, char *out, size_t capacity) {
         if (strcmp(letters[i].name, flag->name) == 0)
             snprintf(letter, sizeof letter, "-%c, ", letters[i].letter);
     snprintf(out, capacity, "%s--%s%s", letter, flag->name, values[flag->kind]);
+    for (char *c = out; *c; c++)
+        if (*c == '_') *c = '-';
     return out;
 }
 

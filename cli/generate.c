@@ -37,6 +37,10 @@ static bool write_piece(void *ctx, const char *piece) {
     return fputs(piece, stdout) >= 0 && fflush(stdout) == 0; /* who reads along may have gone */
 }
 
+static int64_t seed_of(const cli_options *options) {
+    return GLIA_MAX(options->seed, 0); /* -1: not given */
+}
+
 static int print_json(const cli_options *options, output *o, double seconds) {
     glia_text out;
     glia__text_init(&out, NULL);
@@ -44,7 +48,7 @@ static int print_json(const cli_options *options, output *o, double seconds) {
     glia__text_add_json(&out, options->prompt);
     glia__text_add(&out, ",\"text\":");
     glia__text_add_json(&out, o->text.data ? o->text.data : "");
-    glia__text_printf(&out, ",\"seed\":%lld,\"seconds\":", (long long)options->seed);
+    glia__text_printf(&out, ",\"seed\":%lld,\"seconds\":", (long long)seed_of(options));
     glia__text_add_number(&out, seconds);
     glia__text_add(&out, "}\n");
     out.failed |= o->text.failed;
@@ -65,7 +69,7 @@ static int run_generate(const cli_options *options, char **arguments, int count)
                                            (glia_generate_options){.tokens = options->tokens,
                                                                    .temperature = options->temperature,
                                                                    .top_k = greedy ? 1 : options->top_k,
-                                                                   .seed = (uint64_t)options->seed,
+                                                                   .seed = (uint64_t)seed_of(options),
                                                                    .threads = (int)options->threads,
                                                                    .stop = &stop,
                                                                    .error = &err});
