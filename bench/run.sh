@@ -164,7 +164,7 @@ J2() {
 # A part of the pictures, none of them changed at random, so that both sides see the same; and with a low rate, so that rounding
 # does not grow.
 J2b() {
-    plain="data.source=cifar10-jpeg data.augment.flip=none data.augment.crop=0 train.schedule.kind=constant"
+    plain="data.source=cifar10-jpeg data.augment.flip=none data.augment.crop=0 data.augment.cutout=0 train.schedule.kind=constant"
     plain="$plain train.schedule.warmup=0 optimizer.nesterov.learning_rate=0.001"
     for precision in f32 bf16; do
         # shellcheck disable=SC2086
