@@ -6,7 +6,7 @@
 #include "core/file.h"
 
 /* In the order of the flag's choices. */
-#define TASKS "image-classification|tabular-classification|regression"
+#define TASKS "image-classification|tabular-classification|regression|text-classification|language-model"
 static const char *const starters[] = {
     "# A small convolutional network that says what a picture shows.\n"
     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
@@ -73,6 +73,44 @@ static const char *const starters[] = {
     "  batch_size: 32\n"
     "  early_stopping: {patience: 30}\n"
     "  seed: 0\n",
+    "# A small recurrent network that says to which class a text belongs.\n"
+    "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
+    "data:\n"
+    "  source: {text_table: texts.tsv}   # a text and its label a line, with a tab between them; or CSV\n"
+    "  label: last                       # the column of the labels: its name, its number from 1, or last\n"
+    "  text: {length: 64, vocabulary: 20000}   # words of a text, longer ones are cut; words that are known\n"
+    "  split: {validation: 0.1, test: 0.1}\n"
+    "model:\n"
+    "  - embedding: {vocabulary: 20000, units: 64, mask_zero: yes}   # a vector a word; 0 is padding\n"
+    "  - dropout: 0.5                    # against over-fitting\n"
+    "  - lstm: {units: 64, bidirectional: yes}\n"
+    "  - dropout: 0.5\n"
+    "  - dense: 2                        # the number of classes\n"
+    "loss: softmax_cross_entropy         # has the softmax in it\n"
+    "optimizer: {adam: {learning_rate: 0.002}}\n"
+    "metrics: [accuracy, f1]\n"
+    "train:\n"
+    "  epochs: 10\n"
+    "  batch_size: 64\n"
+    "  early_stopping: {patience: 2}\n"
+    "  seed: 0\n",
+    "# A small GPT that learns to go on with a text, character by character.\n"
+    "# Train it:   glia train THIS_FILE        then: glia generate RUN --prompt TEXT\n"
+    "data:\n"
+    "  source: tinyshakespeare           # or your own: {text: input.txt}, UTF-8\n"
+    "  text: {length: 64, stride: 1}     # characters that the network sees; windows begin at every one\n"
+    "  split: {validation: 0.1}          # the last tenth of the text\n"
+    "model:\n"
+    "  - gpt2: {vocabulary: 65, length: 64, layers: 4, heads: 4, width: 128}   # 65: different characters\n"
+    "loss: softmax_cross_entropy\n"
+    "optimizer: {adamw: {learning_rate: 0.002, beta2: 0.99, weight_decay: 0.1, clip_norm: 1}}\n"
+    "metrics: [loss, accuracy]\n"
+    "train:\n"
+    "  epochs: 8\n"
+    "  steps_per_epoch: 250              # windows are drawn anew in each epoch\n"
+    "  batch_size: 12\n"
+    "  schedule: {kind: cosine, warmup: 0.4, final: 0.1}\n"
+    "  seed: 0\n",
 };
 
 static int write_file(const char *path, const char *text) {
@@ -101,9 +139,11 @@ const cli_command cli_init = {
     .summary = "Write a commented model file to begin with (to standard output without FILE)",
     .examples = "glia init --task image-classification digits.yaml\n"
                 "glia init --task tabular-classification iris.yaml\n"
-                "glia init --task regression > prices.yaml",
+                "glia init --task regression > prices.yaml\n"
+                "glia init --task language-model novel.yaml",
     .flags = (const glia_field[]){CLI_FLAG(task, CHOICE, "image-classification",
-                                           "image-classification, tabular-classification or regression",
+                                           "image-classification, tabular-classification, regression, "
+                                           "text-classification or language-model",
                                            .choices = TASKS),
                                   {.name = NULL}},
     .max_arguments = 1,
