@@ -2,6 +2,8 @@
 #ifndef GLIA_CLI_H
 #define GLIA_CLI_H
 
+#include <signal.h>
+
 #include "core/field.h"
 #include "glia/glia.h"
 #include "train/loss.h"
@@ -68,6 +70,11 @@ int cli_parse(const cli_command *command, cli_options *options, char **words, in
 int cli_usage(const char *command, const char *format, ...) GLIA_PRINTF(2, 3);
 /* "--name VALUE" of a flag. */
 const char *cli_flag_text(const glia_field *flag, char *out, size_t capacity);
+
+/* signals.c: the first Ctrl-C, or SIGTERM, sets cli_stop, so that the command ends in order (a training is saved, a text ends
+ * after a whole character); the second ends the program as usual. */
+extern volatile sig_atomic_t cli_stop;
+void cli_catch_signals(void);
 
 /* model.c: a network to look at, and its targets. */
 typedef struct cli_model {

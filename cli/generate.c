@@ -1,24 +1,8 @@
 /* generate.c: `glia generate`. */
-#include <signal.h>
 #include <stdio.h>
 
 #include "cli.h"
 #include "core/clock.h"
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number) {
-    (void)number;
-    stop = 1;
-}
-
-/* The first Ctrl-C ends the text after a whole character; the second ends the program as usual. */
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* The text so far: on its way to the terminal, or kept for JSON. */
 typedef struct output {
@@ -62,7 +46,7 @@ static int run_generate(const cli_options *options, char **arguments, int count)
     output o = {.json = options->json == GLIA_YES};
     if (glia_run_open(&run, arguments[0], NULL, &err) != GLIA_OK) return cli_fail(&err);
     glia__text_init(&o.text, NULL);
-    catch_signals();
+    cli_catch_signals();
     const double start = glia__now_seconds();
     const bool greedy = options->temperature == 0;
     glia_status status = glia_run_generate(&run, options->prompt, write_piece, &o,
@@ -71,7 +55,7 @@ static int run_generate(const cli_options *options, char **arguments, int count)
                                                                    .top_k = greedy ? 1 : options->top_k,
                                                                    .seed = (uint64_t)seed_of(options),
                                                                    .threads = (int)options->threads,
-                                                                   .stop = &stop,
+                                                                   .stop = &cli_stop,
                                                                    .error = &err});
     const double seconds = glia__now_seconds() - start;
     int code = CLI_OK;

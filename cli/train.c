@@ -1,25 +1,9 @@
 /* train.c: `glia train`. */
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "cli.h"
 #include "recipe/run.h"
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number) {
-    (void)number;
-    stop = 1;
-}
-
-/* The first Ctrl-C saves and stops; the second ends the program as usual. */
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 static bool is_folder(const char *path) {
     struct stat st;
@@ -59,13 +43,13 @@ static int train(const cli_options *options, glia_recipe *recipe, const char *di
     glia_error err = {0};
     glia_run_result result;
     bool quiet = options->quiet == GLIA_YES;
-    catch_signals();
+    cli_catch_signals();
     glia_status status = glia_recipe_train(recipe,
                                            (glia_run_options){.dir = dir,
                                                               .resume = options->resume == GLIA_YES,
                                                               .force = options->force == GLIA_YES,
                                                               .progress = !quiet,
-                                                              .stop = &stop,
+                                                              .stop = &cli_stop,
                                                               .logger = cli_logger(quiet),
                                                               .error = &err},
                                            &result);
