@@ -36,11 +36,7 @@ static glia_status add_facts(glia_export_model *e, const glia_run *run, glia_err
 }
 
 glia_status glia__export_of_model(glia_export_model *e, const glia_model *model, glia_error *err) {
-    GLIA_TRY(glia__model_ready(model, err));
-    if (!glia__model_has_weights(model))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "model '%s' has no weights yet; train it, load weights or initialise it",
-                              model->name);
+    GLIA_TRY(glia__model_with_weights(model, err));
     *e = (glia_export_model){.output = model->output};
     glia__arena_init(&e->arena, model->allocator);
     e->model = (glia_export){.name = model->name,

@@ -80,10 +80,7 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     if (batch_size < 1)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "batch_size: expected at least 1, found %lld",
                               (long long)batch_size);
-    if (!glia__model_has_weights(model))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "model '%s' has no weights yet; train it, load weights or initialise it",
-                              model->name);
+    GLIA_TRY(glia__model_with_weights(model, err));
     glia_target target = glia__target_of(glia_dataset_get_info(data));
     GLIA_TRY(glia__loss_head(&head, model, o->loss, &target, err));
     const int64_t scores = glia_dataset_get_info(data)->count * glia__output_elems(model);
@@ -168,11 +165,7 @@ static glia_status check_tensors(const glia_model *model, const glia_tensor *inp
 glia_status glia_predict(glia_model *model, const glia_tensor *inputs, bool probabilities, glia_tensor *out,
                          glia_error *err) {
     enum { BATCH = 256 };
-    GLIA_TRY(glia__model_ready(model, err));
-    if (!glia__model_has_weights(model))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "model '%s' has no weights yet; train it, load weights or initialise it",
-                              model->name);
+    GLIA_TRY(glia__model_with_weights(model, err));
     GLIA_TRY(check_tensors(model, inputs, out, err));
     glia_runner runner = {.model = model};
     int64_t rows = inputs->shape.dim[0];

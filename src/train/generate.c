@@ -21,11 +21,7 @@ typedef struct speaker {
 
 static glia_status check_model(const glia_model *model, speaker *s, glia_error *err) {
     char in[96], out[96];
-    GLIA_TRY(glia__model_ready(model, err));
-    if (!glia__model_has_weights(model))
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "model '%s' has no weights yet; train it, load weights or initialise it",
-                              model->name);
+    GLIA_TRY(glia__model_with_weights(model, err));
     const glia_shape input = glia_value_shape(model->inputs[0]), output = glia_value_shape(model->output);
     if (model->n_inputs == 1 && input.rank == 2 && output.rank == 3 && output.dim[1] == input.dim[1]) {
         s->context = input.dim[1];

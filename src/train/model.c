@@ -220,6 +220,14 @@ bool glia__model_has_weights(const glia_model *model) {
     return model->block && model->block_bytes == (size_t)model->block_elems * sizeof(float);
 }
 
+glia_status glia__model_with_weights(const glia_model *model, glia_error *err) {
+    GLIA_TRY(glia__model_ready(model, err));
+    if (glia__model_has_weights(model)) return GLIA_OK;
+    return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                          "model '%s' has no weights yet; train it, load weights or initialise it",
+                          model->name);
+}
+
 /* Gives every parameter its place in the block: the trained ones first. */
 static void lay_out(glia_model *model) {
     int64_t offset = 0;

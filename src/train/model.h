@@ -99,6 +99,8 @@ glia_value *glia__model_param_given(glia_model *model, const char *name, const g
 bool glia__model_keep_file(glia_model *model, struct glia_onnx *file);
 /* GLIA_OK when the model has no builder error, an input and an output. */
 GLIA_MUST_CHECK glia_status glia__model_ready(const glia_model *model, glia_error *err);
+/* The same, and it has weights. */
+GLIA_MUST_CHECK glia_status glia__model_with_weights(const glia_model *model, glia_error *err);
 /* Copies the weights of an open safetensors file (`path` is for messages) to `block`, laid out as the
  * model's. All or nothing; the error names what is missing, left over or of another shape. */
 GLIA_MUST_CHECK glia_status glia__model_read_block(const glia_model *model, const glia_safetensors *file,
