@@ -8,6 +8,7 @@
 
 #include "core/threads.h"
 #include "kernels/cpu/element.h"
+#include "kernels/cpu/vectors.h"
 #include "kernels/kernel.h"
 #include "ops/attention.h"
 #include "ops/mathf.h"
@@ -126,32 +127,8 @@ static void add_mask(const attention_job *j, const place *at, int64_t query, flo
     }
 }
 
-/* Loops over registers must be gone before registers are given out. */
-#ifdef __clang__
-#define GLIA_UNROLL _Pragma("unroll")
-#else
-#define GLIA_UNROLL _Pragma("GCC unroll 8")
-#endif
-
-typedef float f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
-#define V          f32x4
-#define NAME(name) name##_baseline
-#define TARGET
-#include "kernels/cpu/attention_tiles.h"
-
-#ifdef GLIA_CPU_AVX2
-typedef float f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
-#define V          f32x8
-#define NAME(name) name##_avx2
-#define TARGET     GLIA_CPU_AVX2
-#include "kernels/cpu/attention_tiles.h"
-
-typedef float f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
-#define V          f32x16
-#define NAME(name) name##_avx512
-#define TARGET     GLIA_CPU_AVX512
-#include "kernels/cpu/attention_tiles.h"
-#endif
+#define LOOPS "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/each_isa.h"
 
 GLIA_CPU_DISPATCH(void, attend, (const attention_job *j, int64_t job, float *scratch), (j, job, scratch))
 GLIA_CPU_DISPATCH(void, differentiate, (const attention_job *j, int64_t job, float *scratch),

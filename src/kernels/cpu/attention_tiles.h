@@ -1,6 +1,4 @@
-/* attention_tiles.h: the inner loops of attention, for one width of vector. attention.c includes this file once for each
- * instruction set, with V (a vector of floats), NAME (which makes a function's name of its own) and TARGET (what the compiler
- * may use) defined. */
+/* attention_tiles.h: the inner loops of attention, for one width of vector, by each_isa.h from attention.c. */
 
 enum { NAME(LANES) = sizeof(V) / sizeof(float), NAME(ROW_TILE) = sizeof(V) == 64 ? 8 : 4 };
 #define LANES    NAME(LANES)
@@ -306,6 +304,3 @@ TARGET static void NAME(differentiate)(const attention_job *j, int64_t job, floa
 
 #undef LANES
 #undef ROW_TILE
-#undef V
-#undef NAME
-#undef TARGET

@@ -10,20 +10,18 @@
 
 enum {
     FEW_TILES = 48, /* of a block: what its points take, and the weights, should stay in the second cache … */
-    MANY_TILES = 192,       /* … or else the weights are read seldom */
-    CACHE_FLOATS = 1 << 18, /* of weights */
-    LEAST_TILES = 48        /* 32 with 512 channels: 5.5 ms, oneDNN 4.7 */
+    MANY_TILES = 192,      /* … or else the weights are read seldom */
+    CACHE_FLOATS = 1 << 18 /* of weights */
 };
 
 typedef struct convolution {
     const glia_allocator *allocator;
     int threads;
-    glia_winograd_images x, y;
-    glia_winograd_filters filters;
+    glia_winograd_cut cut;
     bool packed,
         relu; /* packed: weights are seen at points before the run; in training they change from run to run */
     int in, weights, bias, residual;          /* inputs of the call; -1: there is none */
-    int64_t tiles, room, blocks;              /* all; of a block, with what fills its product up; blocks */
+    int64_t room, blocks;                     /* tiles of a block, with what fills its product up; blocks */
     int64_t at_to, thread_floats, at_weights; /* in the workspace: floats */
 } convolution;
 
@@ -34,46 +32,22 @@ static bool only_f32(const glia_kernel_query *q, const char **why_not) {
     return true;
 }
 
-/* From the images read to those written, both in the words of a forward convolution. */
 static bool fit(const glia_kernel_query *q, convolution *c, const glia_conv *v, bool turned,
                 const char **why_not) {
-    const int64_t channels = turned ? v->o : v->c, outs = turned ? v->c : v->o;
-    if (!only_f32(q, why_not) || !glia__winograd_fits(v, q->attrs, channels, outs, why_not)) return false;
-    const int64_t height = turned ? v->h.in : v->h.out, width = turned ? v->w.in : v->w.out;
-    const int64_t down = (height + WINOGRAD_TILE - 1) / WINOGRAD_TILE,
-                  across = (width + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
     c->allocator = q->allocator;
     c->threads = GLIA_MAX(q->threads, 1);
-    c->x = (glia_winograd_images){.count = v->n,
-                                  .height = turned ? v->h.out : v->h.in,
-                                  .width = turned ? v->w.out : v->w.in,
-                                  .channels = channels,
-                                  .down = down,
-                                  .across = across,
-                                  .pad_h = turned ? 2 - v->h.pad : v->h.pad,
-                                  .pad_w = turned ? 2 - v->w.pad : v->w.pad};
-    c->y = (glia_winograd_images){
-        .count = v->n, .height = height, .width = width, .channels = outs, .down = down, .across = across};
-    const int64_t filter = v->c * 9;
-    c->filters = (glia_winograd_filters){.outs = outs,
-                                         .channels = channels,
-                                         .out_step = turned ? 9 : filter,
-                                         .channel_step = turned ? filter : 9,
-                                         .turned = turned};
     c->packed = (q->params >> c->weights & 1) && !q->training;
-    c->tiles = v->n * down * across;
-    *why_not = "fewer tiles of 4×4 than make seeing the weights at 36 points worth while, or small ones";
-    return c->tiles >= LEAST_TILES && 2 * height * width >= down * across * WINOGRAD_TILE * WINOGRAD_TILE;
+    return only_f32(q, why_not) && glia__winograd_cut(&c->cut, v, q->attrs, turned, why_not);
 }
 
 /* Results do not depend on how tiles are cut, so that the cut may depend on the threads. */
 static size_t plan(convolution *c) {
-    const int64_t channels = c->x.channels, outs = c->y.channels;
+    const int64_t channels = c->cut.from.channels, outs = c->cut.to.channels;
     const bool small = channels * outs * WINOGRAD_POINTS <= CACHE_FLOATS;
     int64_t most = small ? FEW_TILES : MANY_TILES;
-    most = GLIA_MIN(most, (c->tiles + c->threads - 1) / c->threads);
-    c->blocks = (c->tiles + most - 1) / most;
-    const int64_t most_tiles = (c->tiles + c->blocks - 1) / c->blocks;
+    most = GLIA_MIN(most, (c->cut.tiles + c->threads - 1) / c->threads);
+    c->blocks = (c->cut.tiles + most - 1) / most;
+    const int64_t most_tiles = (c->cut.tiles + c->blocks - 1) / c->blocks;
     c->room = (most_tiles + WINOGRAD_ROWS - 1) / WINOGRAD_ROWS * WINOGRAD_ROWS;
     c->at_to = WINOGRAD_POINTS * glia__winograd_plane(c->room, channels);
     c->thread_floats = c->at_to + WINOGRAD_POINTS * glia__winograd_plane(c->room, outs);
@@ -88,7 +62,8 @@ static glia_status make(const glia_kernel_query *q, const convolution *fitted, v
     *c = *fitted;
     needs->workspace_bytes = plan(c);
     if (c->packed)
-        needs->packed_bytes = (size_t)glia__winograd_weights(c->x.channels, c->y.channels) * sizeof(float);
+        needs->packed_bytes =
+            (size_t)glia__winograd_weights(c->cut.from.channels, c->cut.to.channels) * sizeof(float);
     *state = c;
     return GLIA_OK;
 }
@@ -111,8 +86,8 @@ typedef struct job {
 static void pack_part(void *ctx, int part, int parts) {
     const job *j = ctx;
     int64_t begin, end;
-    glia__part_range(j->c->y.channels / WINOGRAD_PANEL, part, parts, &begin, &end);
-    glia__winograd_pack(&j->c->filters, j->w, begin, end, j->seen_weights);
+    glia__part_range(j->c->cut.to.channels / WINOGRAD_PANEL, part, parts, &begin, &end);
+    glia__winograd_pack(&j->c->cut.filters, j->w, begin, end, j->seen_weights);
 }
 
 static void run_part(void *ctx, int part, int parts) {
@@ -123,10 +98,10 @@ static void run_part(void *ctx, int part, int parts) {
     glia__part_range(c->blocks, part, parts, &begin, &end);
     for (int64_t block = begin; block < end; block++) {
         int64_t first, last;
-        glia__part_range(c->tiles, (int)block, (int)c->blocks, &first, &last);
+        glia__part_range(c->cut.tiles, (int)block, (int)c->blocks, &first, &last);
         glia__winograd_spread(&j->images, j->x, first, c->room, c->room, from);
-        glia__winograd_multiply(from, j->weights, c->room, c->x.channels, c->y.channels, to);
-        glia__winograd_gather(&c->y, to, first, last - first, c->room, &j->finish, j->y);
+        glia__winograd_multiply(from, j->weights, c->room, c->cut.from.channels, c->cut.to.channels, to);
+        glia__winograd_gather(&c->cut.to, to, first, last - first, c->room, &j->finish, j->y);
     }
 }
 
@@ -148,11 +123,11 @@ static glia_status run(void *state, const glia_call *call) {
              .x = call->in[c->in].data,
              .w = call->in[c->weights].data,
              .weights = call->packed,
-             .workspace = zeros + c->x.channels,
+             .workspace = zeros + c->cut.from.channels,
              .y = call->out[0].data,
-             .images = c->x,
+             .images = c->cut.from,
              .finish = {input(call, c->bias), input(call, c->residual), c->relu}};
-    j.images.zeros = memset(zeros, 0, (size_t)c->x.channels * sizeof(float));
+    j.images.zeros = memset(zeros, 0, (size_t)c->cut.from.channels * sizeof(float));
     if (!c->packed) {
         j.weights = j.seen_weights = zeros + c->at_weights;
         glia__parallel(c->threads, pack_part, &j);

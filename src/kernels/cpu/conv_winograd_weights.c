@@ -11,17 +11,15 @@
 enum {
     SLICE_FLOATS = 1 << 19, /* of points, for x and dy together: half of them would do for the second cache */
     LANES = 8,
-    LANE_FLOATS = 1 << 18, /* of a gradient that is made in lanes */
-    LEAST_TILES = 48
+    LANE_FLOATS = 1 << 18 /* of a gradient that is made in lanes */
 };
 
 typedef struct gradient {
     const glia_allocator *allocator;
     int threads;
-    glia_winograd_images x, dy;
-    glia_winograd_filters filters;
+    glia_winograd_cut cut;                       /* from x to dy */
     bool apart;                                  /* in lanes */
-    int64_t tiles, slice;                        /* all; of a slice, at most */
+    int64_t slice;                               /* tiles of a slice, at most */
     int64_t at_dy, slice_floats;                 /* memory of a slice's points */
     int64_t at_slices, at_sums, at_bias, floats; /* in the workspace */
     int64_t sums;                                /* floats of the gradient at all points */
@@ -33,26 +31,17 @@ static bool fit(const glia_kernel_query *q, gradient *g, const char **why_not) {
     if (q->in[0].dtype != GLIA_F32 || q->in[2].dtype != GLIA_F32) return false;
     *why_not = "the window does not fit"; /* cannot be: inference fitted it */
     if (glia__conv_fit(&v, &q->in[0], &q->in[2], q->attrs, NULL) != GLIA_OK) return false;
-    if (!glia__winograd_fits(&v, q->attrs, v.c, v.o, why_not)) return false;
-    const int64_t down = (v.h.out + WINOGRAD_TILE - 1) / WINOGRAD_TILE,
-                  across = (v.w.out + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
-    *g = (gradient){.allocator = q->allocator,
-                    .threads = GLIA_MAX(q->threads, 1),
-                    .x = {NULL, v.n, v.h.in, v.w.in, v.c, down, across, v.h.pad, v.w.pad},
-                    .dy = {NULL, v.n, v.h.out, v.w.out, v.o, down, across, 0, 0},
-                    .filters = {v.o, v.c, v.c * 9, 9, false},
-                    .tiles = v.n * down * across};
-    *why_not = "fewer tiles of 4×4 than make seeing the weights at 36 points worth while, or small ones";
-    return g->tiles >= LEAST_TILES && 2 * v.h.out * v.w.out >= down * across * WINOGRAD_TILE * WINOGRAD_TILE;
+    *g = (gradient){.allocator = q->allocator, .threads = GLIA_MAX(q->threads, 1)};
+    return glia__winograd_cut(&g->cut, &v, q->attrs, false, why_not);
 }
 
 /* All but the number of memories for slices follows from the shapes alone. */
 static void plan(gradient *g) {
-    const int64_t channels = g->x.channels, outs = g->dy.channels;
+    const int64_t channels = g->cut.from.channels, outs = g->cut.to.channels;
     const int64_t most = GLIA_MAX(SLICE_FLOATS / (WINOGRAD_POINTS * (channels + outs)), 96);
     g->sums = glia__winograd_weights(channels, outs);
     g->apart = g->sums <= LANE_FLOATS;
-    g->slice = GLIA_MIN(most, g->apart ? (g->tiles + LANES - 1) / LANES : g->tiles);
+    g->slice = GLIA_MIN(most, g->apart ? (g->cut.tiles + LANES - 1) / LANES : g->cut.tiles);
     g->at_dy = WINOGRAD_POINTS * glia__winograd_plane(g->slice, channels);
     g->slice_floats = g->at_dy + WINOGRAD_POINTS * glia__winograd_plane(g->slice, outs);
     g->at_slices = GLIA_MAX(channels, outs); /* behind the zeros */
@@ -116,11 +105,12 @@ static void spread(const job *j, const slice *s, int64_t from, int64_t to, float
 
 /* Panels, counted through all points. */
 static int64_t panels(const gradient *g) {
-    return WINOGRAD_POINTS * (g->dy.channels / WINOGRAD_PANEL);
+    return WINOGRAD_POINTS * (g->cut.to.channels / WINOGRAD_PANEL);
 }
 
 static void multiply(const job *j, const slice *s, int64_t begin, int64_t end, bool add, float *sums) {
-    const int64_t channels = j->g->x.channels, outs = j->g->dy.channels, a_point = outs / WINOGRAD_PANEL;
+    const int64_t channels = j->g->cut.from.channels, outs = j->g->cut.to.channels,
+                  a_point = outs / WINOGRAD_PANEL;
     for (int64_t i = begin; i < end; i++) {
         const float *x = s->x + i / a_point * glia__winograd_plane(s->count, channels),
                     *dy = s->dy + i / a_point * glia__winograd_plane(s->count, outs) +
@@ -135,10 +125,10 @@ static void lanes_part(void *ctx, int part, int parts) {
     glia__part_range(LANES, part, parts, &begin, &end);
     for (int64_t lane = begin; lane < end; lane++) {
         float *sums = j->sums + lane * j->g->sums;
-        glia__part_range(j->g->tiles, (int)lane, LANES, &lane_begin, &lane_end);
+        glia__part_range(j->g->cut.tiles, (int)lane, LANES, &lane_begin, &lane_end);
         for (int64_t first = lane_begin; first < lane_end; first += j->g->slice) {
             const slice s = slice_in(j, part, first, GLIA_MIN(j->g->slice, lane_end - first));
-            spread(j, &s, 0, s.count, j->bias + lane * j->g->dy.channels);
+            spread(j, &s, 0, s.count, j->bias + lane * j->g->cut.to.channels);
             multiply(j, &s, 0, panels(j->g), first > lane_begin, sums);
         }
     }
@@ -160,7 +150,7 @@ static void spread_part(void *ctx, int part, int parts) {
     for (int64_t eighth = begin; eighth < end; eighth++) {
         int64_t from, to;
         glia__part_range(s.count, (int)eighth, LANES, &from, &to);
-        spread(j, &s, from, to, j->bias + eighth * j->g->dy.channels);
+        spread(j, &s, from, to, j->bias + eighth * j->g->cut.to.channels);
     }
 }
 
@@ -175,14 +165,14 @@ static void multiply_part(void *ctx, int part, int parts) {
 static void unpack_part(void *ctx, int part, int parts) {
     const job *j = ctx;
     int64_t begin, end;
-    glia__part_range(j->g->filters.outs / WINOGRAD_PANEL, part, parts, &begin, &end);
-    glia__winograd_unpack(&j->g->filters, j->sums, begin, end, j->dw);
+    glia__part_range(j->g->cut.filters.outs / WINOGRAD_PANEL, part, parts, &begin, &end);
+    glia__winograd_unpack(&j->g->cut.filters, j->sums, begin, end, j->dw);
 }
 
 static void add_bias(const job *j, float *db) {
-    for (int64_t o = 0; o < j->g->dy.channels; o++) {
+    for (int64_t o = 0; o < j->g->cut.to.channels; o++) {
         double sum = 0;
-        for (int lane = 0; lane < LANES; lane++) sum += (double)j->bias[lane * j->g->dy.channels + o];
+        for (int lane = 0; lane < LANES; lane++) sum += (double)j->bias[lane * j->g->cut.to.channels + o];
         db[o] = (float)sum;
     }
 }
@@ -191,8 +181,8 @@ static glia_status run(void *state, const glia_call *call) {
     const gradient *g = state;
     float *room = call->workspace;
     job j = {.g = g,
-             .x_images = g->x,
-             .dy_images = g->dy,
+             .x_images = g->cut.from,
+             .dy_images = g->cut.to,
              .x = call->in[0].data,
              .dy = call->in[1].data,
              .slices = room + g->at_slices,
@@ -200,13 +190,13 @@ static glia_status run(void *state, const glia_call *call) {
              .bias = room + g->at_bias,
              .dw = call->out[0].data};
     j.x_images.zeros = j.dy_images.zeros = memset(room, 0, (size_t)g->at_slices * sizeof(float));
-    memset(j.bias, 0, (size_t)(LANES * g->dy.channels) * sizeof(float));
+    memset(j.bias, 0, (size_t)(LANES * g->cut.to.channels) * sizeof(float));
     if (g->apart) {
         glia__parallel(GLIA_MIN(g->threads, LANES), lanes_part, &j);
         glia__parallel(g->threads, add_lanes_part, &j);
     }
-    for (; !g->apart && j.first < g->tiles; j.first += j.count) {
-        j.count = GLIA_MIN(g->slice, g->tiles - j.first);
+    for (; !g->apart && j.first < g->cut.tiles; j.first += j.count) {
+        j.count = GLIA_MIN(g->slice, g->cut.tiles - j.first);
         glia__parallel(g->threads, spread_part, &j);
         glia__parallel(g->threads, multiply_part, &j);
     }

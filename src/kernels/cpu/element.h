@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "core/isa.h"
+#include "kernels/cpu/vectors.h"
 
 GLIA_CPU_INLINE float glia__load(const void *x, int64_t i, const bool bf16) {
     float value;
@@ -30,7 +30,6 @@ GLIA_CPU_INLINE void glia__store(void *y, int64_t i, float value, const bool bf1
 /* Sixteen elements at once, which compilers do not make of the loop. */
 typedef uint32_t glia_u32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t glia_u16x16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef float glia_f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 GLIA_CPU_INLINE void glia__load_16(const void *x, int64_t i, float *to, const bool bf16) {
     if (bf16)

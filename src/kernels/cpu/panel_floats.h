@@ -1,5 +1,4 @@
-/* panel_floats.h: products of rows and panels of floats for one width of vector. panels.c includes this file once for each
- * instruction set, with V (a vector of floats), NAME (which makes a function's name of its own) and TARGET defined.
+/* panel_floats.h: products of rows and panels of floats for one width of vector, by each_isa.h from panels.c.
  *
  * The order in which an element's sum is added up depends on the matrix alone, not on how many rows there are. */
 
@@ -62,7 +61,7 @@ TARGET static void NAME(multiply)(const glia_panels *p, const float *panel, cons
             case 1:
                 NAME(rows)(a + k, a_stride, from, columns, n, first, stride, to, count, 1);
                 break;
-#if GLIA_PANEL_WIDE
+#if VECTOR_BYTES == 64
             case 2:
                 NAME(rows)(a + k, a_stride, from, columns, n, first, stride, to, count, 2);
                 break;
@@ -77,8 +76,3 @@ TARGET static void NAME(multiply)(const glia_panels *p, const float *panel, cons
         }
     }
 }
-
-#undef GLIA_PANEL_WIDE
-#undef V
-#undef NAME
-#undef TARGET

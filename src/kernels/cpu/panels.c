@@ -7,36 +7,10 @@
 #include "core/mem.h"
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/element.h"
+#include "kernels/cpu/vectors.h"
 
-/* Loops over registers must be gone before registers are given out. */
-#ifdef __clang__
-#define GLIA_UNROLL _Pragma("unroll")
-#else
-#define GLIA_UNROLL _Pragma("GCC unroll 8")
-#endif
-
-typedef float f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
-#define V          f32x4
-#define NAME(name) name##_baseline
-#define TARGET
-#define GLIA_PANEL_WIDE 0
-#include "kernels/cpu/panel_floats.h"
-
-#ifdef GLIA_CPU_AVX2
-typedef float f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
-#define V               f32x8
-#define NAME(name)      name##_avx2
-#define TARGET          GLIA_CPU_AVX2
-#define GLIA_PANEL_WIDE 0
-#include "kernels/cpu/panel_floats.h"
-
-typedef float f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
-#define V               f32x16
-#define NAME(name)      name##_avx512
-#define TARGET          GLIA_CPU_AVX512
-#define GLIA_PANEL_WIDE 1
-#include "kernels/cpu/panel_floats.h"
-#endif
+#define LOOPS "kernels/cpu/panel_floats.h"
+#include "kernels/cpu/each_isa.h"
 
 GLIA_CPU_DISPATCH(void, multiply,
                   (const glia_panels *p, const float *panel, const float *a, int64_t a_stride, int64_t count,

@@ -1,6 +1,5 @@
-/* product_tiles.h: the inner loops of small and narrow matrix products, for one width of vector. products.c includes this
- * file once for each instruction set, with V (a vector of floats), NAME (which makes a function's name of its own) and
- * TARGET (what the compiler may use) defined.
+/* product_tiles.h: the inner loops of small and narrow matrix products, for one width of vector, by each_isa.h
+ * from products.c.
  *
  * Sums stay in registers: up to ROW_TILE × 5 of them in a product of rows by rows, up to 5 × 2 in one of rows by
  * columns. The order of additions of an element depends on the inner dimension alone, not on how rows were cut. */
@@ -152,6 +151,3 @@ TARGET static void NAME(axpys)(const axpy_job *j) {
 
 #undef LANES
 #undef ROW_TILE
-#undef V
-#undef NAME
-#undef TARGET

@@ -8,7 +8,7 @@
 #include "core/isa.h"
 #include "core/threads.h"
 #include "glia/ops.h"
-#include "kernels/cpu/unroll.h"
+#include "kernels/cpu/vectors.h"
 #include "kernels/kernel.h"
 #include "ops/riders.h"
 
@@ -41,25 +41,8 @@ static inline int even_tile(int64_t count) {
     return (int)((count + tiles - 1) / tiles);
 }
 
-typedef float f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
-#define V          f32x4
-#define NAME(name) name##_baseline
-#define TARGET
-#include "kernels/cpu/product_tiles.h"
-
-#ifdef GLIA_CPU_AVX2
-typedef float f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
-#define V          f32x8
-#define NAME(name) name##_avx2
-#define TARGET     GLIA_CPU_AVX2
-#include "kernels/cpu/product_tiles.h"
-
-typedef float f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
-#define V          f32x16
-#define NAME(name) name##_avx512
-#define TARGET     GLIA_CPU_AVX512
-#include "kernels/cpu/product_tiles.h"
-#endif
+#define LOOPS "kernels/cpu/product_tiles.h"
+#include "kernels/cpu/each_isa.h"
 
 GLIA_CPU_DISPATCH(void, dots, (const dot_job *j), (j))
 GLIA_CPU_DISPATCH(void, axpys, (const axpy_job *j), (j))

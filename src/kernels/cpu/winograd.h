@@ -79,8 +79,15 @@ void glia__winograd_pack(const glia_winograd_filters *f, const float *w, int64_t
 void glia__winograd_unpack(const glia_winograd_filters *f, const float *from, int64_t begin, int64_t end,
                            float *dw);
 
-/* Whether a convolution of `channels` to `outs` has the shape for it; else why not. */
-bool glia__winograd_fits(const glia_conv *v, const glia_conv2d_attrs *a, int64_t channels, int64_t outs,
-                         const char **why_not);
+/* A convolution, or its gradient by weights, cut in tiles. */
+typedef struct glia_winograd_cut {
+    glia_winograd_images from, to; /* images read, and those of the results or of their gradients */
+    glia_winograd_filters filters;
+    int64_t tiles;
+} glia_winograd_cut;
+/* Whether the convolution has the shape for it, and enough tiles to be worth it; else why not. `turned`: its gradient by
+ * data, which is read from dy and written to dx. */
+bool glia__winograd_cut(glia_winograd_cut *cut, const glia_conv *v, const glia_conv2d_attrs *a, bool turned,
+                        const char **why_not);
 
 #endif

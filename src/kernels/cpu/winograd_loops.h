@@ -1,9 +1,14 @@
-/* winograd_loops.h: the loops of winograd.c for one length of vectors. Included once for each, with V (a vector of floats),
- * NAME (which makes a function's name of its own), TARGET (what the compiler may use) and TILES (of a product at a time)
- * defined. No guard. */
+/* winograd_loops.h: the loops of winograd.c for one width of vector, by each_isa.h. */
 
-enum { NAME(LANES) = sizeof(V) / sizeof(float) };
+enum {
+    NAME(LANES) = sizeof(V) / sizeof(float),
+    NAME(TILES) =
+        sizeof(V) == 64 ? 12 : 6, /* of a product at a time: × 2 vectors, 24 of 32 registers or 12 of 16 */
+    NAME(CHANNELS) = sizeof(V) == 64 ? 8 : 4 /* of a gradient's */
+};
 #define LANES       NAME(LANES)
+#define TILES       NAME(TILES)
+#define CHANNELS    NAME(CHANNELS)
 #define INLINE      TARGET GLIA_CPU_INLINE
 #define AT(place)   (*(V *)(place))
 #define SEEN(place) (*(const V *)(place))
@@ -206,8 +211,5 @@ TARGET static void NAME(add_products)(const float *x, const float *dy, int64_t t
 #undef INLINE
 #undef AT
 #undef SEEN
-#undef V
-#undef NAME
-#undef TARGET
 #undef TILES
 #undef CHANNELS
