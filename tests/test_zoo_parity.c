@@ -34,7 +34,7 @@ static double weight(const char *name, double h) {
     if (ends_with(name, "running_mean")) return h / 8;
     if (ends_with(name, "running_var")) return 1 + h / 4;
     if (ends_with(name, "bias")) return (h < 0 ? -3 : 3) + h / 4;
-    return 0.625 + h / 8;
+    return 0.4 + h / 16;
 }
 
 static void fill(glia_model *m) {

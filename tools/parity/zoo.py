@@ -211,8 +211,8 @@ NETS = [
 
 
 def fill(net):
-    """Weights of the size that He's initialiser gives. Normalised channels lie mostly on one side of zero or the other: an
-    activation that rounding puts on the other side of its corner would change gradients by 1 part in 100."""
+    """Weights of the size that He's initialiser gives. Normalised channels lie wholly on one side of their corner or the other (six and more
+    deviations away): one activation that rounding puts on its other side would change gradients by 1 part in 1,000."""
     with torch.no_grad():
         for name, p in net.state_dict().items():
             if not p.dim():
@@ -227,7 +227,7 @@ def fill(net):
             elif name.endswith("bias"):
                 p.copy_((3 * h.sign() + h / 4).float())
             else:
-                p.copy_((0.625 + h / 8).float())
+                p.copy_((0.4 + h / 16).float())
 
 
 def train(net, x):
