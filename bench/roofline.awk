@@ -1,5 +1,5 @@
-# roofline.awk MACHINE ROWS: the rows of run.sh as a roofline picture (SVG): what a job computes a second against what it
-# computes for each byte it moves, both by the book (bench/jobs.c), under what the machine can do at best.
+# roofline.awk MACHINE PAGE: the rows in the tables of a page (table.awk) as a roofline picture (SVG): what a job computes a
+# second against what it computes for each byte it moves, both by the book (bench/jobs.c), under what the machine can do at best.
 
 function log10(x) { return log(x) / log(10) }
 function key(name) {
@@ -56,27 +56,29 @@ function point(n,   x, y) {
 }
 
 BEGIN {
-    FS = "|"
+    FS = " *[|] *"
     left = 70; top = 50; wide = 520; high = 400
+    tall = top + high + 60
     x0 = 0; x1 = 3; y0 = 0; y1 = 4
 }
 FNR == NR {
     machine = $0
     next
 }
-{
+# |job|title|seconds of both|ratio|memory of both|GFLOP/s|of peak|FLOP a byte|losses|settings|
+/^\| J[0-9]/ && NF == 14 {
     n++
-    title[n] = $1 ": " $2
-    intensity[n] = $8 / $9
-    ours[n] = $8 / $3 / 1e9
-    theirs[n] = $4 == "" ? 0 : $8 / $4 / 1e9
+    title[n] = $2 ": " $3
+    intensity[n] = $11 + 0
+    ours[n] = $9 + 0
+    theirs[n] = $6 > 0 ? $9 / $6 : 0
     while (intensity[n] < 10 ^ x0) x0--
     while (intensity[n] > 10 ^ x1) x1++
     while (ours[n] < 10 ^ y0 || (theirs[n] > 0 && theirs[n] < 10 ^ y0)) y0--
 }
 END {
     f32 = key("f32_gflops"); bf16 = key("bf16_gflops"); memory = key("memory_gbs"); cache = key("cache_gbs")
-    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1010\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", top + high + 60
+    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1010\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", tall > top + 22 * n + 30 ? tall : top + 22 * n + 30
     print "<style>text{fill:#222}.tick{fill:#666;font-size:12px}.name{fill:#555;font-size:12px}.middle{text-anchor:middle}"
     print ".end{text-anchor:end}.on{fill:#fff;font-size:11px}.grid{stroke:#e4e4e4}.roof{stroke:#444;stroke-width:2}"
     print ".pair{stroke:#aaa;stroke-dasharray:3 3}.ours{fill:#0b6e99}.theirs{fill:#fff;stroke:#d1495b;stroke-width:2.5}</style>"

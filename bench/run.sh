@@ -1,7 +1,8 @@
 #!/bin/sh
-# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine, in one run. Jobs: J1 J2 J2b J4 J5 J6 sweep start; none named: all of
-# them, and then docs/performance.md and docs/roofline.svg are written again. Takes half an hour or more: leave the machine alone
-# meanwhile.
+# shellcheck disable=SC2317 # jobs are called by the names in $all
+# run.sh [JOB ...]: Glia's times beside PyTorch's on this machine; no job named: all of them, which takes half an hour or more.
+# Leave the machine alone meanwhile. Each job writes its own section of docs/performance.md again, between "<!-- bench JOB -->"
+# and "<!-- end -->", and docs/roofline.svg follows from all sections: so jobs can be run one by one.
 #
 # For every job: the same initial weights and the same batches must give the same first losses; PyTorch's fastest settings are
 # looked for (kept in BUILD/bench/; `make clean` forgets them); then both run in turn, and medians count.
@@ -10,8 +11,9 @@
 #   GLIA_DATA     folder that holds mnist/ (four IDX files), for all but J2, and cifar10-jpeg/ for J2b
 #   GLIA_PYTHON   a python with torch, default python3; without one only Glia is measured
 #   PAIRS         turns of each, default 5
-#   EXAMPLES      only so many in an epoch or an evaluation: a rehearsal
+#   EXAMPLES      only so many in an epoch or an evaluation: a rehearsal, which writes only to BUILD/bench/, as does a run without torch
 set -eu
+all="J1 J2 J2b J4 J5 J6 sweep start" # each is a function below
 cd "$(dirname "$0")/.."
 build=${BUILD:-build/release} python=${GLIA_PYTHON:-python3} pairs=${PAIRS:-5}
 glia=$build/bench/glia_bench kept=$build/bench
@@ -102,6 +104,9 @@ check() {
 
 failed=0
 
+# there FOLDER: whether the job that runs has its data.
+there() { [ -e "${GLIA_DATA:-}/$1" ] || { say "skipped: no \$GLIA_DATA/$1" && false; }; }
+
 # measure JOB TITLE MODEL WHAT REPEATS ARGUMENT ...: adds a line to $scratch/rows.
 measure() {
     job=$1 title=$2 model=$3 what=$4 repeats=$5
@@ -146,6 +151,7 @@ measure() {
 }
 
 J1() {
+    there mnist || return 0
     measure J1 "tutorial CNN, epoch of 60,000, batch 128" mnist_cnn epoch 2 --batch 128
     measure J1 "evaluation of 10,000, batch 128" mnist_cnn evaluate 5 --batch 128
     measure J1 "epoch of 60,000, batch 1" mnist_cnn epoch 1 --batch 1
@@ -164,6 +170,7 @@ J2() {
 # A part of the pictures, none of them changed at random, so that both sides see the same; and with a low rate, so that rounding
 # does not grow.
 J2b() {
+    there cifar10-jpeg || return 0
     plain="data.source=cifar10-jpeg data.augment.flip=none data.augment.crop=0 data.augment.cutout=0 train.schedule.kind=constant"
     plain="$plain train.schedule.warmup=0 optimizer.nesterov.learning_rate=0.001"
     for precision in f32 bf16; do
@@ -180,7 +187,7 @@ J4() {
     done
 }
 
-J5() { measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }
+J5() { ! there mnist || measure J5 "MLP 784-512-512-10, epoch of 60,000, batch 128" mlp epoch 2 --batch 128; }
 
 # The rate is constant and low, so that rounding does not grow.
 J6() {
@@ -193,6 +200,7 @@ J6() {
 # Seconds an example of short epochs, over batch and threads: adds lines to $scratch/sweep. PyTorch's allocator and options
 # are those that were best at batch 128; nothing is measured in turn.
 sweep() {
+    there mnist || return 0
     for model in mnist_cnn mlp; do
         batch=128
         set -- "examples/$model.yaml" epoch --batch "$batch"
@@ -218,6 +226,7 @@ sweep() {
 
 # From the start of the program to its answer: `glia predict` on one picture; beside it, `import torch` alone. Writes $scratch/start.
 start() {
+    there mnist || return 0
     say "start: glia predict, import torch"
     "$build/glia" train examples/mnist_cnn.yaml \
         data.limit=1000 data.split.validation=0 train.epochs=1 --out "$scratch/run" --quiet >/dev/null
@@ -236,47 +245,41 @@ timed() {
 
 # --- all of it ---------------------------------------------------------------------------------------------------------------
 
-# there JOB FOLDER: whether the job has its data.
-there() { [ -e "${GLIA_DATA:-}/$2" ] || { say "$1 is skipped: no \$GLIA_DATA/$2" && false; }; }
-
-# The tables as Markdown.
+# tell JOB: what it found, as Markdown.
 tell() {
-    echo "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $cores cores: $(number f32_gflops <"$scratch/machine")" \
-        "GFLOP/s f32, $(number bf16_gflops <"$scratch/machine") bf16, $(number memory_gbs <"$scratch/machine") GB/s from memory," \
-        "$(number cache_gbs <"$scratch/machine") from cache; PyTorch ${version:-absent}."
+    echo "$(date +%F), $pairs turns on $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $cores cores:" \
+        "$(number f32_gflops <"$scratch/machine") GFLOP/s f32, $(number bf16_gflops <"$scratch/machine") bf16," \
+        "$(number memory_gbs <"$scratch/machine") GB/s from memory, $(number cache_gbs <"$scratch/machine") from cache;" \
+        "PyTorch ${version:-absent}."
     if [ -s "$scratch/rows" ]; then echo && awk -f bench/table.awk "$scratch/machine" "$scratch/rows"; fi
     if [ -s "$scratch/sweep" ]; then
         printf '\nTime an example, by batch and threads (medians of three short epochs, not in turn):\n\n'
         awk -v kind=sweep -f bench/table.awk "$scratch/machine" "$scratch/sweep"
     fi
-    if [ -e "$scratch/start" ]; then echo && cat "$scratch/start"; fi
+    if [ -s "$scratch/start" ]; then echo && cat "$scratch/start"; fi
 }
 
-: >"$scratch/rows"
-: >"$scratch/sweep"
-"$glia" machine >"$scratch/machine"
-jobs=$(echo "$*" | tr ',' ' ')
-for job in ${jobs:-J1 J2 J2b J4 J5 J6 sweep start}; do
-    case $job in
-    J1) ! there J1 mnist || J1 ;;
-    J2) J2 ;;
-    J2b) ! there J2b cifar10-jpeg || J2b ;;
-    J4) J4 ;;
-    J5) ! there J5 mnist || J5 ;;
-    J6) J6 ;;
-    sweep) ! there sweep mnist || sweep ;;
-    start) ! there start mnist || start ;;
-    *) say "unknown job '$job' (J1, J2, J2b, J4, J5, J6, sweep, start)" && exit 2 ;;
-    esac
-done
-tell >"$kept/tables.md"
-cat "$kept/tables.md"
-[ ! -s "$scratch/rows" ] || awk -f bench/roofline.awk "$scratch/machine" "$scratch/rows" >"$kept/roofline.svg"
-say "also in $kept: tables.md, roofline.svg"
-if [ -z "$jobs${EXAMPLES:-}" ] && [ "$has_torch" ]; then
-    cp "$kept/roofline.svg" docs/roofline.svg
-    awk 'FNR == NR {tables = tables $0 "\n"; next} /^<!-- end/ {inside = 0} !inside
-        /^<!-- make bench/ {inside = 1; printf "\n%s\n", tables}' "$kept/tables.md" docs/performance.md >"$scratch/page"
+# enter JOB: puts what it found into its section of the page.
+enter() {
+    awk -v start="<!-- bench $1 -->" 'FNR == NR {tables = tables $0 "\n"; next} /^<!-- end -->/ {inside = 0} !inside
+        $0 == start {inside = found = 1; printf "\n%s\n", tables} END {exit !found}' "$kept/$1.md" docs/performance.md >"$scratch/page" ||
+        { say "docs/performance.md has no section '<!-- bench $1 -->'" && return 1; }
     cp "$scratch/page" docs/performance.md
-fi
+    awk -f bench/roofline.awk "$scratch/machine" docs/performance.md >docs/roofline.svg
+}
+
+jobs=$(echo "$*" | tr ',' ' ')
+for job in $jobs; do
+    case " $all " in *" $job "*) ;; *) say "unknown job '$job' ($all)" && exit 2 ;; esac
+done
+"$glia" machine >"$scratch/machine"
+for job in ${jobs:-$all}; do
+    for found in rows sweep start; do : >"$scratch/$found"; done
+    "$job"
+    cat "$scratch/rows" "$scratch/sweep" "$scratch/start" | grep -q . || continue
+    tell "$job" >"$kept/$job.md"
+    cat "$kept/$job.md"
+    say "also in $kept/$job.md"
+    [ "${EXAMPLES:-}" ] || [ ! "$has_torch" ] || enter "$job"
+done
 exit "$failed"

@@ -1,12 +1,10 @@
 # table.awk MACHINE ROWS: the rows of run.sh as an aligned Markdown table; with -v kind=sweep those of its sweep.
 
-# Seconds or megabytes with three digits.
-function digits(x, unit) {
-    return sprintf(x < 10 ? "%.2f %s" : x < 100 ? "%.1f %s" : "%.0f %s", x, unit)
-}
+# Three digits.
+function digits(x) { return sprintf(x < 10 ? "%.2f" : x < 100 ? "%.1f" : "%.0f", x) }
 function seconds(x) {
     if (x == "") return "–"
-    return x < 1e-3 ? digits(x * 1e6, "µs") : x < 1 ? digits(x * 1e3, "ms") : digits(x, "s")
+    return x < 1e-3 ? digits(x * 1e6) " µs" : x < 1 ? digits(x * 1e3) " ms" : digits(x) " s"
 }
 # Columns that a text takes, for an awk that counts characters or bytes.
 function width(text) {
@@ -35,7 +33,7 @@ function smaller(a, b) { return a == "" || (b != "" && b < a) ? b : a }
 BEGIN {
     FS = "|"
     if (kind == "sweep") head("network|>batch|>Glia, 1 thread|>all|>PyTorch, 1 thread|>all|>times faster")
-    else head("job||>Glia|>PyTorch|>times faster|>memory|>PyTorch's|>GFLOP/s|>of peak|first losses|PyTorch's settings")
+    else head("job||>Glia|>PyTorch|>times faster|>memory|>PyTorch's|>GFLOP/s|>of peak|>FLOP a byte|first losses|PyTorch's settings")
 }
 FNR == NR {
     machine = $0
@@ -64,8 +62,9 @@ kind == "sweep" {
     add($5 == "" ? "–" : sprintf("%.1f", $5))
     add(sprintf("%.0f MB", $6))
     add($7 == "" ? "–" : sprintf("%.0f MB", $7))
-    add(sprintf("%.0f", rate))
+    add(digits(rate))
     add(most > 0 ? sprintf("%.0f %%", 100 * rate / most) : "–")
+    add(digits($8 / $9))
     add($10 == "" ? "–" : $10)
     add($11 == "" ? "–" : $11)
 }

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "recipe/run.h"
+#include "recipe/text.h"
 
 static bool is_folder(const char *path) {
     struct stat st;
@@ -34,8 +35,10 @@ static int print_result(const cli_options *options, const glia_recipe *recipe, c
     }
     glia__text_printf(&out, "saved %s (report.html, best.safetensors)\n", r->dir);
     int status = cli_print(&out);
-    if (options->quiet != GLIA_YES)
-        fprintf(stderr, "next: glia evaluate %s · glia predict %s FILE\n", r->dir, r->dir);
+    if (options->quiet == GLIA_YES) return status;
+    const bool writes = glia__recipe_writes(recipe);
+    fprintf(stderr, "next: glia evaluate %s · glia %s %s %s\n", r->dir, writes ? "generate" : "predict", r->dir,
+            writes ? "--prompt TEXT" : "FILE");
     return status;
 }
 

@@ -17,6 +17,8 @@ optimizer: {adam: {learning_rate: 0.02}}
 train: {epochs: 4, steps_per_epoch: 40, batch_size: 16, threads: 1}
 END
 expect 0 "2,084 train · 33 validation, 16, 28 classes" "$GLIA" train fox.yaml --out runs/fox
+expect 0 "next: glia evaluate runs/fox-again · glia generate runs/fox-again --prompt TEXT" \
+    "$GLIA" train fox.yaml train.epochs=1 train.steps_per_epoch=1 --out runs/fox-again
 expect 0 "the quick brown fox jumps over the lazy dog" \
     "$GLIA" generate runs/fox --prompt "the quick" --tokens 60 --temperature 0
 expect 0 '"prompt":"the q","text":"the quick' "$GLIA" generate runs/fox --prompt "the q" --tokens 9 --top-k 1 --json

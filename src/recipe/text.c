@@ -13,6 +13,10 @@ glia_token_kind glia__run_tokens(const glia_run *run) {
     return strcmp(t->vocabulary[0], GLIA_TOKEN_PAD_NAME) == 0 ? GLIA_TOKENS_WORDS : GLIA_TOKENS_CHARACTERS;
 }
 
+bool glia__recipe_writes(const glia_recipe *recipe) {
+    return recipe->trained.n_vocabulary > 0 && recipe->trained.target_shape.rank > 0;
+}
+
 static glia_status out_of_memory(glia_error *err) {
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
 }
@@ -103,7 +107,7 @@ static glia_status fill_inputs(const glia_run *run, const texts *t, const char *
 
 glia_status glia__run_read_texts(const glia_run *run, const char *what, glia_tensor *out, glia_error *err) {
     texts t;
-    if (glia__run_tokens(run) == GLIA_TOKENS_CHARACTERS)
+    if (glia__recipe_writes(run->recipe))
         return glia_error_set(
             err, GLIA_UNSUPPORTED,
             "the run is a language model, which goes on with texts: glia generate RUN --prompt "
