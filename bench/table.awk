@@ -8,7 +8,7 @@ function seconds(x) {
 }
 # Columns that a text takes, for an awk that counts characters or bytes.
 function width(text) {
-    gsub(/×|µ|–|²/, "x", text)
+    gsub(/×|µ|–|²|→/, "x", text)
     return length(text)
 }
 function add(text) {

@@ -37,8 +37,8 @@ static int print_result(const cli_options *options, const glia_recipe *recipe, c
     int status = cli_print(&out);
     if (options->quiet == GLIA_YES) return status;
     const bool writes = glia__recipe_writes(recipe);
-    fprintf(stderr, "next: glia evaluate %s · glia %s %s %s\n", r->dir, writes ? "generate" : "predict", r->dir,
-            writes ? "--prompt TEXT" : "FILE");
+    fprintf(stderr, "next: glia evaluate %s · glia %s %s %s\n", r->dir, writes ? "generate" : "predict",
+            r->dir, writes ? "--prompt TEXT" : "FILE");
     return status;
 }
 
