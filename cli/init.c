@@ -6,7 +6,9 @@
 #include "core/file.h"
 
 /* In the order of the flag's choices. */
-#define TASKS "image-classification|tabular-classification|regression|text-classification|language-model"
+#define TASKS                                                                                 \
+    "image-classification|tabular-classification|regression|time-series|text-classification|" \
+    "language-model"
 static const char *const starters[] = {
     "# A small convolutional network that says what a picture shows.\n"
     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
@@ -72,6 +74,27 @@ static const char *const starters[] = {
     "  epochs: 300\n"
     "  batch_size: 32\n"
     "  early_stopping: {patience: 30}\n"
+    "  seed: 0\n",
+    "# A small recurrent network that forecasts a series from its last steps.\n"
+    "# Train it:   glia train THIS_FILE        then: glia evaluate RUN, glia predict RUN table.csv\n"
+    "data:\n"
+    "  source: {series: table.csv}   # rows in the order of time; dates are left out\n"
+    "  label: last                   # the column to predict: its name, its number from 1, or last\n"
+    "  series: {length: 24, horizon: 1, season: 12}   # steps seen, predicted, of a season\n"
+    "  # missing: previous           # what an empty cell becomes; by default it is an error\n"
+    "  normalize: yes                # measured on the training part alone\n"
+    "  split: {validation: 0.1, test: 0.2}   # the last steps, never shuffled with the others\n"
+    "model:\n"
+    "  - lstm: 32\n"
+    "  - dense: 1                    # one number for each step of the horizon\n"
+    "  - denormalize                 # back to the unit of the series\n"
+    "loss: mse\n"
+    "optimizer: {adam: {learning_rate: 0.003}}\n"
+    "metrics: [mae, rmse, naive_mae, mae_to_naive]   # beside the forecast that repeats the last season\n"
+    "train:\n"
+    "  epochs: 100\n"
+    "  batch_size: 32\n"
+    "  early_stopping: {patience: 10}\n"
     "  seed: 0\n",
     "# A small recurrent network that says to which class a text belongs.\n"
     "# Train it:   glia train THIS_FILE        All keys: glia help model-file\n"
@@ -140,10 +163,11 @@ const cli_command cli_init = {
     .examples = "glia init --task image-classification digits.yaml\n"
                 "glia init --task tabular-classification iris.yaml\n"
                 "glia init --task regression > prices.yaml\n"
+                "glia init --task time-series sales.yaml\n"
                 "glia init --task language-model novel.yaml",
     .flags = (const glia_field[]){CLI_FLAG(task, CHOICE, "image-classification",
                                            "image-classification, tabular-classification, regression, "
-                                           "text-classification or language-model",
+                                           "time-series, text-classification or language-model",
                                            .choices = TASKS),
                                   {.name = NULL}},
     .max_arguments = 1,

@@ -303,9 +303,9 @@ expect 1 "unknown data set 'foo' (known: mnist, fashion_mnist, cifar10, cifar10-
 expect 1 "unknown data set 'mnst' (did you mean mnist?)" "$GLIA" data get mnst
 
 # --- starters ---
-for task in image-classification tabular-classification regression text-classification language-model; do
+for task in image-classification tabular-classification regression time-series text-classification language-model; do
     expect 0 "wrote $task.yaml" "$GLIA" init --task "$task" "$task.yaml"
-    expect 0 "parameters" "$GLIA" summary "$task.yaml" --input "$(case $task in image*) echo 1x28x28 ;; te*|l*) echo 64 ;; *) echo 4 ;; esac)"
+    expect 0 "parameters" "$GLIA" summary "$task.yaml" --input "$(case $task in image*) echo 1x28x28 ;; ti*) echo 24x1 ;; te*|l*) echo 64 ;; *) echo 4 ;; esac)"
 done
 expect 1 "is there already" "$GLIA" init regression.yaml
 for f in "$GLIA_SOURCE_DIR"/examples/*.yaml; do # an example whose data is not there says in a comment what it takes

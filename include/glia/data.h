@@ -37,8 +37,10 @@ typedef struct glia_dataset_info {
     const char *const *feature_names; /* names of a table's columns (input_shape.dim[0] of them), or NULL */
     bool weighted;                    /* examples count differently: glia_dataset_set_weights */
     double scale;                     /* 1 when raw */
-    const float *mean, *std;          /* per channel (dim 0 of input_shape), or NULL */
-    const char *const *vocabulary;    /* the tokens that inputs are numbers of, or NULL */
+    const float *mean, *std;          /* per channel, or NULL */
+    int channel_axis; /* dimension of input_shape that channels lie along: 0, of a series [steps, columns] 1 */
+    int64_t season;   /* of a series: see glia_series_options; 0: no series */
+    const char *const *vocabulary; /* the tokens that inputs are numbers of, or NULL */
     int64_t n_vocabulary;
     const float *fill; /* per feature of a table: what a missing value becomes (missing = "mean"), or NULL */
 } glia_dataset_info;
@@ -56,6 +58,21 @@ typedef struct glia_text_options {
     int64_t min_count;  /* words that are rarer become <unk>; default 2 */
 } glia_text_options;
 
+/* How a table becomes a series: its rows follow one another in time; zero means default. An example is `length` rows, its
+ * targets are the `horizon` values of the label's column that follow. */
+typedef struct glia_series_options {
+    int reserved_;
+    const char
+        *features;  /* columns that the network sees, "Temp,Rain", by name or number; default: all whose first
+                           * cell is a number, that of the label too */
+    int64_t length; /* default 24 */
+    int64_t horizon; /* default 1 */
+    int64_t stride;  /* rows from the start of one example to that of the next; default 1 */
+    int64_t
+        season; /* rows after which the series is about the same again: that of the forecast that figures are
+                           * compared with (seasonal-naive); default 1: the last value */
+} glia_series_options;
+
 /* How glia_dataset_open_with reads; zero means default. Strings are borrowed for the call. */
 typedef struct glia_dataset_options {
     int reserved_;
@@ -65,14 +82,16 @@ typedef struct glia_dataset_options {
     const char *label;   /* CSV: the target column, by name or 1-based number or "last" (default) or "none" */
     const char *
         weight; /* CSV: the column of the examples' weights (glia_dataset_set_weights), as label; default none */
-    const char *target;  /* CSV: "class" (default) or "values": what the label column holds */
-    const char *missing; /* CSV: "error" (default), "mean": what an empty or '?' cell becomes */
+    const char *target; /* CSV: "class" (default) or "values": what the label column holds */
+    const char
+        *missing; /* CSV: "error" (default), "mean", series: "previous": what an empty or '?' cell becomes */
     const float
         *fill; /* CSV, missing = "mean": another data set's `fill` in place of this table's own means, so
                           * that data to predict is treated as the training data were; used when n_fill is the
                           * number of features */
     int64_t n_fill;
     glia_text_options text;
+    glia_series_options series;
     int64_t limit;             /* read at most so many examples; default all */
     const char *data_dir;      /* folder of data sets; default $GLIA_DATA, then the user's cache */
     glia_bool download;        /* named sets: fetch when absent; default yes */
@@ -84,6 +103,7 @@ typedef struct glia_dataset_options {
  *   "mnist:train" "mnist:test" "fashion_mnist:train"   a named set (see glia_dataset_named)
  *   "idx:images.gz,labels.gz"                          IDX files, gzip or not
  *   "csv:table.csv"                                    a table with or without a header
+ *   "series:temperatures.csv"                          windows of a table whose rows follow one another in time
  *   "text:input.txt"                                   windows of a text, to predict each next token
  *   "text_table:reviews.tsv"                           a table of texts and their labels
  *   "npy:inputs.npy,targets.npy"                       NumPy arrays; targets may be left out

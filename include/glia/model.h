@@ -142,6 +142,10 @@ GLIA_API glia_value *glia_global_average_pool2d(glia_value *x);
 GLIA_API glia_value *glia_flatten(glia_value *x);
 /* [N, …] → [N, shape…]; `shape` ends at the first 0, one entry may be -1. */
 GLIA_API glia_value *glia_reshape(glia_value *x, const int64_t *shape, int rank);
+/* y = x·deviation + mean: from numbers about 0 to the unit of the targets. Both are states of one number each (0 and 1 to
+ * begin with), which glia train measures on the targets of the training part; from C they are set through
+ * glia_model_get_param(model, "denormalize.mean"). */
+GLIA_API glia_value *glia_denormalize(glia_value *x);
 /* Drops each element with probability `rate` while training and scales the others by 1/(1 − rate). */
 GLIA_API glia_value *glia_dropout(glia_value *x, double rate);
 /* Any op with the trait ACTIVATION, by name. */

@@ -75,12 +75,13 @@ typedef struct glia_run {
     const char *const *class_names; /* or NULL */
     double scale;                   /* input = (raw · scale − mean[channel]) / std[channel] */
     const float *mean, *std;        /* per channel, or NULL */
+    int channel_axis;               /* dimension of an example that channels lie along */
 } glia_run;
 GLIA_API GLIA_MUST_CHECK glia_status glia_run_open(glia_run *run, const char *path,
                                                    const glia_allocator *allocator, glia_error *err);
 GLIA_API void glia_run_close(glia_run *run); /* {0} allowed */
 /* Reads examples to predict from a picture (.png), arrays (.npy, .npz, IDX) or a table (.csv, with or without the
- * target column) to a new f32 [count, input_shape…], transformed as in training; the caller frees it.
+ * target column; of a series its last steps, to predict what follows) to a new f32 [count, input_shape…], transformed as in training; the caller frees it.
  * Pictures become grey or colour as the model wants, and are resampled to its size (`logger` is told).
  * `invert`: u8 values v become 255 − v, for dark ink on white paper where training had light on dark. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_run_read(const glia_run *run, const char *path, bool invert,

@@ -74,8 +74,9 @@ typedef struct glia_report {
     double balanced_accuracy, mcc, mean_iou, dice;
     double log_loss,
         perplexity; /* by the probabilities: −log of that of the true class, and e to the power of that */
-    double roc_auc, pr_auc;     /* by sorting all scores: see glia_evaluate_options.auc */
-    double mae, rmse, mape, r2; /* regression */
+    double roc_auc, pr_auc;         /* by sorting all scores: see glia_evaluate_options.auc */
+    double mae, rmse, mape, r2;     /* regression */
+    double naive_mae, mae_to_naive; /* of a series: mae of the seasonal-naive forecast, and mae / naive_mae */
     int64_t classes;
     struct {
         double precision, recall, f1;

@@ -33,6 +33,10 @@ static inline bool glia__csv_missing(const char *cell) {
 
 /* By name, number from 1, "last" or "none" (-1). */
 glia_status glia__csv_column(const glia_csv *csv, const char *wanted, int64_t *out, glia_error *err);
+/* The number in a cell; an error with its line where it is none. One that is missing is an error that says `missing`, or,
+ * where that is NULL, NAN. */
+glia_status glia__csv_number(const glia_csv *csv, int64_t row, int64_t column, const char *missing,
+                             float *out, glia_error *err);
 /* The labels in `column` of the rows from `first` on: classes are the distinct ones, sorted. */
 struct glia_table;
 glia_status glia__csv_classes(struct glia_table *out, const glia_csv *csv, int64_t first, int64_t rows,

@@ -82,6 +82,8 @@ static glia_dataset_info info_of(const glia_table *table) {
     glia_dataset_info info = {.count = table->inputs.shape.dim[0],
                               .input_shape = example_shape(&table->inputs),
                               .scale = table->default_scale,
+                              .channel_axis = table->channel_axis,
+                              .season = table->windows.season,
                               .in_place_of = table->in_place_of,
                               .class_names = (const char *const *)table->class_names,
                               .feature_names = (const char *const *)table->feature_names};
@@ -152,36 +154,39 @@ static void convert_example(const glia_dataset *d, int64_t n, float *to) {
         if (isnan(to[i])) to[i] = d->fill[i] * scale;
 }
 
-/* Mean and standard deviation of every channel (dimension 0 of an example), added up in double. `room`: what one
- * example needs. */
-static void add_up(const glia_dataset *d, int64_t channels, float *room, double *mean, double *deviation) {
-    int64_t inner = d->input_elems / channels;
-    double numbers = (double)d->info.count * (double)inner;
+static glia_channels channels_of(const glia_dataset *d) {
+    return glia__channels(&d->info.input_shape, d->info.channel_axis);
+}
+
+/* Mean and standard deviation of every channel, added up in double. `room`: what one example needs. */
+static void add_up(const glia_dataset *d, float *room, double *mean, double *deviation) {
+    const glia_channels k = channels_of(d);
+    double numbers = (double)d->info.count * (double)(k.outer * k.inner);
     for (int pass = 0; pass < 2; pass++) { /* the second: distances from the means */
         double *sums = pass ? deviation : mean;
         for (int64_t n = 0; n < d->info.count; n++) {
             convert_example(d, n, room);
-            for (int64_t c = 0; c < channels; c++) {
-                const float *x = room + c * inner;
+            for (int64_t oc = 0; oc < k.outer * k.count; oc++) {
+                const float *x = room + oc * k.inner;
+                const int64_t c = oc % k.count;
                 double sum = 0;
-                for (int64_t i = 0; i < inner; i++)
+                for (int64_t i = 0; i < k.inner; i++)
                     sum += pass ? ((double)x[i] - mean[c]) * ((double)x[i] - mean[c]) : (double)x[i];
                 sums[c] += sum;
             }
         }
-        for (int64_t c = 0; c < channels; c++) sums[c] = pass ? sqrt(sums[c] / numbers) : sums[c] / numbers;
+        for (int64_t c = 0; c < k.count; c++) sums[c] = pass ? sqrt(sums[c] / numbers) : sums[c] / numbers;
     }
 }
 
-static glia_status measure(glia_dataset *d, glia_error *err) {
-    int64_t channels = d->info.input_shape.rank ? d->info.input_shape.dim[0] : 1;
-    size_t n = (size_t)channels;
+glia_status glia__dataset_normalize(glia_dataset *d, glia_error *err) {
+    size_t n = (size_t)channels_of(d).count;
     double *sums = glia__calloc(d->allocator, 2 * n, sizeof *sums); /* means, deviations */
     float *room = glia__alloc(d->allocator, ((size_t)d->input_elems + 2 * n) * sizeof *room);
     glia_status status = sums && room ? GLIA_OK : out_of_memory(err);
     if (status == GLIA_OK) {
         float *mean = room + d->input_elems, *std = mean + n;
-        add_up(d, channels, room, sums, sums + n);
+        add_up(d, room, sums, sums + n);
         for (size_t c = 0; c < n; c++) {
             mean[c] = (float)sums[c];
             std[c] = sums[n + c] > 1e-12 ? (float)sums[n + c] : 1; /* a constant column stays constant */
@@ -245,7 +250,7 @@ glia_status glia__dataset_new(glia_dataset **out, glia_table *table, const char 
         status = glia_dataset_set_fill(d, options->n_fill == d->input_elems ? options->fill : NULL, err);
     if (status == GLIA_OK) status = glia_dataset_set_weights(d, d->shared->table.weights.data, err);
     if (status == GLIA_OK) status = glia_dataset_set_vocabulary(d, NULL, 0, err);
-    if (status == GLIA_OK && options->normalize == GLIA_YES) status = measure(d, err);
+    if (status == GLIA_OK && options->normalize == GLIA_YES) status = glia__dataset_normalize(d, err);
     if (status == GLIA_OK)
         *out = d;
     else
@@ -384,7 +389,7 @@ glia_status glia_dataset_take(glia_dataset **out, const glia_dataset *dataset, c
 
 glia_status glia_dataset_set_transform(glia_dataset *dataset, double scale, const float *mean,
                                        const float *std, glia_error *err) {
-    int64_t channels = dataset->info.input_shape.rank ? dataset->info.input_shape.dim[0] : 1;
+    const int64_t channels = channels_of(dataset).count;
     size_t bytes = (size_t)channels * sizeof(float);
     if (!dataset->channels && (mean || std)) {
         float *new_mean = glia__calloc(dataset->allocator, (size_t)channels, sizeof(float));
@@ -439,10 +444,10 @@ glia_status glia_dataset_set_fill(glia_dataset *dataset, const float *fill, glia
 /* --- gathering ---------------------------------------------------------------------------------------------- */
 
 static void normalize(const glia_dataset *d, float *x) {
-    int64_t inner = d->input_elems / d->channels;
-    for (int64_t c = 0; c < d->channels; c++) {
-        float mean = d->info.mean[c], factor = 1 / d->info.std[c];
-        for (int64_t i = 0; i < inner; i++) x[c * inner + i] = (x[c * inner + i] - mean) * factor;
+    const glia_channels k = channels_of(d);
+    for (int64_t oc = 0; oc < k.outer * k.count; oc++, x += k.inner) {
+        const float mean = d->info.mean[oc % k.count], factor = 1 / d->info.std[oc % k.count];
+        for (int64_t i = 0; i < k.inner; i++) x[i] = (x[i] - mean) * factor;
     }
 }
 
@@ -479,4 +484,20 @@ glia_status glia_dataset_gather(const glia_dataset *d, const int64_t *order, int
         if (table->predicts_tokens) number_words(d, (int64_t *)targets + i * d->target_elems);
     }
     return GLIA_OK;
+}
+
+bool glia__dataset_naive(const glia_dataset *d, int64_t n, float *out) {
+    const glia_table *table = &d->shared->table;
+    const int64_t season = table->windows.season;
+    const float *series = table->windows.targets.data;
+    if (!season || !series) return false;
+    const int64_t first = (const float *)table->targets.data - series;
+    const int64_t start = first + glia__dataset_row(d, n) * d->target_step;
+    for (int64_t h = 0; h < d->target_elems; h++) {
+        const int64_t at =
+            start + h - (h / season + 1) * season; /* the last that is known of that season's place */
+        if (at < 0) return false;
+        out[h] = series[at];
+    }
+    return true;
 }

@@ -2,6 +2,7 @@
 #ifndef GLIA_DATA_DATASET_H
 #define GLIA_DATA_DATASET_H
 
+#include "data/channels.h"
 #include "data/reader.h"
 
 /* Shared by all parts of one source. */
@@ -34,6 +35,12 @@ static inline size_t glia__dataset_target_bytes(const glia_dataset *dataset) {
     const bool classes = dataset->info.target == GLIA_TARGET_CLASS;
     return (size_t)dataset->target_elems * (classes ? sizeof(int64_t) : sizeof(float));
 }
+/* Measures mean and standard deviation of every channel over this data set, and uses them. */
+GLIA_MUST_CHECK glia_status glia__dataset_normalize(glia_dataset *dataset, glia_error *err);
+/* The seasonal-naive forecast of the targets of example `n` of a series: what the same place of the last known season held.
+ * False where the series does not reach back so far, or the data set is none. */
+bool glia__dataset_naive(const glia_dataset *dataset, int64_t n, float *out);
+const glia_dataset *glia__loader_dataset(const glia_loader *loader);
 static inline int64_t glia__dataset_row(const glia_dataset *dataset, int64_t i) {
     return dataset->order ? dataset->order[i] : i;
 }

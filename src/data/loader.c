@@ -222,6 +222,10 @@ glia_status glia_loader_next(glia_loader *l, glia_batch *batch, glia_error *err)
     return status;
 }
 
+const glia_dataset *glia__loader_dataset(const glia_loader *l) {
+    return l->dataset;
+}
+
 int64_t glia_loader_batches(const glia_loader *l) {
     return (l->used + l->batch_size - 1) / l->batch_size;
 }

@@ -12,8 +12,9 @@ typedef struct glia_windows {
     glia_tensor inputs,
         targets; /* the sequences; `inputs` and `targets` of the table have no memory of their own */
     int64_t input_step, target_step; /* numbers from one example to the next; 0: the table has no windows */
-    int64_t reach; /* examples i and i + reach share nothing that is to be predicted, nor do later ones */
-    int64_t apart; /* of a part to judge on, only every so manyth example is taken */
+    int64_t reach;  /* examples i and i + reach share nothing that is to be predicted, nor do later ones */
+    int64_t apart;  /* of a part to judge on, only every so manyth example is taken */
+    int64_t season; /* of a series: steps after which it is about the same again; 0: no series */
 } glia_windows;
 
 typedef struct glia_table glia_table;
@@ -35,6 +36,7 @@ struct glia_table {
     const char *name;        /* what was really read, in the arena; NULL: the source's own words */
     const char *in_place_of; /* the named set that was asked for but not to be had (static), or NULL */
     double default_scale;    /* 1/255 for images, else 1 */
+    int channel_axis;        /* dimension of an example that channels lie along */
     glia_arena arena;        /* names */
 };
 

@@ -58,20 +58,14 @@ glia_status glia__csv_column(const glia_csv *csv, const char *wanted, int64_t *o
     return GLIA_OK;
 }
 
-static const char *cell_at(const glia_csv *csv, const table_columns *t, int64_t row, int64_t column) {
-    return csv->cells[(t->first + row) * csv->columns + column];
-}
-
-static glia_status read_number(const glia_csv *csv, const table_columns *t, int64_t row, int64_t column,
-                               bool may_miss, float *out, glia_error *err) {
-    const char *cell = cell_at(csv, t, row, column);
+glia_status glia__csv_number(const glia_csv *csv, int64_t row, int64_t column, const char *missing,
+                             float *out, glia_error *err) {
+    const char *cell = csv->cells[row * csv->columns + column];
     double value;
     char what[200];
     if (glia__csv_missing(cell)) {
         *out = NAN;
-        if (may_miss) return GLIA_OK;
-        return cell_error(csv, t->first + row, column, "the value is missing (`missing: mean` fills it in)",
-                          err);
+        return missing ? cell_error(csv, row, column, missing, err) : GLIA_OK;
     }
     bool number = glia__parse_double(cell, &value);
     if (number && fabs(value) <= (double)FLT_MAX) {
@@ -79,8 +73,10 @@ static glia_status read_number(const glia_csv *csv, const table_columns *t, int6
         return GLIA_OK;
     }
     snprintf(what, sizeof what, "expected a number%s, found '%.60s'", number ? " within ±3.4e38" : "", cell);
-    return cell_error(csv, t->first + row, column, what, err);
+    return cell_error(csv, row, column, what, err);
 }
+
+static const char missing_hint[] = "the value is missing (`missing: mean` fills it in)";
 
 static glia_status read_features(glia_table *out, const glia_csv *csv, const table_columns *t,
                                  const glia_dataset_options *options, glia_error *err) {
@@ -99,7 +95,8 @@ static glia_status read_features(glia_table *out, const glia_csv *csv, const tab
         if (c == t->label || c == t->weight) continue;
         float *x = (float *)out->inputs.data + at;
         for (int64_t r = 0; r < t->rows; r++)
-            GLIA_TRY(read_number(csv, t, r, c, out->may_miss, &x[r * columns], err));
+            GLIA_TRY(glia__csv_number(csv, t->first + r, c, out->may_miss ? NULL : missing_hint,
+                                      &x[r * columns], err));
         if (csv->header && !(out->feature_names[at] = glia__arena_strdup(&out->arena, csv->header[c])))
             return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for the data set");
         at++;
@@ -161,7 +158,8 @@ static glia_status read_values(glia_table *out, const glia_csv *csv, const table
                                const glia_dataset_options *options, glia_error *err) {
     GLIA_TRY(glia_tensor_new(&out->targets, GLIA_F32, GLIA_SHAPE(t->rows), options->allocator, err));
     for (int64_t r = 0; r < t->rows; r++)
-        GLIA_TRY(read_number(csv, t, r, t->label, false, (float *)out->targets.data + r, err));
+        GLIA_TRY(
+            glia__csv_number(csv, t->first + r, t->label, missing_hint, (float *)out->targets.data + r, err));
     return GLIA_OK;
 }
 
@@ -171,7 +169,7 @@ static glia_status read_weights(glia_table *out, const glia_csv *csv, const tabl
     GLIA_TRY(glia_tensor_new(&out->weights, GLIA_F32, GLIA_SHAPE(t->rows), options->allocator, err));
     for (int64_t r = 0; r < t->rows; r++) {
         float *weight = (float *)out->weights.data + r;
-        GLIA_TRY(read_number(csv, t, r, t->weight, false, weight, err));
+        GLIA_TRY(glia__csv_number(csv, t->first + r, t->weight, missing_hint, weight, err));
         if (*weight < 0)
             return cell_error(csv, t->first + r, t->weight, "a weight is a number of at least 0", err);
     }

@@ -85,7 +85,8 @@ static glia_status write_files(const names *n, const glia_emit_result *r, bool s
 /* Pictures come as bytes, which a function of their own takes; of other data predict takes the raw numbers. */
 static bool takes_bytes(const glia_export *model) {
     const glia_type *type = &model->inputs[0]->type;
-    return model->n_inputs == 1 && type->dtype == GLIA_F32 && (type->shape.rank == 4 || model->scale != 1);
+    return model->n_inputs == 1 && !model->channel_axis && type->dtype == GLIA_F32 &&
+           (type->shape.rank == 4 || model->scale != 1);
 }
 
 static glia_status write_c(const glia_export *model, const void *options_, const char *path,

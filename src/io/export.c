@@ -126,11 +126,12 @@ static glia_status copy_node(copying *c, const glia_node *node, glia_error *err)
     return GLIA_OK;
 }
 
-/* A number for each channel, shaped so that it is broadcast along dimension 1 of `x`. */
-static glia_value *channels(glia_value *x, const float *numbers) {
-    glia_shape shape = {.rank = GLIA_MAX(x->type.shape.rank - 1, 1)};
+/* A number for each channel, shaped so that it is broadcast along dimension 1 + axis of `x`. */
+static glia_value *channels(glia_value *x, int axis, const float *numbers) {
+    const int rank = x->type.shape.rank;
+    glia_shape shape = {.rank = GLIA_MAX(rank - 1 - axis, 1)};
     for (int i = 0; i < shape.rank; i++) shape.dim[i] = 1;
-    shape.dim[0] = x->type.shape.rank > 1 ? x->type.shape.dim[1] : 1;
+    shape.dim[0] = rank > 1 + axis ? x->type.shape.dim[1 + axis] : 1;
     glia_tensor tensor = glia_tensor_wrap((void *)(uintptr_t)numbers, GLIA_F32, shape);
     return glia_graph_const(x->graph, &tensor);
 }
@@ -140,8 +141,8 @@ static glia_value *preprocessed(const glia_export *model, glia_value *raw) {
     glia_graph_set_scope(raw->graph, "preprocess");
     glia_value *x = raw;
     if (model->scale != 1) x = glia__apply2("mul", x, glia_graph_scalar(raw->graph, GLIA_F32, model->scale));
-    if (model->mean) x = glia__apply2("sub", x, channels(raw, model->mean));
-    if (model->std) x = glia__apply2("div", x, channels(raw, model->std));
+    if (model->mean) x = glia__apply2("sub", x, channels(raw, model->channel_axis, model->mean));
+    if (model->std) x = glia__apply2("div", x, channels(raw, model->channel_axis, model->std));
     glia_graph_set_scope(raw->graph, "");
     return x;
 }

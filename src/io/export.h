@@ -23,9 +23,11 @@ typedef struct glia_export {
     int n_inputs, n_outputs;
     const glia_export_param *params;
     size_t n_params;
-    /* How raw data become input 0: (raw · scale − mean[c]) / std[c], c along dimension 1; NULL: no mean, no std. */
+    /* How raw data become input 0: (raw · scale − mean[c]) / std[c], c along dimension 1 + channel_axis; NULL: no
+     * mean, no std. */
     double scale;
     const float *mean, *std;
+    int channel_axis;
     int64_t classes;           /* 0: the outputs are numbers */
     const char *const *labels; /* names of the classes, or NULL */
     const char *

@@ -26,7 +26,8 @@ static void add_numbers(glia_text *out, const char *key, const float *numbers, i
 /* {"scale":0.00392,"mean":[0.13],"std":[0.31]}: input = (raw · scale − mean) / std. */
 static void add_preprocessing(glia_text *out, const glia_export *model) {
     const glia_shape *shape = &model->inputs[0]->type.shape;
-    const int64_t channels = shape->rank > 1 ? shape->dim[1] : 1;
+    const int axis = 1 + model->channel_axis;
+    const int64_t channels = shape->rank > axis ? shape->dim[axis] : 1;
     glia__text_add(out, "{\"scale\":");
     glia__text_add_number(out, model->scale);
     add_numbers(out, "mean", model->mean, channels);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "data/reader.h"
+#include "data/dataset.h"
 #include "glia/random.h"
 #include "glia/version.h"
 #include "recipe/recipe.h"
@@ -216,6 +216,25 @@ static const glia_recipe_key text_keys[] = {
     {.field = {.name = NULL}},
 };
 
+static const glia_recipe_key series_keys[] = {
+    {.field = {"features", GLIA_FIELD_STRING, AT(series.features), "",
+               "the columns that the network sees, by name or number from 1; default: all that hold "
+               "numbers, that of the label too",
+               .list = true}},
+    {.field = {"length", GLIA_FIELD_INT, AT(series.length), "24",
+               "steps of an example: inputs are [length, features]", .min = 1, .max = 1 << 20}},
+    {.field = {"horizon", GLIA_FIELD_INT, AT(series.horizon), "1",
+               "steps that follow, whose label is to be predicted: targets are [horizon]", .min = 1,
+               .max = 1 << 20}},
+    {.field = {"stride", GLIA_FIELD_INT, AT(series.stride), "1",
+               "steps from the start of one example to that of the next", .min = 1, .max = 1 << 20}},
+    {.field = {"season", GLIA_FIELD_INT, AT(series.season), "1",
+               "steps after which the series is about the same again (12 for months): naive_mae is the "
+               "error of the forecast that repeats the last season; 1: the last value",
+               .min = 1, .max = 1 << 20}},
+    {.field = {.name = NULL}},
+};
+
 static const glia_recipe_key augment_keys[] = {
     {.field = {"flip", GLIA_FIELD_CHOICE, AT(augment.flip), "none",
                "horizontal: half of the pictures, drawn at random, are mirrored", "none|horizontal"}},
@@ -241,19 +260,21 @@ const glia_recipe_key glia__recipe_data_keys[] = {
           "subtract the mean and divide by the standard deviation of each column or channel, measured on "
           "the training part"}},
     {.field = {"label", GLIA_FIELD_STRING, AT(label), "last",
-               "CSV: the column to predict, by name or number from 1, or `last`"}},
+               "CSV, series: the column to predict, by name or number from 1, or `last`"}},
     {.field = {"weight", GLIA_FIELD_STRING, AT(weight), "",
                "CSV: a column, by name or number, that says how much each example counts in the loss; no "
                "feature"}},
     {.field = {"target", GLIA_FIELD_CHOICE, AT(target), "class", "CSV: what that column holds",
                "class|values"}},
     {.field = {"missing", GLIA_FIELD_CHOICE, AT(missing), "error",
-               "CSV: what an empty cell or '?' is: an error, or the column's mean over the training part",
-               "error|mean"}},
+               "CSV: what an empty cell or '?' is: an error, or the column's mean over the training part; "
+               "of a series, previous: the value of the row before",
+               "error|mean|previous"}},
     {.field = {"limit", GLIA_FIELD_INT, AT(limit), "0", "use only the first so many examples; 0: all",
                .min = 0, .max = 9e15}},
     {.field = {.name = "text", .doc = "`text`, `text_table`: how texts become numbers"},
      .section = text_keys},
+    {.field = {.name = "series", .doc = "`series`: how rows become examples"}, .section = series_keys},
     {.field = {.name = "split",
                .doc = "parts cut off the training data, by the seed; of a text or series the last examples"},
      .section = split_keys},
@@ -283,15 +304,29 @@ glia_text_options glia__recipe_text_options(const glia_recipe *recipe) {
                                .min_count = recipe->data.text.min_count};
 }
 
+glia_series_options glia__recipe_series_options(const glia_recipe *recipe) {
+    return (glia_series_options){.features = recipe->data.series.features,
+                                 .length = recipe->data.series.length,
+                                 .horizon = recipe->data.series.horizon,
+                                 .stride = recipe->data.series.stride,
+                                 .season = recipe->data.series.season};
+}
+
+const char *glia__recipe_missing(const glia_recipe *recipe) {
+    static const char *const words[] = {"error", "mean", "previous"};
+    return words[recipe->data.missing];
+}
+
 static glia_status open_source(const glia_recipe *recipe, const char *source, const char *part,
                                const glia_logger *logger, glia_dataset **out, glia_error *err) {
-    static const char *const targets[] = {"class", "values"}, *const missing[] = {"error", "mean"};
+    static const char *const targets[] = {"class", "values"};
     glia_dataset_options o = {.scale = recipe->data.scale,
                               .label = recipe->data.label,
                               .weight = recipe->data.weight,
                               .target = targets[recipe->data.target],
-                              .missing = missing[recipe->data.missing],
+                              .missing = glia__recipe_missing(recipe),
                               .text = glia__recipe_text_options(recipe),
+                              .series = glia__recipe_series_options(recipe),
                               .limit = recipe->data.limit,
                               .logger = logger,
                               .allocator = recipe->arena.allocator};
@@ -358,39 +393,6 @@ static glia_status open_parts(const glia_recipe *recipe, parts *p, bool test_wan
     return GLIA_OK;
 }
 
-/* Mean and standard deviation of each channel (dim 0 of an example) over a data set, in two streaming passes
- * of Welford's rule on what scaling leaves. A constant channel gets 1. */
-static glia_status measure(const glia_dataset *data, double *mean, double *std,
-                           const glia_allocator *allocator, glia_error *err) {
-    const glia_dataset_info *info = glia_dataset_get_info(data);
-    enum { ROWS = 64 };
-    int64_t channels = info->input_shape.dim[0], elems = glia_shape_elems(&info->input_shape);
-    int64_t inner = elems / channels, order[ROWS], seen = 0;
-    size_t bytes = (size_t)elems * ROWS * sizeof(float);
-    float *rows = glia__alloc(allocator, bytes);
-    if (!rows) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    for (int64_t c = 0; c < channels; c++) mean[c] = std[c] = 0; /* std: sum of squares for now */
-    glia_status status = GLIA_OK;
-    for (int64_t first = 0; first < info->count && status == GLIA_OK; first += ROWS) {
-        int64_t count = GLIA_MIN(ROWS, info->count - first);
-        for (int64_t i = 0; i < count; i++) order[i] = first + i;
-        status = glia_dataset_gather(data, order, count, rows, NULL, err);
-        for (int64_t i = 0; i < count && status == GLIA_OK; i++, seen++)
-            for (int64_t c = 0; c < channels; c++)
-                for (int64_t k = 0; k < inner; k++) {
-                    double x = (double)rows[i * elems + c * inner + k], delta = x - mean[c];
-                    mean[c] += delta / (double)(seen * inner + k + 1);
-                    std[c] += delta * (x - mean[c]);
-                }
-    }
-    for (int64_t c = 0; c < channels; c++) {
-        std[c] = sqrt(std[c] / (double)GLIA_MAX(seen * inner, 1));
-        if (!(std[c] > 1e-12)) std[c] = 1;
-    }
-    glia__free(allocator, rows, bytes);
-    return status;
-}
-
 /* Gives every part what the run fills in for missing values, or the means of the training part: only of that, since
  * nothing may be learnt from what the model is judged on. */
 static glia_status set_fills(const glia_recipe *recipe, parts *p, glia_error *err) {
@@ -422,29 +424,22 @@ static glia_status set_transforms(const glia_recipe *recipe, parts *p, glia_erro
     glia_dataset *all[] = {p->train, p->validation, p->test};
     const glia_recipe_trained *t = &recipe->trained;
     const glia_dataset_info *info = glia_dataset_get_info(p->train);
-    const glia_allocator *allocator = recipe->arena.allocator;
+    const int64_t channels = glia__channels(&info->input_shape, info->channel_axis).count;
     double scale = info->scale;
-    int64_t channels = info->input_shape.rank ? info->input_shape.dim[0] : 0;
     const float *mean = NULL, *std = NULL;
-    double *numbers = NULL;
-    glia_status status = GLIA_OK;
     if (t->input_shape.rank) {
         scale = t->scale;
         mean = t->n_mean == channels ? t->mean : NULL;
         std = t->n_std == channels ? t->std : NULL;
-    } else if (recipe->data.normalize == GLIA_YES && channels) {
-        numbers = glia__calloc(allocator, (size_t)channels * 3, sizeof *numbers);
-        if (!numbers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-        status = measure(p->train, numbers, numbers + channels, allocator, err);
-        float *narrow = (float *)(numbers + 2 * channels);
-        for (int64_t c = 0; c < 2 * channels; c++) narrow[c] = (float)numbers[c];
-        mean = narrow;
-        std = narrow + channels;
+    } else if (recipe->data.normalize == GLIA_YES) {
+        GLIA_TRY(glia__dataset_normalize(p->train, err));
+        mean = info->mean;
+        std = info->std;
     }
-    for (size_t i = 0; i < GLIA_COUNT(all) && status == GLIA_OK; i++)
-        if (all[i]) status = glia_dataset_set_transform(all[i], scale, mean, std, err);
-    glia__free(allocator, numbers, (size_t)channels * 3 * sizeof *numbers);
-    return status;
+    for (size_t i = 0; i < GLIA_COUNT(all); i++)
+        if (all[i] && (all[i] != p->train || mean != info->mean))
+            GLIA_TRY(glia_dataset_set_transform(all[i], scale, mean, std, err));
+    return GLIA_OK;
 }
 
 /* Parts from different sources must agree in shape and classes. */
@@ -545,7 +540,7 @@ static const char **copy_words(glia_arena *arena, const char *const *words, int6
 glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info, glia_error *err) {
     glia_recipe_trained *t = &recipe->trained;
     glia_arena *arena = &recipe->arena;
-    int64_t channels = info->input_shape.rank ? info->input_shape.dim[0] : 0;
+    const int64_t channels = glia__channels(&info->input_shape, info->channel_axis).count;
     size_t bytes = (size_t)channels * sizeof(float);
     char substitute[128];
     *t = (glia_recipe_trained){
@@ -555,7 +550,8 @@ glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *inf
         .classes = info->classes,
         .target = (int)info->target,
         .target_shape = info->target_shape,
-        .scale = info->scale};
+        .scale = info->scale,
+        .channel_axis = info->channel_axis};
     if (info->mean) t->mean = glia__arena_copy(arena, info->mean, bytes), t->n_mean = channels;
     if (info->std) t->std = glia__arena_copy(arena, info->std, bytes), t->n_std = channels;
     if (info->fill) t->fill = glia__arena_copy(arena, info->fill, bytes), t->n_fill = channels;

@@ -64,6 +64,7 @@ glia_status glia__export_of_run(glia_export_model *e, const glia_run *run, glia_
     e->model.scale = run->scale;
     e->model.mean = run->mean;
     e->model.std = run->std;
+    e->model.channel_axis = run->channel_axis;
     e->model.classes = run->classes;
     e->model.labels = run->class_names;
     if (run->classes && !glia__model_gives_probabilities(run->model))

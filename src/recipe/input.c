@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/log.h"
+#include "data/channels.h"
 #include "glia/weights.h"
 #include "recipe/text.h"
 
@@ -137,11 +138,15 @@ static glia_status read_array(const glia_run *run, const char *path, glia_tensor
 
 /* --- tables -------------------------------------------------------------------------------------------- */
 
+static bool is_series(const glia_run *run) {
+    return strncmp(run->recipe->data.source, "series:", 7) == 0;
+}
+
 static glia_status open_table(const glia_run *run, const char *path, const char *label, const char *weight,
                               glia_dataset **out, glia_error *err) {
     glia_text source;
     glia__text_init(&source, run->recipe->arena.allocator);
-    glia__text_printf(&source, "csv:%s", path);
+    glia__text_printf(&source, "%s:%s", is_series(run) ? "series" : "csv", path);
     glia_status status = GLIA_OUT_OF_MEMORY;
     if (source.failed)
         glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
@@ -151,7 +156,8 @@ static glia_status open_table(const glia_run *run, const char *path, const char 
             (glia_dataset_options){.label = label,
                                    .weight = weight,
                                    .target = run->target == GLIA_TARGET_VALUES ? "values" : "class",
-                                   .missing = run->recipe->data.missing ? "mean" : "error",
+                                   .missing = glia__recipe_missing(run->recipe),
+                                   .series = glia__recipe_series_options(run->recipe),
                                    .fill = run->recipe->trained.fill,
                                    .n_fill = run->recipe->trained.n_fill,
                                    .scale = 1,
@@ -196,6 +202,28 @@ static glia_status read_table(const glia_run *run, const char *path, glia_tensor
     return status;
 }
 
+/* The last steps of a series, behind which the forecast begins. What is to be predicted need be no column. */
+static glia_status read_series(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
+    char found[96], wanted[96];
+    glia_dataset *series;
+    GLIA_TRY(open_table(run, path, "none", "", &series, err));
+    const glia_dataset_info *info = glia_dataset_get_info(series);
+    const int64_t last = info->count - 1;
+    glia_status status = GLIA_OK;
+    if (!glia_shape_equal(&info->input_shape, &run->input_shape))
+        status = glia_error_set(err, GLIA_BAD_SHAPE, "%.200s holds examples of %s; the model expects %s",
+                                path, glia_shape_text(&info->input_shape, found, sizeof found),
+                                glia_shape_text(&run->input_shape, wanted, sizeof wanted));
+    if (status == GLIA_OK)
+        status = glia_tensor_new(out, GLIA_F32, batch_shape(run, 1), run->recipe->arena.allocator, err);
+    if (status == GLIA_OK) {
+        status = glia_dataset_gather(series, &last, 1, out->data, NULL, err);
+        if (status != GLIA_OK) glia_tensor_free(out);
+    }
+    glia_dataset_free(series);
+    return status;
+}
+
 /* A network answers nonsense to a NaN without a word. */
 static glia_status check_finite(const glia_tensor *inputs, const char *path, glia_error *err) {
     const float *x = inputs->data;
@@ -210,11 +238,11 @@ static glia_status check_finite(const glia_tensor *inputs, const char *path, gli
 
 /* input = (raw · scale − mean[channel]) / std[channel] */
 static void transform(const glia_run *run, bool invert, glia_tensor *inputs) {
-    int64_t channels = run->input_shape.dim[0], inner = glia_shape_elems(&run->input_shape) / channels;
+    const glia_channels of = glia__channels(&run->input_shape, run->channel_axis);
     float *x = inputs->data;
-    for (int64_t i = 0; i < inputs->shape.dim[0]; i++)
-        for (int64_t c = 0; c < channels; c++)
-            for (int64_t k = 0; k < inner; k++, x++) {
+    for (int64_t i = 0; i < inputs->shape.dim[0] * of.outer; i++)
+        for (int64_t c = 0; c < of.count; c++)
+            for (int64_t k = 0; k < of.inner; k++, x++) {
                 double value = (invert ? 255 - (double)*x : (double)*x) * run->scale;
                 if (run->mean) value -= (double)run->mean[c];
                 if (run->std) value /= (double)run->std[c];
@@ -228,6 +256,8 @@ glia_status glia_run_read(const glia_run *run, const char *path, bool invert, gl
     if (glia__run_tokens(run) != GLIA_TOKENS_NONE) return glia__run_read_texts(run, path, out, err);
     if (ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"))
         GLIA_TRY(read_picture(run, path, out, logger, err));
+    else if (is_series(run) && ends_with(path, ".csv"))
+        GLIA_TRY(read_series(run, path, out, err));
     else if (ends_with(path, ".csv"))
         GLIA_TRY(read_table(run, path, out, err));
     else

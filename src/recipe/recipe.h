@@ -55,6 +55,7 @@ typedef struct glia_recipe_trained {
     const char **vocabulary; /* the tokens that inputs are numbers of */
     int64_t n_vocabulary;
     double scale;
+    int64_t channel_axis;
     float *mean, *std, *fill; /* fill: what missing values of a table became */
     int64_t n_mean, n_std, n_fill;
 } glia_recipe_trained;
@@ -70,13 +71,17 @@ struct glia_recipe {
         glia_bool normalize;
         const char *label, *weight; /* weight: "" when there is none */
         int target;                 /* class|values */
-        int missing;                /* error|mean */
+        int missing;                /* error|mean|previous */
         int64_t limit;
         struct {
             int tokens; /* characters|words */
             const char *column;
             int64_t length, stride, vocabulary, min_count;
         } text;
+        struct {
+            const char *features;
+            int64_t length, horizon, stride, season;
+        } series;
         struct {
             double validation, test;
             glia_bool stratified;
@@ -205,6 +210,11 @@ const char *glia__recipe_substitute(const glia_dataset_info *info, char *out, si
 GLIA_MUST_CHECK glia_status glia__recipe_check_substitute(const char *trained_on,
                                                           const glia_dataset_info *info, glia_error *err);
 glia_text_options glia__recipe_text_options(const glia_recipe *recipe);
+glia_series_options glia__recipe_series_options(const glia_recipe *recipe);
+const char *glia__recipe_missing(const glia_recipe *recipe); /* as in glia_dataset_options */
+/* A model that denormalizes gets weights, and in them the mean and deviation of the targets. */
+GLIA_MUST_CHECK glia_status glia__recipe_fit_targets(const glia_recipe *recipe, glia_model *model,
+                                                     const glia_dataset *train, glia_error *err);
 /* Copies what `info` says to recipe->trained. */
 GLIA_MUST_CHECK glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info,
                                                glia_error *err);

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/map.h"
+#include "data/channels.h"
 
 static const char *const run_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
                                         "report.html",      "log.txt",          "config.yaml"};
@@ -352,8 +353,10 @@ void glia__run_take_trained(glia_run *run) {
     run->classes = t->classes;
     run->class_names = t->n_class_names == t->classes ? t->class_names : NULL;
     run->scale = t->scale;
-    run->mean = t->n_mean == t->input_shape.dim[0] ? t->mean : NULL;
-    run->std = t->n_std == t->input_shape.dim[0] ? t->std : NULL;
+    run->channel_axis = (int)t->channel_axis;
+    const int64_t channels = glia__channels(&t->input_shape, run->channel_axis).count;
+    run->mean = t->n_mean == channels ? t->mean : NULL;
+    run->std = t->n_std == channels ? t->std : NULL;
 }
 
 void glia_run_close(glia_run *run) {

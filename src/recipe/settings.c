@@ -315,6 +315,8 @@ static const glia_recipe_key trained_keys[] = {
      .print = print_names},
     {.field = {"scale", GLIA_FIELD_FLOAT, AT(trained.scale), "1", "input = (raw · scale − mean) / std",
                .min = -1e30, .max = 1e30}},
+    {.field = {"channel_axis", GLIA_FIELD_INT, AT(trained.channel_axis), "0",
+               "dimension of an example that channels lie along", .min = 0, .max = GLIA_MAX_RANK}},
     {.field = {"mean", .doc = "per channel"}, .read = read_floats, .print = print_floats},
     {.field = {"std", .doc = "per channel"}, .read = read_floats, .print = print_floats},
     {.field = {"fill", .doc = "per feature: what a missing value becomes"},

@@ -251,6 +251,7 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
     GLIA_TRY(check_memory(t, err));
     GLIA_TRY(load_initial(t, err));
+    GLIA_TRY(glia__recipe_fit_targets(t->recipe, t->model, t->train, err));
     GLIA_TRY(glia__run_dir_create(&t->dir, t->recipe, err));
     announce_data(t);
     announce_model(t);

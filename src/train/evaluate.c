@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/threads.h"
+#include "data/dataset.h"
 #include "train/trainer.h"
 
 glia_status glia__check_data(const glia_model *model, const glia_dataset *data, const char *what,
@@ -52,9 +53,22 @@ glia_status glia__evaluation_loader(glia_loader **out, const glia_dataset *data,
     return glia_loader_new(out, data, options, err);
 }
 
+/* What the seasonal-naive forecast would have said, where the data are a series. */
+static void add_naive(const glia_runner *runner, const glia_dataset *data, const glia_batch *batch,
+                      const float *predictions, glia_metrics *metrics) {
+    float *naive = glia__metrics_naive_room(metrics);
+    const int64_t pitch = glia__output_elems(runner->model),
+                  width = glia_shape_elems(&runner->head->target_type.shape);
+    for (int64_t i = 0; naive && i < batch->count; i++)
+        if (glia__dataset_naive(data, batch->order[i], naive))
+            glia__metrics_add_naive(metrics, predictions + i * pitch,
+                                    (const float *)batch->targets + i * width, naive);
+}
+
 glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_metrics *metrics,
                                 void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
                                 glia_error *err) {
+    const glia_dataset *data = glia__loader_dataset(loader);
     glia__runner_params_changed(runner); /* a trainer's have, since the last evaluation */
     GLIA_TRY(glia_loader_start(loader, 0, err));
     for (;;) {
@@ -68,6 +82,7 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
         const float *predictions = glia__runner_predictions(runner).data;
         const double weight = glia__loss_weight(runner->head, batch.targets, batch.weights, batch.count);
         GLIA_TRY(glia__metrics_add(metrics, predictions, batch.targets, batch.count, loss, weight, err));
+        if (glia_dataset_get_info(data)->season) add_naive(runner, data, &batch, predictions, metrics);
         if (on_batch) on_batch(ctx, &batch, predictions);
     }
 }

@@ -40,6 +40,10 @@ const glia_figure glia__figures[] = {
     FIGURE(rmse, "root mean squared error", "√ mean of (prediction − target)²", 2, false),
     FIGURE(mape, "mean absolute percentage error", "mean of |prediction − target| / |target|", 2, false),
     FIGURE(r2, "R²", "share of the targets' variance that is explained", 2, true),
+    FIGURE(naive_mae, "seasonal-naive error",
+           "of a series: mae of the forecast that repeats the last season (data.series.season)", 2, false),
+    FIGURE(mae_to_naive, "error / seasonal-naive",
+           "mae / naive_mae: below 1 is better than to repeat the season", 2, false),
     {.name = NULL},
 };
 

@@ -24,6 +24,10 @@ struct glia_metrics {
     glia_metrics_sums sums;
     int64_t in_top_k;
     double absolute_errors, relative_errors, log_loss;
+    double naive_errors,
+        beside_naive;     /* absolute, of the seasonal-naive forecast and of the model where there is one */
+    int64_t naive_known;  /* examples that have one */
+    float *naive;         /* [width]: room for one */
     float *probabilities; /* of a position, [width] */
     float *scores;        /* [room, width]: of class 1, or of each; NULL unless they are kept */
     int64_t *labels;      /* [room] */
@@ -64,8 +68,10 @@ glia_metrics *glia_metrics_new(int64_t classes, int64_t outputs, int top_k, cons
         m->hits = glia__calloc(allocator, 1, count_bytes(m->classes));
     else
         m->outputs = glia__calloc(allocator, (size_t)m->width, sizeof *m->outputs);
+    if (!m->classes) m->naive = glia__alloc(allocator, (size_t)m->width * sizeof *m->naive);
     if (confused) m->confusion = glia__calloc(allocator, 1, confusion_bytes(m->classes));
-    if ((!m->hits && !m->outputs) || (confused && !m->confusion) || (m->classes && !m->probabilities)) {
+    if ((!m->hits && !m->outputs) || (confused && !m->confusion) ||
+        (m->classes ? !m->probabilities : !m->naive)) {
         glia_metrics_free(m);
         return NULL;
     }
@@ -86,6 +92,7 @@ void glia_metrics_free(glia_metrics *m) {
     glia__free(m->allocator, m->confusion, confusion_bytes(m->classes));
     glia__free(m->allocator, m->probabilities, (size_t)m->width * sizeof *m->probabilities);
     free_scores(m);
+    glia__free(m->allocator, m->naive, (size_t)m->width * sizeof *m->naive);
     glia__free(m->allocator, m->outputs, (size_t)m->width * sizeof *m->outputs);
     glia__free(m->allocator, m, sizeof *m);
 }
@@ -93,7 +100,8 @@ void glia_metrics_free(glia_metrics *m) {
 void glia_metrics_reset(glia_metrics *m) {
     m->sums = (glia_metrics_sums){0};
     m->in_top_k = 0;
-    m->absolute_errors = m->relative_errors = m->log_loss = 0;
+    m->absolute_errors = m->relative_errors = m->log_loss = m->naive_errors = m->beside_naive = 0;
+    m->naive_known = 0;
     if (m->hits) memset(m->hits, 0, count_bytes(m->classes));
     if (m->confusion) memset(m->confusion, 0, confusion_bytes(m->classes));
     if (m->outputs) memset(m->outputs, 0, (size_t)m->width * sizeof *m->outputs);
@@ -220,6 +228,18 @@ static void add_values(glia_metrics *m, const float *x, const float *target) {
     }
 }
 
+float *glia__metrics_naive_room(glia_metrics *m) {
+    return m->naive;
+}
+
+void glia__metrics_add_naive(glia_metrics *m, const float *x, const float *target, const float *naive) {
+    for (int64_t i = 0; i < m->width; i++) {
+        m->naive_errors += fabs((double)naive[i] - (double)target[i]);
+        m->beside_naive += fabs((double)x[i] - (double)target[i]);
+    }
+    m->naive_known++;
+}
+
 static glia_status check_targets(const glia_metrics *m, const int64_t *classes, int64_t count,
                                  glia_error *err) {
     for (int64_t i = 0; i < count * m->positions; i++)
@@ -285,6 +305,8 @@ glia_report glia__report_empty(void) {
         .roc_auc = NAN,
         .pr_auc = NAN,
         .mape = NAN,
+        .naive_mae = NAN,
+        .mae_to_naive = NAN,
     };
 }
 
@@ -389,6 +411,9 @@ static void report_values(const glia_metrics *m, glia_report *r) {
     r->mae = m->absolute_errors / (n * (double)m->width);
     r->mape = m->relative_errors / (n * (double)m->width);
     r->rmse = sqrt(squared / (n * (double)m->width));
+    if (!m->naive_known) return;
+    r->naive_mae = m->naive_errors / ((double)m->naive_known * (double)m->width);
+    r->mae_to_naive = m->naive_errors > 0 ? m->beside_naive / m->naive_errors : NAN;
 }
 
 glia_report glia_metrics_report(const glia_metrics *m) {

@@ -23,6 +23,11 @@ void glia__metrics_set_layout(glia_metrics *metrics, glia_metrics_layout layout)
 GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float *predictions,
                                               const void *targets, int64_t count, double loss, double weight,
                                               glia_error *err);
+/* The forecast `naive` of an example beside the model's: what the seasonal-naive figures are made of. */
+void glia__metrics_add_naive(glia_metrics *metrics, const float *predictions, const float *targets,
+                             const float *naive);
+/* Room for one, [outputs]; NULL: targets are classes. */
+float *glia__metrics_naive_room(glia_metrics *metrics);
 /* About what metrics of so many classes allocate. */
 size_t glia__metrics_bytes(int64_t classes);
 /* Of so many scores the areas are computed unasked. */
