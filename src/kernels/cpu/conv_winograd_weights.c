@@ -126,6 +126,7 @@ static void lanes_part(void *ctx, int part, int parts) {
     for (int64_t lane = begin; lane < end; lane++) {
         float *sums = j->sums + lane * j->g->sums;
         glia__part_range(j->g->cut.tiles, (int)lane, LANES, &lane_begin, &lane_end);
+        if (lane_begin == lane_end) memset(sums, 0, (size_t)j->g->sums * sizeof *sums);
         for (int64_t first = lane_begin; first < lane_end; first += j->g->slice) {
             const slice s = slice_in(j, part, first, GLIA_MIN(j->g->slice, lane_end - first));
             spread(j, &s, 0, s.count, j->bias + lane * j->g->cut.to.channels);

@@ -187,12 +187,14 @@ static bool fits(const glia_conv *v, const glia_conv2d_attrs *a, int64_t channel
     return channels % BLOCK == 0 && outs % PANEL == 0;
 }
 
-/* Few tiles do not repay seeing the weights at 36 points (32 with 512 channels: 5.5 ms, oneDNN 4.7), nor do tiles of which
- * more than half lies outside. */
+/* Few tiles do not repay seeing the weights at 36 points (32 with 512 channels: 5.5 ms, oneDNN 4.7) unless these are few too,
+ * nor do tiles of which more than half lies outside. */
 static bool worth(const glia_winograd_cut *cut) {
-    enum { LEAST_TILES = 48 };
+    enum { LEAST_TILES = 48, FEW_WEIGHTS = 32 * 32 };
     const glia_winograd_images *to = &cut->to;
-    return cut->tiles >= LEAST_TILES && 2 * to->height * to->width >= to->down * to->across * TILE * TILE;
+    const bool few_weights = cut->from.channels * to->channels <= FEW_WEIGHTS;
+    return cut->tiles >= (few_weights ? 1 : LEAST_TILES) &&
+           2 * to->height * to->width >= to->down * to->across * TILE * TILE;
 }
 
 bool glia__winograd_cut(glia_winograd_cut *cut, const glia_conv *v, const glia_conv2d_attrs *a, bool turned,
