@@ -46,7 +46,7 @@ onednn3: setup ## the tests with oneDNN 3.x, which it fetches from the Python pa
 nodeps: setup ## build without any optional library
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(WORKERS)
 
-fuzz: ## run every fuzzer for FUZZ_SECONDS
+fuzz: all ## run random graphs and every fuzzer for FUZZ_SECONDS
 	@tools/setup.sh fuzz || true # without clang fuzz.sh says so
 	@JOBS=$(WORKERS) tools/fuzz.sh $(FUZZ_SECONDS)
 

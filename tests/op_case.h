@@ -136,13 +136,13 @@ typedef struct cut_place {
 } cut_place;
 
 /* Runs ref, or a kernel, which packs its parameters first when it said so. */
-static inline glia_status run_views(const glia_op *op, const glia_view *in, int n_in, glia_view *out,
-                                    const void *attrs, const cut_place *cut, glia_error *err,
-                                    const made_kernel *made) {
+static inline glia_status run_step(const glia_op *op, const glia_view *in, int n_in, glia_view *out,
+                                   const void *attrs, const cut_place *cut, bool training, glia_error *err,
+                                   const made_kernel *made) {
     glia_type tin[GLIA_MAX_INPUTS], tout[GLIA_MAX_OUTPUTS];
     for (int i = 0; i < n_in; i++) tin[i] = (glia_type){in[i].dtype, in[i].shape};
     for (int o = 0; o < op_outputs(op); o++) tout[o] = (glia_type){out[o].dtype, out[o].shape};
-    glia_step step = {.seed = 5, .number = 3, .training = true};
+    glia_step step = {.seed = 5, .number = 3, .training = training};
     size_t workspace = made            ? made->needs.workspace_bytes
                        : op->workspace ? op->workspace(tin, tout, attrs)
                                        : 0;
@@ -165,6 +165,13 @@ static inline glia_status run_views(const glia_op *op, const glia_view *in, int 
     free(call.packed);
     free(call.workspace);
     return status;
+}
+
+/* The same in training. */
+static inline glia_status run_views(const glia_op *op, const glia_view *in, int n_in, glia_view *out,
+                                    const void *attrs, const cut_place *cut, glia_error *err,
+                                    const made_kernel *made) {
+    return run_step(op, in, n_in, out, attrs, cut, true, err, made);
 }
 
 #endif

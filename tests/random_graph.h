@@ -42,7 +42,8 @@ static inline void keep_data(random_graph *r, const glia_value *value, void *dat
 
 /* --- evaluation ------------------------------------------------------------------------------------------- */
 
-static inline bool evaluate_node(const glia_node *node, void **data) {
+/* Outside of training dropout and the like give their input. */
+static inline bool evaluate_node(const glia_node *node, void **data, bool training) {
     glia_view in[GLIA_MAX_INPUTS] = {{0}}, out[GLIA_MAX_OUTPUTS];
     glia_type types[GLIA_MAX_OUTPUTS];
     glia_error err = {0};
@@ -54,7 +55,12 @@ static inline bool evaluate_node(const glia_node *node, void **data) {
     for (int o = 0; o < node->n_outputs; o++) types[o] = node->outputs[o].type;
     make_outputs(node->op, types, out);
     for (int o = 0; o < node->n_outputs; o++) data[node->outputs[o].id] = out[o].data;
-    if (run_views(node->op, in, node->n_inputs, out, node->attrs, NULL, &err, NULL) == GLIA_OK) return true;
+    if (!training && (node->op->traits & GLIA_TRAIT_TRAINING_ONLY)) {
+        memcpy(out[0].data, in[0].data, view_bytes(&out[0]));
+        return true;
+    }
+    if (run_step(node->op, in, node->n_inputs, out, node->attrs, NULL, training, &err, NULL) == GLIA_OK)
+        return true;
     printf("  %s: %s\n", node->name, err.message);
     return false;
 }
@@ -65,7 +71,7 @@ static inline bool evaluate_new(random_graph *r) {
     for (; r->evaluated < r->graph->n_nodes && fine; r->evaluated++) {
         const glia_node *node = r->graph->nodes[r->evaluated];
         for (int o = 0; o < node->n_outputs; o++) keep_data(r, &node->outputs[o], NULL);
-        fine = evaluate_node(node, r->data);
+        fine = evaluate_node(node, r->data, true);
     }
     return fine;
 }
@@ -205,14 +211,15 @@ static inline bool grow(random_graph *r) {
     return true;
 }
 
-/* Never fails but by a defect; ask glia_graph_status why. */
-static inline bool random_graph_init(random_graph *r, uint64_t seed, glia_dtype floats, bool large) {
+/* The first `steps` ops of the graph of a seed. Never fails but by a defect; ask glia_graph_status why. */
+static inline bool random_graph_init(random_graph *r, uint64_t seed, glia_dtype floats, bool large,
+                                     uint64_t steps) {
     *r = (random_graph){.graph = glia_graph_new(NULL),
                         .floats = floats,
                         .large = large,
                         .dice = {.seed = seed, .stream = 77}};
     uint64_t tries = 8 + throw_dice(r, 80);
-    for (uint64_t i = 0; i < tries; i++)
+    for (uint64_t i = 0; i < tries && i < steps; i++)
         if (!grow(r)) return false;
     return true;
 }

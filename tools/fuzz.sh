@@ -1,9 +1,10 @@
 #!/bin/sh
-# fuzz.sh [SECONDS [NAME...]]: builds the fuzzers (tests/fuzz) with clang and runs each (or those named: csv idx
-# jpeg npy onnx png recipe safetensors tar yaml) for SECONDS, one after another. Seeds: tests/data/fuzz/NAME; what a run finds new is
-# kept in build/fuzz/corpus/NAME for the next one. Exit code 1 when one found a crash, a leak, too slow an input or
-# too much memory; the input is kept. Too slow is a minute of the wall's clock: a busy machine has let a process wait for
-# half of one.
+# fuzz.sh [SECONDS [NAME...]]: runs random graphs and networks of the release build (tests/test_random_NAME), for each
+# instruction set, and the fuzzers (tests/fuzz), which it builds with clang; all of them, or those named (graphs networks csv
+# idx jpeg npy onnx png recipe safetensors tar yaml), one after another, each for SECONDS. Graphs come from new seeds every time;
+# a failure prints its seed. Seeds of fuzzers: tests/data/fuzz/NAME; what a run finds new is kept in build/fuzz/corpus/NAME for
+# the next one. Exit code 1 when one found a wrong result, a crash, a leak, too slow an input or too much memory; the input is
+# kept. Too slow is a minute of the wall's clock: a busy machine has let a process wait for half of one.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
@@ -11,21 +12,40 @@ case $seconds in
 '' | *[!0-9]* | 0) echo "usage: tools/fuzz.sh [SECONDS [NAME...]]; expected a number above 0, found '$seconds'" >&2; exit 2 ;;
 esac
 [ $# = 0 ] || shift
+[ $# != 0 ] || set -- graphs networks $(basename -a -s .c tests/fuzz/fuzz_*.c | sed 's/^fuzz_//')
+
+# Seconds are shared between planned programs and slopes, on each instruction set.
+failed=0 fuzzers= seed=$(date +%s)
+for name in "$@"; do
+    program=build/release/tests/test_random_$name
+    [ -f "tests/test_random_$name.c" ] || { fuzzers="$fuzzers $name"; continue; }
+    [ -x "$program" ] || { echo "fuzz: $program is not there; make builds it" >&2; exit 1; }
+    for isa in "" avx2 baseline; do
+        log=build/release/random_$name${isa:+_$isa}.log result=ok
+        GLIA_ISA=$isa GLIA_RANDOM_SEED=$seed GLIA_RANDOM_SECONDS=$((seconds / 6 + 1)) OMP_WAIT_POLICY=passive \
+            "$program" >"$log" 2>&1 || result=FAILED
+        printf '%-14s %-10s %s graphs from seed %s  %s\n' "$name" "${isa:-native}" \
+            "$(awk '/ graphs from seed /{n += $1} END {print n + 0}' "$log")" "$seed" "$result"
+        [ "$result" = ok ] || { failed=1; tail -n 60 "$log" >&2; }
+        seed=$((seed + 100000))
+    done
+done
+[ -n "$fuzzers" ] || exit "$failed"
+# shellcheck disable=SC2086
+set -- $fuzzers
 if ! echo 'int LLVMFuzzerTestOneInput(void *p, long n) { return !p && n; }' |
     clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null; then
-    echo "fuzz: skipped: there is no clang with libFuzzer here (tools/setup.sh fuzz installs it)"
-    exit 0
+    echo "fuzz: the fuzzers are skipped: there is no clang with libFuzzer here (tools/setup.sh fuzz installs it)"
+    exit "$failed"
 fi
 cmake --preset fuzz >/dev/null
 ninja -C build/fuzz ${JOBS:+-j "$JOBS"} >build/fuzz/build.log 2>&1 || { cat build/fuzz/build.log >&2; exit 1; }
-[ $# != 0 ] || set -- $(basename -a -s .c tests/fuzz/fuzz_*.c | sed 's/^fuzz_//')
 
 # The examples are the seeds of model files, and their guide has every word.
 mkdir -p build/fuzz/corpus/recipe
 cp examples/*.yaml build/fuzz/corpus/recipe/
 grep -o '`[a-z_0-9.]*`' docs/model-file.md | tr -d '`' | tr . '\n' | sort -u | sed '/./!d; s/.*/"&"/' >build/fuzz/recipe.dict
 
-failed=0
 printf '%-14s %12s %9s %9s  %s\n' fuzzer executions edges inputs result
 for name in "$@"; do
     corpus=build/fuzz/corpus/$name log=build/fuzz/$name.log seeds=tests/data/fuzz/$name dict=
