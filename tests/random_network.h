@@ -56,6 +56,12 @@ static inline int64_t dim_of(const glia_value *x, int d) {
     return x->type.shape.dim[d];
 }
 
+static inline glia_value *add_activation(random_graph *r, glia_value *x) {
+    static const char *const names[] = {"relu", "relu", "relu", "tanh",      "sigmoid",
+                                        "gelu", "silu", "elu",  "leaky_relu"};
+    return MAKE(names[throw_dice(r, GLIA_COUNT(names))], NULL, x);
+}
+
 /* --- layers over images [N, C, H, W] --------------------------------------------------------------------------- */
 
 static inline glia_value *add_conv(random_graph *r, glia_value *x) {
@@ -87,9 +93,10 @@ static inline glia_value *add_pool(random_graph *r, glia_value *x) {
     return MAKE(perhaps(r, 3) ? "average_pool2d" : "max_pool2d", attrs, x);
 }
 
-/* [N, C, …]; the running statistics it updates are outputs that may be looked at. */
+/* [N, C, …]. Of two or three numbers nothing but rounding would be left when they are normalised. */
 static inline glia_value *add_batch_norm(random_graph *r, glia_value *x) {
     const int64_t channels = dim_of(x, 1);
+    if (glia_shape_elems(&x->type.shape) < 6 * channels) return add_activation(r, x);
     const glia_shape shape = GLIA_SHAPE(channels);
     glia_value *mean = weights(r, shape, 4);
     return MAKE("batch_norm", perhaps(r, 4) ? "activation=relu" : NULL, x, weights(r, shape, 1),
@@ -164,6 +171,7 @@ static inline glia_value *add_attention(random_graph *r, glia_value *x) {
 
 static inline glia_value *add_norm(random_graph *r, glia_value *x) {
     const int64_t width = dim_of(x, x->type.shape.rank - 1);
+    if (width < 6) return add_activation(r, x);
     if (perhaps(r, 3)) return MAKE("rms_norm", NULL, x, weights(r, GLIA_SHAPE(width), 1));
     return MAKE("layer_norm", NULL, x, weights(r, GLIA_SHAPE(width), 1), weights(r, GLIA_SHAPE(width), 1));
 }
@@ -210,12 +218,6 @@ static inline glia_value *add_vector_layer(random_graph *r, glia_value *x) {
     default:
         return add_linear(r, x);
     }
-}
-
-static inline glia_value *add_activation(random_graph *r, glia_value *x) {
-    static const char *const names[] = {"relu", "relu", "relu", "tanh",      "sigmoid",
-                                        "gelu", "silu", "elu",  "leaky_relu"};
-    return MAKE(names[throw_dice(r, GLIA_COUNT(names))], NULL, x);
 }
 
 /* Two branches of one shape, or that differ in dimension 1 only, become one. */

@@ -160,6 +160,10 @@ typedef struct glia_embedding_options {
     const char *initializer; /* default uniform:0.05 */
     glia_bool
         mask_zero; /* x [N, T]: 0 is padding behind a sequence, which recurrent layers leave out; default no */
+    /* yes: a step updates only the rows that its batch uses, and their moments, under every optimiser, as SparseAdam of PyTorch
+     * does; other rows stay as they are, where momentum or adam would have moved them on. weight_decay must be 0. Default no: with
+     * sgd and adagrad, which move no others, work and result of large tables are the same without. */
+    glia_bool sparse;
     const char *name;
 } glia_embedding_options;
 /* i64 [N, …] → [N, …, units]; weight [vocabulary, units]. */

@@ -1,10 +1,10 @@
 /* gather.c: ops that select by index: gather (rows of a table: embeddings) and one_hot. */
 
 #include "glia/ops.h"
-#include "graph/op.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/lines.h"
+#include "ops/row_parts.h"
 
 #ifdef GLIA_OPS_HEADER
 typedef struct glia_gather_attrs {
@@ -176,6 +176,25 @@ GLIA_OP(gather_backward) = {
                         {.inputs = "3x2 0:i64<3 0x2"},
                         {.inputs = "5x3 4:i64<5 5x3", .expect_error = "cannot be f32 5×3"}),
 };
+
+extern GLIA_OP(add);
+
+/* Gradients of a table that is used several times are added up two by two. */
+static bool find_row_parts(const glia_value *gradient, const glia_node **parts, int most, int *count) {
+    const glia_node *node = gradient->node;
+    if (node && node->op == &glia__op_add)
+        return find_row_parts(node->inputs[0], parts, most, count) &&
+               find_row_parts(node->inputs[1], parts, most, count);
+    const glia_gather_attrs *a = node && node->op == &glia__op_gather_backward ? node->attrs : NULL;
+    if (!a || a->axis != 0 || a->from_end == GLIA_YES || *count == most) return false;
+    parts[(*count)++] = node;
+    return true;
+}
+
+int glia__row_parts(const glia_value *gradient, const glia_node **parts, int most) {
+    int count = 0;
+    return gradient && find_row_parts(gradient, parts, most, &count) ? count : 0;
+}
 
 /* --- one_hot --------------------------------------------------------------------------------------------- */
 

@@ -485,7 +485,9 @@ glia_status glia_fit_plan(glia_model *model, const glia_dataset *train, glia_fit
                           .head = head,
                           .threads = f.o.threads,
                           .precision = f.o.precision,
-                          .factors = f.o.optimizer.clip_norm == 0};
+                          .factors = f.o.optimizer.clip_norm == 0,
+                          .rows = true,
+                          .still = use.optimizer->still && f.o.optimizer.weight_decay == 0};
     return glia__memory_plan(&runner, &use, out, err);
 }
 

@@ -85,6 +85,7 @@ static glia_value *build_embedding(const glia_layer_build *b, const void *option
     glia_value *weight = glia_model_param(b->model, "weight", GLIA_SHAPE(o->vocabulary, o->units),
                                           o->initializer, o->vocabulary, o->units);
     glia_value *y = glia_op_gather(weight, words, (glia_gather_attrs){.axis = 0});
+    if (o->sparse == GLIA_YES) glia__model_set_sparse(b->model, weight);
     if (o->mask_zero == GLIA_YES && y) {
         if (glia_value_shape(words).rank != 2)
             return glia__layer_fail(b, GLIA_BAD_SHAPE, "masks sequences [N, T] only");
@@ -121,7 +122,13 @@ GLIA_LAYER(embedding) = {
                            .kind = GLIA_FIELD_BOOL,
                            .offset = offsetof(glia_embedding_options, mask_zero),
                            .initial = "no",
-                           .doc = "0 is padding behind a sequence: recurrent layers end before it"}),
+                           .doc = "0 is padding behind a sequence: recurrent layers end before it"},
+                          {.name = "sparse",
+                           .kind = GLIA_FIELD_BOOL,
+                           .offset = offsetof(glia_embedding_options, sparse),
+                           .initial = "no",
+                           .doc = "yes: a step updates only the rows that its batch uses, under every "
+                                  "optimizer, as PyTorch's SparseAdam; weight_decay must be 0"}),
     .options_size = sizeof(glia_embedding_options),
     .build = build_embedding,
 };

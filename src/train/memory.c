@@ -80,7 +80,8 @@ static glia_status add_parts(glia_runner *r, const glia_memory_use *use, glia_fi
     const int moments = use->optimizer ? use->optimizer->n_moments : 0;
     m->weights = weights * (size_t)(1 + use->copies);
     m->gradients = use->optimizer ? weights * (size_t)(1 + moments + pieces) +
-                                        glia__runner_factor_bytes(r, use->batch_size)
+                                        glia__runner_factor_bytes(r, use->batch_size) +
+                                        glia__runner_row_bytes(r, use->batch_size)
                                   : 0;
     m->batches = loader_bytes(r, use->train, use->batch_size) +
                  loader_bytes(r, use->validation, m->validation_piece) +
@@ -98,23 +99,26 @@ static glia_status add_parts(glia_runner *r, const glia_memory_use *use, glia_fi
     return GLIA_OK;
 }
 
-/* What is needed with the pieces of `m`, whose gradients are added up and do not stay factors. */
+/* What is needed with the pieces of `m`, whose gradients are added up and stay neither factors nor rows. */
 static glia_status measure(glia_runner *r, const glia_memory_use *use, glia_fit_memory *m, size_t blocks[2],
                            glia_error *err) {
-    const bool factors = r->factors;
-    r->factors = factors && m->piece == use->batch_size;
+    const bool factors = r->factors, rows = r->rows, whole = m->piece == use->batch_size;
+    r->factors = factors && whole;
+    r->rows = rows && whole;
     glia_status status = add_parts(r, use, m, blocks, err);
     r->factors = factors;
+    r->rows = rows;
     return status;
 }
 
 /* --- the limit ----------------------------------------------------------------------------------------------- */
 
-/* State that follows from the whole batch, such as running statistics; NULL: none. */
+/* State that follows from the whole batch, such as running statistics, or a table of which a step updates the rows of the whole
+ * batch; NULL: none. */
 static const glia_param *state_of_batch(const glia_model *model) {
     for (size_t i = 0; i < model->n_params; i++)
         if (model->params[i].update) return &model->params[i];
-    return NULL;
+    return glia__model_sparse(model);
 }
 
 static glia_status refuse(const glia_runner *r, const glia_memory_use *use, const glia_fit_memory *m,

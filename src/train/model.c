@@ -186,6 +186,17 @@ glia_value *glia__model_param_given(glia_model *model, const char *name, const g
                      (glia_param){.trained = trained, .given = data->data, .file = file});
 }
 
+void glia__model_set_sparse(glia_model *model, const glia_value *param) {
+    for (size_t i = 0; i < model->n_params; i++)
+        if (model->params[i].value == param) model->params[i].sparse = true;
+}
+
+const glia_param *glia__model_sparse(const glia_model *model) {
+    for (size_t i = 0; i < model->n_params; i++)
+        if (model->params[i].sparse && model->params[i].trained) return &model->params[i];
+    return NULL;
+}
+
 bool glia__model_keep_file(glia_model *model, glia_onnx *file) {
     void *grown =
         glia__grow(model->allocator, model->files, model->n_files, model->n_files + 1, sizeof *model->files);

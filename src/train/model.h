@@ -13,6 +13,7 @@ enum { GLIA_MODEL_INPUTS = 16 };
 typedef struct glia_param {
     glia_value *value;
     bool trained;       /* by gradients; else it is state, such as running statistics */
+    bool sparse;        /* rows that a batch does not read are not updated, whatever the optimiser does */
     double rate;        /* times the optimiser's learning rate */
     glia_value *update; /* state: what it becomes after a training step; NULL: it stays */
     glia_initializer initializer;
@@ -95,6 +96,10 @@ GLIA_MUST_CHECK glia_status glia__model_allocate(glia_model *model, glia_error *
 /* A parameter (or state, when not `trained`) that begins as `data`, of f32, which lie in `file`. */
 glia_value *glia__model_param_given(glia_model *model, const char *name, const glia_tensor *data,
                                     const struct glia_onnx *file, bool trained);
+/* Marks a parameter, a table that is looked up, as sparse. */
+void glia__model_set_sparse(glia_model *model, const glia_value *param);
+/* The first sparse parameter that is trained; NULL: none. */
+const glia_param *glia__model_sparse(const glia_model *model);
 /* The model closes the file when it is freed; false when out of memory. */
 bool glia__model_keep_file(glia_model *model, struct glia_onnx *file);
 /* GLIA_OK when the model has no builder error, an input and an output. */

@@ -38,6 +38,15 @@ struct glia_objective {
     int64_t step;
 };
 
+/* Gradients are whole here. */
+static glia_status refuse_sparse(const glia_model *model, glia_error *err) {
+    const glia_param *p = glia__model_sparse(model);
+    if (!p) return GLIA_OK;
+    return glia_error_set(err, GLIA_UNSUPPORTED,
+                          "'%s' is sparse, which several losses together do not support; set sparse to no",
+                          glia_value_name(p->value));
+}
+
 glia_status glia_objective_new(glia_objective **out, glia_model *model, glia_objective_options options,
                                glia_error *err) {
     *out = NULL;
@@ -47,7 +56,8 @@ glia_status glia_objective_new(glia_objective **out, glia_model *model, glia_obj
     o->allocator = model->allocator;
     o->model = model;
     o->options = options;
-    glia_status status = glia__optimizer_resolve(&o->options.optimizer, &o->optimizer, err);
+    glia_status status = refuse_sparse(model, err);
+    if (status == GLIA_OK) status = glia__optimizer_resolve(&o->options.optimizer, &o->optimizer, err);
     if (status == GLIA_OK && !glia__model_has_weights(model))
         status = glia_model_initialize(model, options.seed, err);
     if (status == GLIA_OK)

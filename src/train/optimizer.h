@@ -22,6 +22,8 @@ typedef struct glia_optimizer {
     const glia_field *fields; /* of glia_optimizer_options: those it uses, with its defaults */
     int n_moments;
     const char *moment_names[2]; /* in checkpoints: "m", "v" */
+    bool
+        still; /* without weight decay an element whose gradient is 0 stays as it is, and so do its moments */
     void (*update)(const glia_optimizer_step *step);
 } glia_optimizer;
 

@@ -52,6 +52,7 @@ GLIA_OPTIMIZER(sgd) = {
     .doc = "θ ← θ − η·g",
     .source = "Robbins, Monro, 1951",
     .fields = GLIA_FIELDS(RATE("0.01"), COMMON),
+    .still = true,
     .update = sgd_update,
 };
 
@@ -106,6 +107,7 @@ GLIA_OPTIMIZER(adagrad) = {
     .fields = GLIA_FIELDS(RATE("0.01"), EPSILON("1e-10"), COMMON),
     .n_moments = 1,
     .moment_names = {"v"},
+    .still = true,
     .update = adagrad_update,
 };
 

@@ -23,7 +23,9 @@ glia_status glia__rehearsal_plan(glia_rehearsal *r, glia_model *model, const gli
                               .threads = options->threads,
                               .precision = options->precision,
                               .seed = options->seed,
-                              .factors = mode == GLIA_RUN_TRAIN && settings.clip_norm == 0};
+                              .factors = mode == GLIA_RUN_TRAIN && settings.clip_norm == 0,
+                              .rows = mode == GLIA_RUN_TRAIN,
+                              .still = optimizer->still && settings.weight_decay == 0};
     const size_t blocks = mode == GLIA_RUN_TRAIN ? 2 + (size_t)optimizer->n_moments : 1;
     r->state_bytes = blocks * (size_t)model->block_elems * sizeof(float);
     return glia__runner_program(&r->runner, mode, count, &r->program, err);

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "train/runner_rows.h"
+
 /* What a training run computes for a parameter: its gradient, or for state its new value (NULL: none). */
 static glia_value *computed_for(const glia_runner *r, size_t param) {
     const glia_param *p = &r->model->params[param];
@@ -22,9 +24,11 @@ static const glia_node *outer_of(const glia_runner *r, size_t param) {
 }
 
 /* Values that the program is to give: neither twice nor, as sources and predictions are, in other ways. */
-static bool may_be_factors(const glia_runner *r, size_t param, const glia_node *node) {
+static bool may_be_factors(const glia_runner *r, size_t param, const glia_node *node, int64_t count) {
     for (int i = 0; i < 2; i++)
-        if (!node->inputs[i]->node || node->inputs[i] == r->head->prediction) return false;
+        if (!node->inputs[i]->node || node->inputs[i] == r->head->prediction ||
+            glia__runner_row_value(r, node->inputs[i], count))
+            return false;
     for (size_t p = 0; p < param; p++) {
         const glia_node *other = outer_of(r, p);
         for (int i = 0; other && other != node && i < 4; i++)
@@ -39,7 +43,7 @@ static const glia_node *factored(const glia_runner *r, size_t param, int64_t cou
     const glia_node *node = outer_of(r, param);
     for (size_t p = 0; node && p < r->model->n_params; p++) /* somebody wants the product */
         if (r->model->params[p].trained && r->head->gradients[p] == &node->outputs[0])
-            return may_be_factors(r, p, node) ? node : NULL;
+            return may_be_factors(r, p, node, count) ? node : NULL;
     return NULL;
 }
 
@@ -122,10 +126,18 @@ static const glia_program *any_program(const glia_runner *r) {
 /* What a program is made for beside its mode. */
 typedef enum program_use { FOR_BATCHES, TO_CHECK, TO_PLAN, TO_PROFILE } program_use;
 
+/* Tables may have readings in common. What the batch gives needs no place. */
+static void add_once(glia_value **outputs, int from, int *count, glia_value *value) {
+    for (int i = from; i < *count; i++)
+        if (outputs[i] == value) return;
+    if (value->node) outputs[(*count)++] = value;
+}
+
 static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t count, program_use use,
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
-    size_t most = 2 + 2 * model->n_params;
+    const glia_node *parts[GLIA_ROW_PARTS];
+    size_t most = 2 + 2 * (1 + GLIA_ROW_PARTS) * model->n_params;
     int n = 1;
     glia_value **outputs = glia__alloc(model->allocator, most * sizeof *outputs);
     if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
@@ -135,7 +147,9 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
     for (size_t i = 0; i < model->n_params && mode == GLIA_RUN_TRAIN; i++) {
         const glia_node *node = factored(r, i, count);
         for (int k = 0; k < 2 && is_product(r, i, node); k++) outputs[n++] = node->inputs[k];
-        if (!node && computed_for(r, i)) outputs[n++] = computed_for(r, i);
+        const int n_parts = glia__runner_row_parts(r, i, count, parts);
+        for (int k = 0; k < 2 * n_parts; k++) add_once(outputs, own, &n, parts[k / 2]->inputs[1 + k % 2]);
+        if (!node && !n_parts && computed_for(r, i)) outputs[n++] = computed_for(r, i);
     }
     glia_program_options options = {.dims = {count},
                                     .threads = r->threads,
@@ -161,8 +175,11 @@ static glia_status bind_params(glia_runner *r, glia_run_mode mode, int64_t count
         GLIA_TRY(glia_program_bind(program, p->value, r->model->block + p->offset, err));
         if (mode != GLIA_RUN_TRAIN) continue;
         const glia_node *node = factored(r, i, count);
+        const glia_node *parts[GLIA_ROW_PARTS];
+        const bool rows = glia__runner_row_parts(r, i, count, parts) > 0;
         if (is_product(r, i, node)) GLIA_TRY(bind_factors(r, node, count, program, err));
-        if (!node && computed_for(r, i))
+        if (rows) GLIA_TRY(glia__runner_bind_rows(r, i, count, program, err));
+        if (!node && !rows && computed_for(r, i))
             GLIA_TRY(glia_program_bind(program, computed_for(r, i), r->gradients + p->offset, err));
     }
     return GLIA_OK;
@@ -246,6 +263,7 @@ glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *in
     if (mode == GLIA_RUN_TRAIN) {
         r->trained_count = count;
         add_up_biases(r, count);
+        glia__runner_collect_rows(r, count);
     }
     if (loss && mode != GLIA_RUN_PREDICT) {
         glia_tensor value = glia_program_output(program, r->head->value);
@@ -300,6 +318,7 @@ void glia__runner_deinit(glia_runner *r) {
     if (r->model) {
         glia__free(r->model->allocator, r->whole, r->whole_bytes);
         glia__free(r->model->allocator, r->factor_memory, r->factor_bytes);
+        glia__runner_free_rows(r);
     }
     *r = (glia_runner){.model = NULL};
 }

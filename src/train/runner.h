@@ -6,6 +6,7 @@
 #include "train/factors.h"
 #include "train/loss.h"
 #include "train/model.h"
+#include "train/rows.h"
 
 /* What a program computes. */
 typedef enum glia_run_mode {
@@ -16,6 +17,13 @@ typedef enum glia_run_mode {
 
 /* Full and last partial batch of training and of validation, and some to spare. */
 enum { GLIA_RUNNER_PROGRAMS = 6 };
+
+/* Where a program leaves a value that is wanted besides the gradients. */
+typedef struct glia_runner_place {
+    const glia_value *value;
+    void *data;
+    size_t bytes;
+} glia_runner_place;
 
 typedef struct glia_runner {
     glia_model *model;
@@ -32,6 +40,12 @@ typedef struct glia_runner {
     bool factors;
     float *factor_memory; /* NULL before it is needed */
     size_t factor_bytes;
+    /* Gradients of tables are left as the rows that the batch used, which glia__runner_rows gives: of those marked as sparse;
+     * and, where the optimiser leaves elements without a gradient as they are (`still`), of all large ones. */
+    bool rows, still;
+    glia_rows *tables; /* by parameter; NULL before one is needed */
+    glia_runner_place *places;
+    size_t n_tables, n_places;
     int64_t trained_count; /* examples of the last GLIA_RUN_TRAIN */
     struct {
         glia_program *program;
@@ -66,6 +80,12 @@ GLIA_MUST_CHECK glia_status glia__runner_bind(glia_runner *runner, glia_run_mode
 void glia__runner_params_changed(glia_runner *runner);
 /* Whether the last GLIA_RUN_TRAIN left a parameter's gradient as its factors, and which. Valid until the next one. */
 bool glia__runner_factors(const glia_runner *runner, size_t param, glia_factors *factors);
+/* The same for rows of a table; NULL: its gradient is whole. */
+const glia_rows *glia__runner_rows(const glia_runner *runner, size_t param);
+/* Refuses sparse tables whose gradient is not made of rows, or that weight decay would move. */
+GLIA_MUST_CHECK glia_status glia__runner_check_rows(const glia_runner *runner,
+                                                    const glia_optimizer_options *settings, glia_error *err);
+size_t glia__runner_row_bytes(const glia_runner *runner, int64_t count);
 /* Bytes that factors of batches of `count` take. */
 size_t glia__runner_factor_bytes(const glia_runner *runner, int64_t count);
 /* What the last run predicted: [count, …]; valid until the next run. */

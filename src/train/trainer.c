@@ -62,9 +62,12 @@ static glia_status set_up(glia_trainer *t, const glia_target *target, const glia
                               .threads = options->threads,
                               .precision = options->precision,
                               .seed = options->seed,
-                              .factors = t->settings.clip_norm == 0}; /* else their norm is wanted */
+                              .factors = t->settings.clip_norm == 0, /* else their norm is wanted */
+                              .rows = true,
+                              .still = t->optimizer->still && t->settings.weight_decay == 0};
+    GLIA_TRY(glia__runner_check_rows(&t->runner, &t->settings, err));
     GLIA_TRY(obey_limit(t, options, use, err));
-    if (t->piece) t->runner.factors = false; /* gradients of pieces are added up */
+    if (t->piece) t->runner.factors = t->runner.rows = false; /* gradients of pieces are added up */
     if (!glia__model_has_weights(t->model)) GLIA_TRY(glia_model_initialize(t->model, options->seed, err));
     GLIA_TRY(allocate_blocks(t, err));
     t->runner.gradients = t->piece ? t->part : t->gradients;
@@ -201,24 +204,31 @@ static glia_status not_finite(glia_trainer *t, const float *inputs, const void *
                           (long long)t->step + 1, isfinite(loss) ? "gradient" : "loss", inner.message);
 }
 
-/* Whether the norm of the gradient is finite, which is computed only to clip it. */
+/* Whether a stretch of the gradients is finite. Their norm is computed only to clip it: its square grows. */
+static bool take_in(glia_trainer *t, const float *gradients, int64_t count, double *square) {
+    if (t->settings.clip_norm <= 0) return isfinite(glia__largest(gradients, count, t->runner.threads));
+    const double norm = glia__norm(gradients, count, t->runner.threads);
+    *square += norm * norm;
+    return isfinite(*square);
+}
+
 static bool gradient_is_finite(glia_trainer *t) {
-    const int threads = t->runner.threads;
-    const int64_t count = t->model->trained_elems;
     int64_t at = 0;
+    double square = 0;
     glia_factors f;
-    if (t->settings.clip_norm > 0) {
-        t->norm = glia__norm(t->gradients, count, threads);
-        return isfinite(t->norm);
-    }
     for (size_t i = 0; i < t->model->n_params; i++) {
         const glia_param *p = &t->model->params[i];
-        if (!glia__runner_factors(&t->runner, i, &f)) continue;
-        if (!isfinite(glia__largest(t->gradients + at, p->offset - at, threads))) return false;
-        if (!glia__factors_finite(&f, t->gradients + p->offset, threads)) return false;
+        const glia_rows *rows = glia__runner_rows(&t->runner, i);
+        const bool factors = glia__runner_factors(&t->runner, i, &f);
+        if (!rows && !factors) continue;
+        if (!take_in(t, t->gradients + at, p->offset - at, &square)) return false;
+        if (rows && !take_in(t, rows->values, rows->used * rows->width, &square)) return false;
+        if (factors && !glia__factors_finite(&f, t->gradients + p->offset, t->runner.threads)) return false;
         at = p->offset + p->elems;
     }
-    return isfinite(glia__largest(t->gradients + at, count - at, threads));
+    if (!take_in(t, t->gradients + at, t->model->trained_elems - at, &square)) return false;
+    t->norm = sqrt(square);
+    return true;
 }
 
 glia_status glia_trainer_backward(glia_trainer *t, const float *inputs, const void *targets, int64_t count,
@@ -263,10 +273,14 @@ static void update_all(const glia_trainer *t, glia_optimizer_step step) {
             settings.learning_rate = t->settings.learning_rate * rate;
             settings.weight_decay = decay = own_decay;
         }
-        if (!glia__runner_factors(&t->runner, i, &f)) continue;
+        const glia_rows *rows = glia__runner_rows(&t->runner, i);
+        if (!rows && !glia__runner_factors(&t->runner, i, &f)) continue;
         update_to(t, &step, p->offset);
         step.end = p->offset + p->elems;
-        glia__factors_update(&f, t->optimizer, step, t->runner.threads);
+        if (rows)
+            glia__table_rows_update(rows, t->optimizer, step, t->runner.threads);
+        else
+            glia__factors_update(&f, t->optimizer, step, t->runner.threads);
         step.begin = step.end;
     }
     update_to(t, &step, t->model->trained_elems);
@@ -298,6 +312,8 @@ glia_tensor glia_trainer_gradient(const glia_trainer *t, size_t param) {
     glia_factors f;
     if (glia__runner_factors(&t->runner, param, &f))
         glia__factors_expand(&f, t->gradients + p->offset, t->runner.threads);
+    const glia_rows *rows = glia__runner_rows(&t->runner, param);
+    if (rows) glia__table_rows_expand(rows, t->gradients + p->offset);
     return glia_tensor_wrap(t->gradients + p->offset, GLIA_F32, glia_value_shape(p->value));
 }
 
