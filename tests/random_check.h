@@ -23,6 +23,8 @@ typedef struct oracle {
     void *data[MOST_VALUES]; /* by value id, from plain evaluation */
     double *slack[MOST_VALUES];
     int trials, most_trials;
+    bool
+        shaky; /* noise moves an index out of its range: rounding decides what happens, and nothing can be compared */
 } oracle;
 
 typedef struct graph_test {
@@ -91,7 +93,7 @@ static inline bool evaluate_all(const graph_test *t, const oracle *o, void **dat
     const glia_graph *graph = t->r.graph;
     const size_t nodes = o->training ? graph->n_nodes : t->forward_nodes;
     for (size_t n = 0; n < nodes; n++) {
-        if (!evaluate_node(graph->nodes[n], data, o->training)) return false;
+        if (evaluate_node(graph->nodes[n], data, o->training, NULL) != GLIA_OK) return false;
         if (noise) noise(t, o, graph->nodes[n], data);
     }
     return true;
@@ -191,8 +193,8 @@ static inline void try_noise(graph_test *t, oracle *o) {
     const int n = outputs_of(t, o, outputs);
     void **noisy = calloc(MOST_VALUES, sizeof *noisy);
     noisy_inputs(t, o, noisy);
-    if (!evaluate_all(t, o, noisy, add_noise)) fail(t, NULL, "noise", "makes a ref fail");
-    for (int i = 0; i < n && !t->failed; i++)
+    o->shaky |= !evaluate_all(t, o, noisy, add_noise);
+    for (int i = 0; i < n && !o->shaky; i++)
         if (outputs[i]->node) widen_slack(o, outputs[i], noisy[outputs[i]->id]);
     free_nodes(t, noisy);
     for (int i = 0; i < t->r.n_fed; i++) free(noisy[t->r.fed[i]->id]);
@@ -203,8 +205,8 @@ static inline void try_noise(graph_test *t, oracle *o) {
 /* What lies near a corner (of relu, of the largest of two) is moved by few of the trials: more of them before a difference is
  * called a failure. False when there were enough. */
 static inline bool try_more_noise(graph_test *t, oracle *o) {
-    if (o->trials >= o->most_trials || t->failed) return false;
-    for (int i = GLIA_MAX(o->trials, 2); i > 0; i--) try_noise(t, o);
+    if (o->trials >= o->most_trials || o->shaky) return false;
+    for (int i = GLIA_MAX(o->trials, 2); i > 0 && !o->shaky; i--) try_noise(t, o);
     return true;
 }
 
@@ -260,6 +262,7 @@ static inline bool check_output(graph_test *t, const glia_value *value, const vo
     do
         if (same(t->oracle, value, found, exact, message, sizeof message)) return true;
     while (!exact && try_more_noise(t, t->oracle));
+    if (!exact && t->oracle->shaky) return true;
     fail(t, value, what, message);
     return false;
 }
@@ -325,6 +328,7 @@ static inline void check_programs(graph_test *t) {
             open_oracle(t, ways[i].training, ways[i].half);
         }
         if (t->failed) break;
+        if (t->oracle->shaky && !ways[i].reference) continue;
         check_program(t,
                       (glia_program_options){.threads = ways[i].threads,
                                              .reuse_memory = ways[i].reuse,

@@ -43,10 +43,9 @@ static inline void keep_data(random_graph *r, const glia_value *value, void *dat
 /* --- evaluation ------------------------------------------------------------------------------------------- */
 
 /* Outside of training dropout and the like give their input. */
-static inline bool evaluate_node(const glia_node *node, void **data, bool training) {
+static inline glia_status evaluate_node(const glia_node *node, void **data, bool training, glia_error *err) {
     glia_view in[GLIA_MAX_INPUTS] = {{0}}, out[GLIA_MAX_OUTPUTS];
     glia_type types[GLIA_MAX_OUTPUTS];
-    glia_error err = {0};
     for (int i = 0; i < node->n_inputs; i++) {
         if (!node->inputs[i]) continue;
         const glia_value *x = node->inputs[i];
@@ -57,12 +56,9 @@ static inline bool evaluate_node(const glia_node *node, void **data, bool traini
     for (int o = 0; o < node->n_outputs; o++) data[node->outputs[o].id] = out[o].data;
     if (!training && (node->op->traits & GLIA_TRAIT_TRAINING_ONLY)) {
         memcpy(out[0].data, in[0].data, view_bytes(&out[0]));
-        return true;
+        return GLIA_OK;
     }
-    if (run_step(node->op, in, node->n_inputs, out, node->attrs, NULL, training, &err, NULL) == GLIA_OK)
-        return true;
-    printf("  %s: %s\n", node->name, err.message);
-    return false;
+    return run_step(node->op, in, node->n_inputs, out, node->attrs, NULL, training, err, NULL);
 }
 
 /* Evaluates the nodes that are new. */
@@ -71,7 +67,9 @@ static inline bool evaluate_new(random_graph *r) {
     for (; r->evaluated < r->graph->n_nodes && fine; r->evaluated++) {
         const glia_node *node = r->graph->nodes[r->evaluated];
         for (int o = 0; o < node->n_outputs; o++) keep_data(r, &node->outputs[o], NULL);
-        fine = evaluate_node(node, r->data, true);
+        glia_error err = {0};
+        fine = evaluate_node(node, r->data, true, &err) == GLIA_OK;
+        if (!fine) printf("  %s: %s\n", node->name, err.message);
     }
     return fine;
 }
