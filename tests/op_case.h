@@ -139,7 +139,7 @@ typedef struct cut_place {
 static inline glia_status run_step(const glia_op *op, const glia_view *in, int n_in, glia_view *out,
                                    const void *attrs, const cut_place *cut, bool training, glia_error *err,
                                    const made_kernel *made) {
-    glia_type tin[GLIA_MAX_INPUTS], tout[GLIA_MAX_OUTPUTS];
+    glia_type tin[GLIA_MAX_INPUTS] = {{0}}, tout[GLIA_MAX_OUTPUTS] = {{0}};
     for (int i = 0; i < n_in; i++) tin[i] = (glia_type){in[i].dtype, in[i].shape};
     for (int o = 0; o < op_outputs(op); o++) tout[o] = (glia_type){out[o].dtype, out[o].shape};
     glia_step step = {.seed = 5, .number = 3, .training = training};
