@@ -197,11 +197,12 @@ TEST(documented) {
         CHECK(def.doc && *def.doc && def.build && def.min_inputs >= 1 && def.max_inputs >= def.min_inputs);
         for (const glia_field *f = def.fields; f && f->name; f++) CHECK(f->doc && *f->doc);
         if (def.shorthand) CHECK(glia__field_find(def.fields, def.shorthand));
-        activations += def.op != NULL;
+        activations += def.op && (def.op->traits & GLIA_TRAIT_ACTIVATION);
     }
     CHECK(activations >= 8);
     CHECK(glia__layer_def_find("relu", &def) && def.op);
-    CHECK(!glia__layer_def_find("matmul", &def));
+    CHECK(glia__layer_def_find("matmul", &def) && def.op && def.min_inputs == 2);
+    CHECK(!glia__layer_def_find("relu_backward", &def));
 }
 
 TEST(weights_on_disk) {

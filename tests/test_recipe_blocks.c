@@ -106,7 +106,7 @@ TEST(shared) {
     refused(DATA "model: [flatten, dense: {units: 10, name: a}, dense: {share: a, units: 3}]\n",
             "units: a layer with `share` has the settings of 'a'");
     refused(DATA "model:\n  - flatten\n  - dense: {units: 10, name: a}\n  - dense: {share: a}\n",
-            ":5:5: 'dense.weight' of shape 10×10 cannot share 'a.weight' of shape 10×64");
+            ":5:5: dense 'dense': 'dense.weight' of shape 10×10 cannot share 'a.weight' of shape 10×64");
 }
 
 TEST(frozen) {

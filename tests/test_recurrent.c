@@ -172,7 +172,7 @@ TEST(learns) {
 TEST(messages) {
     BAD("lstm 'lstm' expects a sequence of vectors per example (steps×numbers), got 12",
         glia_lstm(row, .units = 3));
-    BAD("gru expects lengths of i64 N, found f32 N×12", glia_gru(words, .units = 3, .lengths = row));
+    BAD("gru 'gru' expects lengths of i64 N, found f32 N×12", glia_gru(words, .units = 3, .lengths = row));
 }
 
 TEST_MAIN(TEST_ENTRY(numbers_of_pytorch), TEST_ENTRY(lengths), TEST_ENTRY(layers), TEST_ENTRY(learns),

@@ -23,10 +23,11 @@ static void make_batches(void) {
     for (int i = 0; i < N * UNITS; i++) targets[i] = (float)glia_random_normal(random, (uint64_t)(1000 + i));
 }
 
-/* [N, STEPS] → [N, UNITS]: the mean of the steps' rows of the table, and a dense layer. `twice`: two lookups of one table. */
+/* [N, STEPS] → [N, UNITS]: the mean of the steps' rows of the table, and a dense layer. `twice`: two lookups of one
+ * table, and an input of whole numbers. */
 static glia_model *make_model(glia_bool sparse, bool twice, const glia_allocator *allocator) {
     glia_model *m = glia_model_new_with("rows", allocator);
-    glia_value *x = glia_input(m, "x", .shape = {STEPS});
+    glia_value *x = glia_input(m, "x", .shape = {STEPS}, .dtype = twice ? GLIA_I64 : GLIA_F32);
     glia_value *a =
         glia_embedding(x, .vocabulary = VOCABULARY, .units = UNITS, .sparse = sparse, .name = "words");
     if (twice) a = glia_add(a, glia_share("words", "again", &x, 1));

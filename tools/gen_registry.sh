@@ -42,7 +42,7 @@ sources="$*"
     table GLIA_EXPORTER glia_exporter glia__exporter glia__exporters
     table GLIA_WEIGHTS glia_weights_format glia__weights_format glia__weights_formats
     table GLIA_NAMES glia_names glia__names glia__all_names
-    table GLIA_LAYER glia_layer_def glia__layer_def glia__layers
+    table '[A-Z_]*LAYER' glia_layer_def glia__layer_def glia__layers
     table '[A-Z_]*ONNX' glia_onnx_op glia__onnx_op glia__onnx_ops
     table GLIA_LOSS glia_loss glia__loss glia__losses
     table GLIA_OPTIMIZER glia_optimizer glia__optimizer glia__optimizers

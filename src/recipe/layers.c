@@ -47,6 +47,16 @@ static glia_status read_name(const reading *r, const glia_yaml *node, glia_error
     return GLIA_OK;
 }
 
+/* `NAME.1` is the second result of an operation that has several: the name without it, and which. */
+static const char *split_result(const char *text, char *name, size_t capacity, int *result) {
+    const char *dot = strrchr(text, '.');
+    *result = 0;
+    if (!dot || !dot[1] || dot[2] || dot[1] < '0' || dot[1] > '9') return text;
+    snprintf(name, capacity, "%.*s", (int)(dot - text), text);
+    *result = dot[1] - '0';
+    return name;
+}
+
 /* The earlier layer called so; this one and later ones are none, so that there are no cycles. */
 static glia_status find_earlier(const reading *r, const char *what, const glia_yaml *node, bool input,
                                 glia_recipe_layer **out, glia_error *err) {
@@ -74,7 +84,17 @@ static glia_status read_input(const reading *r, const glia_yaml *node, glia_erro
     if ((size_t)layer->n_inputs == GLIA_COUNT(layer->inputs))
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "inputs: more than %zu",
                                 GLIA_COUNT(layer->inputs));
-    GLIA_TRY(find_earlier(r, "inputs", node, true, &from, err));
+    char name[120];
+    int result;
+    glia_yaml place = *node;
+    place.text = (char *)(uintptr_t)split_result(node->text, name, sizeof name, &result);
+    GLIA_TRY(find_earlier(r, "inputs", &place, true, &from, err));
+    const glia_op *op = from ? from->def->op : NULL;
+    if (result && result >= (op && op->n_outputs ? op->n_outputs : 1))
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "inputs: '%s' has %d result%s, numbered from 0; found '%s'", place.text,
+                                op && op->n_outputs ? op->n_outputs : 1, op && op->n_outputs > 1 ? "s" : "",
+                                node->text);
     layer->inputs[layer->n_inputs++] = node->text;
     if (from) from->used = true;
     return GLIA_OK;
@@ -240,9 +260,9 @@ static glia_status find_def(const reading *r, const glia_yaml *node, glia_error 
     glia_layer_def def;
     bool block = glia__recipe_block_def(r->recipe, node->key, &def);
     if (!block && !glia__layer_def_find(node->key, &def)) {
-        const char *words[160];
+        const char *words[400];
         size_t count = 0;
-        for (; count < 128 && glia__layer_def_at(count, &def); count++) words[count] = def.name;
+        for (; count < 320 && glia__layer_def_at(count, &def); count++) words[count] = def.name;
         for (int i = 0; i < r->recipe->n_blocks && count < GLIA_COUNT(words); i++)
             words[count++] = r->recipe->blocks[i].name;
         return glia__recipe_unknown(node, "layer", node->key, words, count, err);
@@ -398,8 +418,12 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
     const char *name = layer->unnamed ? NULL : layer->name;
     int count = layer->n_inputs, at = (int)(layer - list->layers);
     for (int k = 0; k < count; k++) {
-        const glia_recipe_layer *from = find_layer(list, layer->inputs[k]);
+        char of[120];
+        int result;
+        const glia_recipe_layer *from =
+            find_layer(list, split_result(layer->inputs[k], of, sizeof of, &result));
         in[k] = from ? outputs[from - list->layers] : input;
+        if (result) in[k] = glia_value_sibling(in[k], result);
     }
     if (!count) in[count++] = at ? outputs[at - 1] : input;
     if (layer->share) return glia_share(layer->share, name, in, count);

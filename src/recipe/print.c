@@ -145,6 +145,23 @@ static void document_layer(const glia_layer_def *def, glia_text *out) {
     document_fields(def->name, def->doc, note[0] ? note : NULL, def->fields, out);
 }
 
+/* An op that is no activation: one row of a table is enough. */
+static bool is_plain_op(const glia_layer_def *def) {
+    return def->op && !(def->op->traits & GLIA_TRAIT_ACTIVATION);
+}
+
+static void document_op(const glia_layer_def *def, glia_text *out) {
+    glia__text_printf(out, "| `%s` | %d", def->name, def->min_inputs);
+    if (def->max_inputs > def->min_inputs) glia__text_printf(out, " to %d", def->max_inputs);
+    glia__text_add(out, " |");
+    for (const glia_field *f = def->fields; f && f->name; f++)
+        glia__text_printf(out, "%s `%s`%s", f == def->fields ? "" : ",", f->name,
+                          f->initial ? "" : " (required)");
+    glia__text_add(out, " | ");
+    document_text(def->doc, out);
+    glia__text_add(out, " |\n");
+}
+
 static void document_row(const char *name, const char *doc, glia_text *out) {
     glia__text_printf(out, "| `%s` | ", name);
     document_text(doc, out);
@@ -192,7 +209,16 @@ void glia__recipe_document(glia_text *out) {
              "one layer (`- NAME`, or `- NAME: 3` for three of them, one after the other, each with "
              "weights of its own). In a block `input` is the block's, and names are its own.\n");
     glia_layer_def layer;
-    for (size_t i = 0; glia__layer_def_at(i, &layer); i++) document_layer(&layer, out);
+    for (size_t i = 0; glia__layer_def_at(i, &layer); i++)
+        if (!is_plain_op(&layer)) document_layer(&layer, out);
+    glia__text_add(
+        out,
+        "\n## Operations\n\n"
+        "Every operation of graphs is a layer too (`- cumsum: {axis: 1}`). Shapes and axes are those of "
+        "whole arrays here: axis 0 is the batch. `inputs: [NAME.1]` names the second result of one that has "
+        "several.\n\n| operation | inputs | settings | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; glia__layer_def_at(i, &layer); i++)
+        if (is_plain_op(&layer)) document_op(&layer, out);
     glia__text_add(out, "\n## Losses\n");
     for (size_t i = 0; i < glia__losses_count; i++) {
         const glia_loss *l = glia__losses[i];

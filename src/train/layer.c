@@ -11,7 +11,7 @@ glia_model *glia__model_of(const glia_value *value) {
     return value ? glia_value_graph(value)->owner : NULL;
 }
 
-/* --- finding: GLIA_LAYER blocks, and activation ops */
+/* --- finding: GLIA_LAYER blocks, and ops */
 
 static const glia_layer_def *find_block(const char *name) {
     for (size_t i = 0; i < glia__layers_count; i++)
@@ -20,7 +20,9 @@ static const glia_layer_def *find_block(const char *name) {
 }
 
 static glia_value *build_op(const glia_layer_build *b, const void *options) {
-    return glia_graph_apply(b->graph, b->def->op->name, b->inputs, b->n_inputs, options);
+    const glia_op *op = b->def->op;
+    if ((op->traits & GLIA_TRAIT_TRAINING_ONLY) && glia__model_frozen(b->model)) return b->inputs[0];
+    return glia_graph_apply(b->graph, op->name, b->inputs, b->n_inputs, options);
 }
 
 bool glia__layer_def_at(size_t index, glia_layer_def *out) {
@@ -31,15 +33,16 @@ bool glia__layer_def_at(size_t index, glia_layer_def *out) {
     index -= glia__layers_count;
     for (size_t i = 0; i < glia__ops_count; i++) {
         const glia_op *op = glia__ops[i];
-        if (!(op->traits & GLIA_TRAIT_ACTIVATION) || find_block(op->name) || index-- > 0) continue;
+        if ((op->traits & GLIA_TRAIT_INTERNAL) || find_block(op->name) || index-- > 0) continue;
         *out = (glia_layer_def){.name = op->name,
                                 .doc = op->doc,
-                                .min_inputs = 1,
-                                .max_inputs = 1,
+                                .min_inputs = op->min_inputs,
+                                .max_inputs = op->max_inputs,
                                 .fields = op->attrs,
                                 .options_size = op->attrs_size,
                                 .build = build_op,
-                                .keeps_steps = true,
+                                .keeps_steps =
+                                    (op->traits & (GLIA_TRAIT_ACTIVATION | GLIA_TRAIT_ELEMENTWISE)) != 0,
                                 .op = op};
         return true;
     }
@@ -53,7 +56,7 @@ bool glia__layer_def_find(const char *name, glia_layer_def *out) {
 }
 
 const char *glia__layer_nearest(const char *name) {
-    enum { MOST = 256 };
+    enum { MOST = 400 };
     const char *names[MOST];
     size_t count = 0;
     glia_layer_def def;
@@ -186,11 +189,26 @@ static bool note_layer(glia_model *model, const glia_layer_build *b, const layer
     return copy != NULL;
 }
 
+/* What an op found wrong in a layer, as the layer's own error: "cumsum 'total': axis 5 is out of range …". */
+static void name_error(const glia_layer_build *b) {
+    glia_error *error = &b->graph->error;
+    char quoted[100], message[sizeof error->message];
+    snprintf(quoted, sizeof quoted, "'%.90s'", b->name);
+    const bool own = strncmp(error->node, b->name, sizeof error->node - 1) == 0;
+    if (!own || error->status == GLIA_OUT_OF_MEMORY || strstr(error->message, quoted)) return;
+    const size_t kind = strlen(b->def->name);
+    const bool begins = strncmp(error->message, b->def->name, kind) == 0;
+    snprintf(message, sizeof message, "%s", error->message + (begins ? kind : 0));
+    snprintf(error->message, sizeof error->message, "%s %s%s%.*s", b->def->name, quoted, begins ? "" : ": ",
+             (int)(sizeof error->message - kind - sizeof quoted - 4), message);
+}
+
 /* A layer made of layers is listed with what it has besides them, where it has something. */
 static glia_value *list_layer(glia_model *model, const glia_layer_build *b, layer_start start,
                               glia_value *result) {
     if (!result && glia_graph_status(b->graph, NULL) == GLIA_OK)
         return glia__layer_fail(b, GLIA_INTERNAL, "failed without saying why");
+    if (!result) name_error(b);
     if (!result) return NULL;
     glia_layer_info info = {
         .name = b->name,

@@ -33,7 +33,7 @@ typedef struct glia_layer_def {
     bool network;
     /* Options are resolved: defaults filled, bounds checked. Errors: glia__layer_fail. */
     glia_value *(*build)(const glia_layer_build *b, const void *options);
-    const glia_op *op; /* set when the definition stands for an activation op, see below */
+    const glia_op *op; /* set when the definition stands for an op, see below */
 } glia_layer_def;
 
 #define GLIA_LAYER(layer_name) const glia_layer_def glia__layer_def_##layer_name
@@ -41,8 +41,9 @@ typedef struct glia_layer_def {
 extern const glia_layer_def *const glia__layers[];
 extern const size_t glia__layers_count;
 
-/* Every op with the trait ACTIVATION is a layer too, of its own name, with the op's attributes as its options. So
- * definitions are handed out by value: number `index` of all, GLIA_LAYER blocks first; false past the last. */
+/* Every public op that no layer is called after is a layer too, of its own name, with the op's attributes as its options: axes are
+ * those of whole arrays, 0 is the batch. So definitions are handed out by value: number `index` of all, GLIA_LAYER blocks
+ * first; false past the last. */
 bool glia__layer_def_at(size_t index, glia_layer_def *out);
 bool glia__layer_def_find(const char *name, glia_layer_def *out);
 /* The layer whose name is most like `name`, or NULL. */

@@ -18,7 +18,8 @@ typedef struct attention_options {
 bool glia__attention_inputs(const glia_layer_build *b, glia_attention_inputs *out) {
     char text[96];
     *out = (glia_attention_inputs){.x = b->inputs[0]};
-    if (glia_value_shape(out->x).rank != 3 || glia_value_shape(out->x).dim[2] < 0) {
+    const glia_shape shape = glia_value_shape(out->x);
+    if (shape.rank != 3 || shape.dim[1] == 0 || shape.dim[2] < 1) {
         (void)glia__layer_fail(b, GLIA_BAD_SHAPE,
                                "expects a sequence of vectors per example (steps×width), got %s",
                                glia__example_text(out->x, text, sizeof text));

@@ -164,6 +164,68 @@ GLIA_LAYER(conv2d_transpose) = {
     .build = build_conv2d_transpose,
 };
 
+static glia_value *build_conv1d_transpose(const glia_layer_build *b, const void *options) {
+    const conv_options *o = options;
+    glia_conv_transpose2d_attrs attrs = {
+        .conv = {.strides = {1, o->strides[0]}, .dilation = {1, o->dilation[0]}, .groups = o->groups}};
+    glia_value *bias, *weight;
+    int64_t channels, pads[2] = {0};
+    if (!check_input(b, 1, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
+        !glia__layer_padding(b, o->padding, 1, &attrs.conv.padding, pads))
+        return NULL;
+    attrs.conv.pads[1] = pads[0];
+    attrs.conv.pads[3] = pads[1];
+    const int64_t out = o->filters / o->groups;
+    weight = weight_of(b, o, "weight", 1, channels, out, channels / o->groups, out);
+    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
+    return glia__layer_activate(b, glia_op_conv_transpose1d(b->inputs[0], weight, bias, attrs),
+                                o->activation);
+}
+
+static glia_value *build_conv3d_transpose(const glia_layer_build *b, const void *options) {
+    const conv_options *o = options;
+    glia_conv_transpose3d_attrs attrs = {.conv = {.groups = o->groups}};
+    glia_value *bias, *weight;
+    int64_t channels;
+    if (!check_input(b, 3, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
+        !glia__layer_padding(b, o->padding, 3, &attrs.conv.padding, attrs.conv.pads))
+        return NULL;
+    for (int d = 0; d < 3; d++) {
+        attrs.conv.strides[d] = o->strides[d];
+        attrs.conv.dilation[d] = o->dilation[d];
+    }
+    const int64_t out = o->filters / o->groups;
+    weight = weight_of(b, o, "weight", 3, channels, out, channels / o->groups, out);
+    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
+    return glia__layer_activate(b, glia_op_conv_transpose3d(b->inputs[0], weight, bias, attrs),
+                                o->activation);
+}
+
+GLIA_LAYER(conv1d_transpose) = {
+    .name = "conv1d_transpose",
+    .doc =
+        "[N, C, L] → [N, filters, (L−1)·stride + k]; padding same: L·stride; weight [C, filters/groups, k], "
+        "bias [filters]",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .fields = GLIA_FIELDS(FILTERS_FIELD, KERNEL_FIELDS(1, "length"), GROUPS_FIELD, REST_FIELDS),
+    .options_size = sizeof(conv_options),
+    .build = build_conv1d_transpose,
+};
+
+GLIA_LAYER(conv3d_transpose) = {
+    .name = "conv3d_transpose",
+    .doc = "[N, C, D, H, W] → [N, filters, (D−1)·stride + kd, …]; padding same: D·stride; weight [C, "
+           "filters/groups, "
+           "kd, kh, kw], bias [filters]",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .fields = GLIA_FIELDS(FILTERS_FIELD, KERNEL_FIELDS(3, "depth, height and width"), GROUPS_FIELD,
+                          REST_FIELDS),
+    .options_size = sizeof(conv_options),
+    .build = build_conv3d_transpose,
+};
+
 /* --- channel by channel ------------------------------------------------------------------------------------------ */
 
 /* Each channel with filters of its own. */

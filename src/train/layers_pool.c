@@ -1,6 +1,7 @@
 /* layers_pool.c: pools beside max_pool2d and average_pool2d: of lines and volumes, over whole images, to a wanted size. */
 
 #include "glia/ops.h"
+#include "ops/resize.h"
 #include "train/layer_fields.h"
 
 enum { MOST_SIDE = 1 << 20 };
@@ -82,34 +83,92 @@ GLIA_LAYER(average_pool3d) =
 
 /* --- whole images ---------------------------------------------------------------------------------------------- */
 
-static glia_value *build_global_max_pool2d(const glia_layer_build *b, const void *options) {
-    (void)options;
-    return check_input(b, 2) ? glia_op_max(b->inputs[0], (glia_reduce_attrs){.axes = GLIA_SHAPE(2, 3),
-                                                                             .keep_dims = GLIA_NO})
-                             : NULL;
+/* Over all that follows the channels. */
+static glia_value *pool_all(const glia_layer_build *b, int dims, bool largest) {
+    glia_reduce_attrs attrs = {.axes = {.rank = dims, .dim = {2, 3, 4}}, .keep_dims = GLIA_NO};
+    if (!check_input(b, dims)) return NULL;
+    return largest ? glia_op_max(b->inputs[0], attrs) : glia_op_mean(b->inputs[0], attrs);
 }
 
-GLIA_LAYER(global_max_pool2d) = {
-    .name = "global_max_pool2d",
-    .doc = "[N, C, H, W] → [N, C]: the largest number of each channel",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .build = build_global_max_pool2d,
-};
+#define GLOBAL_LAYER(layer, dims, largest, text)                                       \
+    static glia_value *build_##layer(const glia_layer_build *b, const void *options) { \
+        (void)options;                                                                 \
+        return pool_all(b, dims, largest);                                             \
+    }                                                                                  \
+    GLIA_LAYER(layer) = {                                                              \
+        .name = #layer, .doc = text, .min_inputs = 1, .max_inputs = 1, .build = build_##layer}
 
-static glia_value *build_adaptive_average_pool2d(const glia_layer_build *b, const void *options) {
-    const pool_options *o = options;
-    return check_input(b, 2) ? glia_op_adaptive_average_pool2d(b->inputs[0], o->size[0], o->size[1]) : NULL;
+GLOBAL_LAYER(global_max_pool1d, 1, true, "[N, C, L] → [N, C]: the largest number of each channel");
+GLOBAL_LAYER(global_max_pool2d, 2, true, "[N, C, H, W] → [N, C]: the largest number of each channel");
+GLOBAL_LAYER(global_max_pool3d, 3, true, "[N, C, D, H, W] → [N, C]: the largest number of each channel");
+GLOBAL_LAYER(global_average_pool1d, 1, false, "[N, C, L] → [N, C]: the mean of each channel");
+GLOBAL_LAYER(global_average_pool3d, 3, false, "[N, C, D, H, W] → [N, C]: the mean of each channel");
+
+/* --- to a wanted size ------------------------------------------------------------------------------------------- */
+
+static glia_value *average_axis(glia_value *x, int axis, int64_t size) {
+    return glia_op_resize(x, (glia_resize_attrs){.axis = axis, .size = size, .mode = GLIA_RESIZE_AVERAGE});
 }
 
-GLIA_LAYER(adaptive_average_pool2d) = {
-    .name = "adaptive_average_pool2d",
-    .doc = "[N, C, H, W] → [N, C, height, width]: means of parts as equal as can be",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .fields = GLIA_FIELDS(GLIA_SIDES_FIELD(pool_options, size, 2, NULL, 1, MOST_SIDE,
-                                           "height and width of the result")),
-    .options_size = sizeof(pool_options),
-    .shorthand = "size",
-    .build = build_adaptive_average_pool2d,
-};
+/* Part i of `size` is what lies from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉, as in PyTorch: parts may share a border. */
+static glia_value *largest_of_parts(glia_value *x, int axis, int64_t first, int64_t count, int64_t size) {
+    enum { AT_ONCE = GLIA_MAX_INPUTS };
+    glia_value *parts[AT_ONCE];
+    int64_t each = 1;
+    const int64_t n = glia_value_shape(x).dim[axis];
+    while (each * AT_ONCE < count) each *= AT_ONCE; /* more than an op joins: by groups */
+    int joined = 0;
+    for (int64_t i = 0; i < count; i += each, joined++) {
+        const int64_t begin = (first + i) * n / size, end = ((first + i + 1) * n + size - 1) / size;
+        if (count > 1) {
+            parts[joined] = largest_of_parts(x, axis, first + i, GLIA_MIN(each, count - i), size);
+            continue;
+        }
+        x = glia_op_slice(x, (glia_slice_attrs){.axis = axis, .start = begin, .end = end, .step = 1});
+        return glia_op_max(x, (glia_reduce_attrs){.axes = GLIA_SHAPE(axis), .keep_dims = GLIA_YES});
+    }
+    return joined == 1 ? parts[0] : glia_op_concat(parts, joined, (glia_concat_attrs){.axis = axis});
+}
+
+static glia_value *largest_axis(glia_value *x, int axis, int64_t size) {
+    return largest_of_parts(x, axis, 0, size, size);
+}
+
+/* One axis after the other: the largest of the largest, and means of means, since parts have the same shape in all rows. */
+static glia_value *pool_to(const glia_layer_build *b, const pool_options *o, int dims,
+                           glia_value *(*pool)(glia_value *x, int axis, int64_t size)) {
+    glia_value *x = b->inputs[0];
+    if (!check_input(b, dims)) return NULL;
+    for (int d = 0; d < dims && x; d++)
+        if (glia_value_shape(x).dim[2 + d] != o->size[d]) x = pool(x, 2 + d, o->size[d]);
+    return x;
+}
+
+#define ADAPTIVE_LAYER(layer, dims, most, pool, words, text)                                             \
+    static glia_value *build_##layer(const glia_layer_build *b, const void *options) {                   \
+        return pool_to(b, options, dims, pool);                                                          \
+    }                                                                                                    \
+    GLIA_LAYER(layer) = {.name = #layer,                                                                 \
+                         .doc = text,                                                                    \
+                         .min_inputs = 1,                                                                \
+                         .max_inputs = 1,                                                                \
+                         .fields = GLIA_FIELDS(GLIA_SIDES_FIELD(pool_options, size, dims, NULL, 1, most, \
+                                                                words " of the result")),                \
+                         .options_size = sizeof(pool_options),                                           \
+                         .shorthand = "size",                                                            \
+                         .build = build_##layer}
+
+enum { MOST_PARTS = 256 };
+
+ADAPTIVE_LAYER(adaptive_average_pool1d, 1, MOST_SIDE, average_axis, "length",
+               "[N, C, L] → [N, C, length]: means of parts as equal as can be");
+ADAPTIVE_LAYER(adaptive_average_pool2d, 2, MOST_SIDE, average_axis, "height and width",
+               "[N, C, H, W] → [N, C, height, width]: means of parts as equal as can be");
+ADAPTIVE_LAYER(adaptive_average_pool3d, 3, MOST_SIDE, average_axis, "depth, height and width",
+               "[N, C, D, H, W] → [N, C, depth, height, width]: means of parts as equal as can be");
+ADAPTIVE_LAYER(adaptive_max_pool1d, 1, MOST_PARTS, largest_axis, "length",
+               "[N, C, L] → [N, C, length]: the largest of parts as equal as can be");
+ADAPTIVE_LAYER(adaptive_max_pool2d, 2, MOST_PARTS, largest_axis, "height and width",
+               "[N, C, H, W] → [N, C, height, width]: the largest of parts as equal as can be");
+ADAPTIVE_LAYER(adaptive_max_pool3d, 3, MOST_PARTS, largest_axis, "depth, height and width",
+               "[N, C, D, H, W] → [N, C, depth, height, width]: the largest of parts as equal as can be");

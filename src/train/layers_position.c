@@ -37,8 +37,10 @@ static glia_value *build_positions(const glia_layer_build *b, const void *option
     if (o->kind) return glia_op_add(x, waves(b, steps, width));
     const int64_t length = o->length ? o->length : steps;
     if (steps > length)
-        return glia__layer_fail(b, GLIA_BAD_SHAPE, "has %lld positions, but a sequence has %lld steps",
-                                (long long)length, (long long)steps);
+        return glia__layer_fail(
+            b, GLIA_BAD_SHAPE,
+            "has %lld positions, but a sequence has %lld steps; give it a length of at least %lld",
+            (long long)length, (long long)steps, (long long)steps);
     glia_value *weight =
         glia_model_param(b->model, "weight", GLIA_SHAPE(length, width), o->initializer, length, width);
     if (steps < length)

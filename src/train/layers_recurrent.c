@@ -43,7 +43,7 @@ static glia_value *build_recurrent(const glia_layer_build *b, const glia_recurre
                                    recurrent_op *op, int64_t gates) {
     const glia_shape shape = glia_value_shape(b->inputs[0]);
     char text[96];
-    if (shape.rank != 3 || shape.dim[2] < 1)
+    if (shape.rank != 3 || shape.dim[1] == 0 || shape.dim[2] < 1)
         return glia__layer_fail(b, GLIA_BAD_SHAPE,
                                 "expects a sequence of vectors per example (steps×numbers), got %s",
                                 glia__example_text(b->inputs[0], text, sizeof text));
