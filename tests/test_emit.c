@@ -35,7 +35,8 @@ static bool is_floatless(const op_test *t) {
 static bool can_be_written(const op_test *t) {
     const glia_op *op = t->op;
     const bool said = op->emit_c || op->c_expr || op->c_expr_for || (op->traits & GLIA_TRAIT_ALIAS);
-    if (!said || (op->traits & GLIA_TRAIT_INTERNAL) || glia_shape_elems(&t->out[0].shape) == 0) return false;
+    const bool hidden = (op->traits & GLIA_TRAIT_INTERNAL) && !op->emit_c;
+    if (!said || hidden || glia_shape_elems(&t->out[0].shape) == 0) return false;
     for (int i = 0; i < t->in.count; i++)
         if (t->in.types[i].shape.rank >= 0 && glia_shape_elems(&t->in.types[i].shape) == 0) return false;
     return is_floatless(t);

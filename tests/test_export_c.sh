@@ -111,6 +111,58 @@ expect_file labels.c
 same labels.glia labels.c "the C file gives other labels than Glia"
 echo "$(wc -l <labels.c) labels compared"
 
+# --- other networks: recurrent layers; attention and layer normalisation; batch normalisation, which goes into the convolution ---
+cat >steps.yaml <<'END'
+data: {source: {idx: {images: data/images.idx, labels: data/labels.idx}}, normalize: yes, split: {test: 20}}
+model:
+  - reshape: [8, 8]
+  - lstm: {units: 6, return_sequences: yes, bidirectional: yes}
+  - gru: 5
+  - dense: 3
+train: {epochs: 4, seed: 3, threads: 1}
+END
+cat >norms.yaml <<'END'
+data: {source: {idx: {images: data/images.idx, labels: data/labels.idx}}, normalize: yes, split: {test: 20}}
+model:
+  - reshape: [8, 8]
+  - layer_norm
+  - transformer_encoder: {heads: 2, units: 12}
+  - layer_norm
+  - flatten
+  - dense: 3
+train: {epochs: 4, seed: 3, threads: 1}
+END
+cat >folded.yaml <<'END'
+data: {source: {idx: {images: data/images.idx, labels: data/labels.idx}}, split: {test: 20}}
+model:
+  - conv2d: {filters: 4, kernel: 3, padding: same, use_bias: no}
+  - batch_norm: {activation: relu}
+  - max_pool2d: 2
+  - flatten
+  - dense: 3
+train: {epochs: 4, seed: 3, threads: 1}
+END
+# network NAME: as C it is clean, agrees with Glia in its own test, and gives the labels that `glia predict` gives
+network() {
+    upper=$(echo "$1" | tr '[:lower:]' '[:upper:]')
+    expect 0 "saved $1" "$GLIA" train "$1.yaml" --out "$1"
+    expect 0 "wrote $1.c" "$GLIA" export "$1" -o "$1.c"
+    # shellcheck disable=SC2086
+    expect 0 "" "$cc" $strict "-D${upper}_TEST" "$1.c" -o "test_$1"
+    expect 0 "at most" "./test_$1"
+    sed "s/model/$1/g; s/MODEL/$upper/g; s|pictures.idx|data/images.idx|" label.c >"label_$1.c"
+    expect 0 "" "$cc" -O2 "$1.c" "label_$1.c" -o "label_$1"
+    "./label_$1" >labels.c
+    "$GLIA" predict "$1" data/images.idx --top 1 --quiet | awk '{ print $2 }' >labels.glia
+    expect_file labels.c
+    same labels.glia labels.c "$1 as C gives other labels than Glia"
+}
+network steps
+network norms
+network folded
+expect 1 "" grep 'folded_batch_norm_[0-9]' folded.c
+expect 0 "conv2d_relu_max_pool2d" cat folded.c
+
 # --- weights apart ---
 expect 0 "wrote split.bin" "$GLIA" export run -o split.c --split-weights
 # shellcheck disable=SC2086

@@ -1,5 +1,5 @@
 /* test_onnx_ops.c: every case of every op as ONNX: it is written, or refused for a reason that is known; what is written is read
- * again and gives the same numbers. With
+ * again, gives the same numbers and is written as the same file. With
  * GLIA_ONNX_CASES=DIR the files are kept, with their inputs and what Glia computes of them: test_onnx_export.sh gives them to
  * ONNX Runtime. */
 #include "op_engine.h"
@@ -156,9 +156,57 @@ static void compare(const op_test *t, const char *what, const glia_tensor *got, 
         report(t, what, message);
 }
 
+/* Operators of ONNX that say more than these ops are read as what they are made of; of batch_norm's results those that are
+ * kept for its gradient come in another order. */
+static bool reads_as_others(const op_test *t) {
+    static const char *const ops[] = {"batch_norm", "categorical_cross_entropy", "one_hot",
+                                      "softmax_cross_entropy"};
+    for (size_t i = 0; i < GLIA_COUNT(ops); i++)
+        if (strcmp(ops[i], t->op->name) == 0) return true;
+    return false;
+}
+
+static glia_status encode(const glia_inference *inference, int opset, glia_arena *arena,
+                          glia_onnx_bytes *bytes, glia_error *err) {
+    glia_onnx_out out;
+    *bytes = (glia_onnx_bytes){.total = 0};
+    GLIA_TRY(glia__onnx_lists(&out, inference, opset, arena, err));
+    return glia__onnx_encode(bytes, &out, 0, "", arena, err);
+}
+
+/* What was read is written as the same bytes. All arrays are inputs here, or so small that they lie in the text. */
+static void check_same(const op_test *t, const onnx_case *c, glia_graph *graph, glia_value **y,
+                       const glia_onnx_bytes *bytes, const char *what, int opset) {
+    glia_arena arena;
+    glia_inference inference;
+    glia_onnx_bytes again = {.total = 0};
+    glia_error err = {0};
+    glia_value *in[GLIA_MAX_INPUTS];
+    const int n = c->inference.n_inputs;
+    for (int i = 0; i < n; i++) in[i] = graph->values[i]; /* the first that run_read made */
+    const glia_export model = {.name = t->op->name,
+                               .graph = graph,
+                               .inputs = in,
+                               .outputs = y,
+                               .n_inputs = n,
+                               .n_outputs = c->inference.n_outputs,
+                               .scale = 1};
+    glia__arena_init(&arena, NULL);
+    glia_status status = glia__inference_new(&inference, &model, false, false, &err);
+    if (status == GLIA_OK) status = encode(&inference, opset, &arena, &again, &err);
+    if (status != GLIA_OK)
+        report(t, what, err.message);
+    else if (again.text.length != bytes->text.length ||
+             memcmp(again.text.data, bytes->text.data, again.text.length) != 0)
+        report(t, what, "is another file after it was read and written again");
+    glia__text_free(&again.text);
+    glia__inference_free(&inference);
+    glia__arena_free(&arena);
+}
+
 /* Reads what was written; `expected` has run the case. */
 static void check_read(const op_test *t, const onnx_case *c, const glia_onnx_bytes *bytes, const char *what,
-                       const glia_program *expected) {
+                       int opset, const glia_program *expected) {
     glia_error err = {0};
     glia_value *y[GLIA_MAX_OUTPUTS];
     glia_program *program = NULL;
@@ -174,6 +222,7 @@ static void check_read(const op_test *t, const onnx_case *c, const glia_onnx_byt
             const glia_tensor want = glia_program_output(expected, c->inference.outputs[o]);
             compare(t, what, &got, &want);
         }
+        if (!reads_as_others(t)) check_same(t, c, graph, y, bytes, what, opset);
     }
     glia_program_free(program);
     glia_graph_free(graph);
@@ -185,18 +234,16 @@ static const glia_op *written; /* the last op of which a case could be written *
 
 static void check_opset(const op_test *t, onnx_case *c, int opset, const glia_program *expected) {
     glia_arena arena;
-    glia_onnx_out out;
-    glia_onnx_bytes bytes = {.total = 0};
+    glia_onnx_bytes bytes;
     glia_error err = {0};
     char what[32];
     snprintf(what, sizeof what, "as ONNX %d", opset);
     glia__arena_init(&arena, NULL);
-    glia_status status = glia__onnx_lists(&out, &c->inference, opset, &arena, &err);
-    if (status == GLIA_OK) status = glia__onnx_encode(&bytes, &out, 0, "", &arena, &err);
+    glia_status status = encode(&c->inference, opset, &arena, &bytes, &err);
     const bool refused = status == GLIA_UNSUPPORTED && strstr(err.message, t->op->name);
     if (status != GLIA_OK && !refused) report(t, what, err.message);
     if (status == GLIA_OK && !has_bf16(t)) written = t->op;
-    if (status == GLIA_OK) check_read(t, c, &bytes, what, expected);
+    if (status == GLIA_OK) check_read(t, c, &bytes, what, opset, expected);
     glia__text_free(&bytes.text);
     glia__arena_free(&arena);
 }

@@ -200,16 +200,17 @@ static glia_status list_arrays(emit_plan *p, glia_error *err) {
 
 /* --- the graph ------------------------------------------------------------------------------------------- */
 
-/* A copy with its dimensions known, without dropout. */
+/* A copy with its dimensions known, without dropout, and with what passes make smaller. */
 static glia_status bind(emit_plan *p, const glia_graph *graph, glia_value *const *inputs,
                         glia_value *const *outputs, glia_error *err) {
-    glia_pass_options options = {.fixed_params = true, .threads = 1, .allocator = p->arena.allocator};
+    glia_pass_options options = {
+        .fixed_params = true, .c = true, .threads = 1, .allocator = p->arena.allocator};
     glia_value **map = glia__arena_alloc(&p->arena, (graph->n_values + 1) * sizeof *map);
     p->inputs = glia__arena_alloc(&p->arena, (size_t)(p->n_inputs + 1) * sizeof *p->inputs);
     p->outputs = glia__arena_alloc(&p->arena, (size_t)(p->n_outputs + 1) * sizeof *p->outputs);
     if (!map || !p->inputs || !p->outputs) return out_of_memory(err);
     memcpy(options.dims, p->options->dims, sizeof options.dims);
-    GLIA_TRY(glia__rewrite_all(&p->graph, map, graph->n_values, graph, outputs, p->n_outputs, &options, true,
+    GLIA_TRY(glia__rewrite_all(&p->graph, map, graph->n_values, graph, outputs, p->n_outputs, &options, false,
                                err));
     for (int o = 0; o < p->n_outputs; o++) p->outputs[o] = map[outputs[o]->id];
     for (int i = 0; i < p->n_inputs; i++) {

@@ -78,7 +78,10 @@ const char *glia__to_onnx_name(glia_to_onnx *w, const char *wanted) {
 }
 
 const char *glia__to_onnx_part(glia_to_onnx *w, const char *part) {
-    const char *whole = w->node->outputs[0].file_name ? w->node->outputs[0].file_name : w->node->name;
+    const char *whole = w->node->name;
+    for (int o = w->node->n_outputs; o-- > 0;)
+        if (*w->y[o])
+            whole = w->y[o]; /* the first result: its name stays when the file is read and written again */
     const char *name = glia__arena_printf(w->arena, "%s/%s", whole, part);
     if (!name) out_of_memory(w);
     return name ? glia__to_onnx_name(w, name) : "";
@@ -235,9 +238,8 @@ void glia__to_onnx_borrow(glia_to_onnx *w, const char *name, const glia_type *ty
 }
 
 /* A constant of the same bytes. */
-static const char *find_small(const glia_to_onnx *w, const glia_type *type, const void *data, size_t bytes) {
-    enum { SMALL = 64 };
-    for (const glia_to_onnx_array *a = w->arrays; a && bytes <= SMALL; a = a->next)
+static const char *find_same(const glia_to_onnx *w, const glia_type *type, const void *data, size_t bytes) {
+    for (const glia_to_onnx_array *a = w->arrays; a; a = a->next)
         if (a->constant && a->dtype == type->dtype && glia_shape_equal(&a->shape, &type->shape) &&
             memcmp(a->data, data, bytes) == 0)
             return a->name;
@@ -247,7 +249,7 @@ static const char *find_small(const glia_to_onnx *w, const glia_type *type, cons
 const char *glia__to_onnx_array(glia_to_onnx *w, glia_dtype dtype, glia_shape shape, const void *data) {
     const glia_type type = {dtype, shape};
     const size_t bytes = (size_t)glia_shape_elems(&shape) * glia_dtype_bytes(dtype);
-    const char *name = w->status == GLIA_OK ? find_small(w, &type, data, bytes) : "";
+    const char *name = w->status == GLIA_OK ? find_same(w, &type, data, bytes) : "";
     if (name) return name;
     name = glia__to_onnx_name(w, "const");
     const void *own = copy(w, data, bytes);

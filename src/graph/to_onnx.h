@@ -92,7 +92,7 @@ void glia__to_onnx_choice(glia_to_onnx *w, const char *name, const char *field);
 /* The op's own attributes, all that are set, as those of the node added last, under their ONNX names. */
 void glia__to_onnx_fields(glia_to_onnx *w);
 
-/* Constants as inputs of nodes: one number (rank 0); a list of i64; any array (`data` is copied). Equal small ones are
+/* Constants as inputs of nodes: one number (rank 0); a list of i64; any array (`data` is copied). Equal ones are
  * kept once. */
 const char *glia__to_onnx_number(glia_to_onnx *w, glia_dtype dtype, double number);
 const char *glia__to_onnx_list(glia_to_onnx *w, const int64_t *values, int count);

@@ -160,6 +160,23 @@ static const glia_onnx_op *find_block(const char *op_type, int64_t opset) {
     return NULL;
 }
 
+/* Whether the node has graphs of its own: If, Loop, Scan. */
+static bool is_control_flow(const glia_onnx_node *node) {
+    for (size_t i = 0; i < node->n_attrs; i++)
+        if (node->attrs[i].graph) return true;
+    return false;
+}
+
+static bool is_known_operator(const glia_onnx_import *import, const glia_onnx_node *node) {
+    const int64_t opset = import->file->opset;
+    return is_main_domain(node->domain) &&
+           (find_block(node->op_type, opset) || glia__onnx_find_op(node->op_type, opset));
+}
+
+static void refuse_operator(glia_onnx_import *import, const glia_onnx_node *node) {
+    glia__onnx_add_refusal(import, node, is_control_flow(node) ? "control flow is not supported" : NULL);
+}
+
 /* GLIA_OK also when an input is the result of a refused node: then *ready is false. */
 static glia_status check_inputs(glia_onnx_import *import, const glia_onnx_node *node, bool *ready,
                                 glia_error *err) {
@@ -216,12 +233,11 @@ static void read_node(glia_onnx_read *r) {
     }
 }
 
-/* Results keep the names of the file, for when they are written again. Only what this node has made: an Identity gives what
- * another has. */
-static void keep_names(const glia_onnx_read *r, size_t first_value) {
+/* Results keep the names of the file, for when they are written again; an Identity gives what has one. */
+static void keep_names(const glia_onnx_read *r) {
     for (int k = 0; k < r->n_out; k++) {
         glia_value *value = r->refused ? NULL : r->out[k];
-        if (value && value->id >= (int64_t)first_value && !value->file_name)
+        if (value && value->node && !value->file_name)
             value->file_name = glia__arena_strdup(&r->graph->arena, r->node->outputs[k]);
     }
 }
@@ -257,18 +273,17 @@ static glia_status import_node(glia_onnx_import *import, const glia_onnx_node *n
                         .import = import,
                         .node = node};
     if (is_main_domain(node->domain)) r.op = find_block(node->op_type, r.opset);
-    if (!is_main_domain(node->domain) || (!r.op && !glia__onnx_find_op(node->op_type, r.opset))) {
-        glia__onnx_add_refusal(import, node, NULL);
+    if (!is_known_operator(import, node)) {
+        refuse_operator(import, node);
         r.refused = true;
     } else if (ready) {
         const char *outer = import->graph->scope;
         const char *name = node->name && *node->name ? node->name : node->n_outputs ? node->outputs[0] : "";
         const char *scope =
             glia__arena_printf(&import->graph->arena, "%s%s%.80s", outer, *outer ? "." : "", name);
-        const size_t first_value = import->graph->n_values;
         if (scope) import->graph->scope = scope;
         read_node(&r);
-        keep_names(&r, first_value);
+        keep_names(&r);
         import->graph->scope = outer;
     } else {
         r.refused = true; /* because of another, which is on the list */
@@ -338,5 +353,20 @@ glia_status glia_onnx_build(glia_onnx *file, glia_graph *graph, glia_onnx_option
     glia_status status = build(&import, outputs, capacity, err ? err : &own);
     glia__arena_free(&import.arena);
     if (status != GLIA_OK) (void)glia_graph_fail(graph, status, NULL, "%s", (err ? err : &own)->message);
+    return status;
+}
+
+glia_status glia__onnx_check_operators(glia_onnx *file, glia_error *err) {
+    static const glia_onnx_options options = {.inputs = NULL};
+    const glia_onnx_graph *graph = file->model.graph;
+    glia_onnx_import import = {.file = file, .options = &options};
+    import.last_refusal = &import.refusals;
+    glia__arena_init(&import.arena, file->allocator);
+    glia_status status = check_opset(file, err);
+    for (size_t i = 0; i < graph->n_nodes && status == GLIA_OK; i++)
+        if (!is_known_operator(&import, &graph->nodes[i])) refuse_operator(&import, &graph->nodes[i]);
+    if (import.error.status != GLIA_OK) status = no_memory(err);
+    if (status == GLIA_OK && import.refusals) status = glia__onnx_refused(&import, err);
+    glia__arena_free(&import.arena);
     return status;
 }

@@ -128,6 +128,8 @@ GLIA_MUST_CHECK glia_status glia__onnx_find_external(glia_onnx *file, glia_error
 const char *glia__onnx_external(const glia_onnx *file, size_t index);
 /* Copies the model at `path` to `folder`, which is made, under its own name, with the files that have its data. */
 GLIA_MUST_CHECK glia_status glia__onnx_copy(const char *path, const char *folder, glia_error *err);
+/* Refuses all operators of the file that are not read at all, whatever is fed to it. */
+GLIA_MUST_CHECK glia_status glia__onnx_check_operators(glia_onnx *file, glia_error *err);
 const char *glia__onnx_dtype_name(int64_t data_type); /* "float16"; "?" */
 glia_dtype glia__onnx_dtype(int64_t data_type);       /* GLIA_DTYPE_COUNT: none */
 

@@ -107,6 +107,13 @@ glia_value *glia__onnx_filled(glia_onnx_read *r, glia_dtype dtype, const glia_sh
 glia_value *glia__onnx_count(glia_onnx_read *r, const glia_shape *shape);
 /* A tensor of an attribute; false, and refused, when its type is not one of Glia's. */
 bool glia__onnx_use_tensor(glia_onnx_read *r, glia_onnx_tensor *tensor, glia_tensor *out);
+/* The ops, but for what undoes the op before: then it is that op's input (undo.c). */
+glia_value *glia__onnx_transposed(glia_value *x, glia_transpose_attrs a);
+glia_value *glia__onnx_squeezed(glia_value *x, glia_squeeze_attrs a);
+glia_value *glia__onnx_flattened(glia_value *x, glia_flatten_attrs a);
+/* What became ONNX's weights or biases of one direction, [1, …], by putting gates in its order: then order[i] is where gate i
+ * of Glia's is among them. NULL: `x` was not made so. */
+glia_value *glia__onnx_gates_undone(glia_value *x, const int *order, int gates);
 /* Result 0 is these numbers of rank 0 or 1, some of them symbols; `dtype` i64 or i32. */
 void glia__onnx_set_ints(glia_onnx_read *r, const glia_onnx_ints *ints, glia_dtype dtype);
 /* The node as the op that has its name, attribute by attribute, with these inputs in the place of the node's. */

@@ -36,6 +36,14 @@ static bool fits(glia_value *x, int axis, glia_value *param) {
     return true;
 }
 
+/* A scale that ONNX asks for, but that scales nothing. */
+static bool only_ones(const glia_value *scale) {
+    bool ones = scale && scale->kind == GLIA_VALUE_CONST && scale->type.dtype == GLIA_F32;
+    for (int64_t i = 0; ones && i < glia_shape_elems(&scale->type.shape); i++)
+        ones = ((const float *)scale->data)[i] == 1;
+    return ones;
+}
+
 static void read_layer_normalization(glia_onnx_read *r) {
     int axis;
     const double epsilon = glia__onnx_float(r, "epsilon", 1e-5);
@@ -45,8 +53,9 @@ static void read_layer_normalization(glia_onnx_read *r) {
     if (!axis_of(r, x, wanted, &axis)) return;
     glia_value *scale = glia__onnx_in(r, 1), *bias = glia__onnx_in(r, 2);
     if (fits(x, axis, scale) && (!bias || fits(x, axis, bias))) {
+        if (!bias && only_ones(scale)) scale = NULL;
         glia_value *whole =
-            glia_op_layer_norm(x, scale, bias, (glia_layer_norm_attrs){.axis = axis, .epsilon = epsilon});
+            glia_op_layer_norm(x, scale, bias, (glia_layer_norm_attrs){.axis = wanted, .epsilon = epsilon});
         for (int k = 0; k < r->n_out && k < 3; k++) r->out[k] = glia_value_sibling(whole, k);
         return;
     }
@@ -73,7 +82,7 @@ static void read_rms_normalization(glia_onnx_read *r) {
     if (!axis_of(r, x, wanted, &axis)) return;
     glia_value *scale = glia__onnx_in(r, 1);
     if (fits(x, axis, scale)) {
-        r->out[0] = glia_op_rms_norm(x, scale, (glia_layer_norm_attrs){.axis = axis, .epsilon = epsilon});
+        r->out[0] = glia_op_rms_norm(x, scale, (glia_layer_norm_attrs){.axis = wanted, .epsilon = epsilon});
         return;
     }
     glia_value *inverse = inverse_deviation(x, from(axis, glia_value_shape(x).rank), epsilon);

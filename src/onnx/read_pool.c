@@ -146,7 +146,13 @@ static bool spatial_axes(glia_onnx_read *r, const glia_value *x, glia_reduce_att
 static void read_global_average_pool(glia_onnx_read *r) {
     glia_value *x = glia__onnx_in(r, 0);
     glia_reduce_attrs a;
-    if (x && spatial_axes(r, x, &a)) r->out[0] = glia_op_mean(x, a);
+    if (!x || !spatial_axes(r, x, &a)) return;
+    if (a.axes.rank != 2) {
+        r->out[0] = glia_op_mean(x, a);
+        return;
+    }
+    x = glia_op_global_average_pool2d(x, (glia_global_average_pool2d_attrs){GLIA_DEFAULT});
+    r->out[0] = glia_op_unsqueeze(x, (glia_squeeze_attrs){a.axes});
 }
 static void read_global_max_pool(glia_onnx_read *r) {
     glia_value *x = glia__onnx_in(r, 0);

@@ -19,14 +19,11 @@ static glia_value *part(glia_value *x, int64_t axis, int64_t start, int64_t end)
     return glia_op_slice(x, (glia_slice_attrs){.axis = axis, .start = start, .end = end, .step = 1});
 }
 
-static glia_value *transposed(glia_value *x, int rank, const int64_t *perm) {
-    return glia_op_transpose(x, (glia_transpose_attrs){.perm = glia_shape_of(perm, (size_t)rank)});
-}
-
 /* Entry d along an axis, which goes. */
 static glia_value *entry(glia_value *x, int64_t axis, int64_t d) {
     if (!x) return NULL;
-    return glia_op_squeeze(part(x, axis, d, d + 1), (glia_squeeze_attrs){.axes = GLIA_SHAPE(axis)});
+    if (glia_value_shape(x).dim[axis] != 1) x = part(x, axis, d, d + 1);
+    return glia__onnx_squeezed(x, (glia_squeeze_attrs){.axes = GLIA_SHAPE(axis)});
 }
 
 /* Blocks of rows, one a gate, in Glia's order; a bias has them twice. */
@@ -40,6 +37,12 @@ static glia_value *reordered(const recurrent *c, glia_value *x, int sets) {
         blocks[i] = part(x, 0, at * rows, (at + 1) * rows);
     }
     return glia_op_concat(blocks, c->gates * sets, (glia_concat_attrs){.axis = 0});
+}
+
+/* Weights, or biases in two `sets`, of direction d. */
+static glia_value *gates_of(const recurrent *c, glia_value *x, int64_t d, int sets) {
+    glia_value *own = glia__onnx_gates_undone(x, c->order, c->gates);
+    return own ? own : reordered(c, entry(x, 0, d), sets);
 }
 
 /* What Glia's ops do not have: other functions, peepholes, clipping, coupled gates. *relu: RNN's may be that. */
@@ -58,7 +61,7 @@ static bool usual(glia_onnx_read *r, const recurrent *c, bool *relu) {
     return !r->refused;
 }
 
-/* Results of all directions side by side: [N, …] each, to layout 1 with the directions at `axis`. */
+/* Results of all directions side by side, at an axis of their own. */
 static glia_value *joined(glia_value *const *parts, int count, int64_t axis) {
     glia_value *wide[2];
     for (int d = 0; d < count; d++)
@@ -68,7 +71,7 @@ static glia_value *joined(glia_value *const *parts, int count, int64_t axis) {
 
 static void read_recurrent(glia_onnx_read *r, const recurrent *c) {
     enum { FORWARD, REVERSE, BOTH };
-    static const int64_t steps_first[] = {1, 0, 2}, y_perm[] = {2, 1, 0, 3}, y_batch_perm[] = {0, 2, 1, 3};
+    const glia_transpose_attrs turned = {.perm = GLIA_SHAPE(1, 0, 2)}; /* steps first, or examples */
     const int direction = glia__onnx_choice(r, "direction", "forward|reverse|bidirectional", FORWARD);
     const int count = direction == BOTH ? 2 : 1;
     const bool batch_first = glia__onnx_int(r, "layout", 0) != 0;
@@ -87,12 +90,12 @@ static void read_recurrent(glia_onnx_read *r, const recurrent *c) {
             count > 1 ? "s" : "");
         return;
     }
-    if (!batch_first) x = transposed(x, 3, steps_first);
+    if (!batch_first) x = glia__onnx_transposed(x, turned);
     for (int d = 0; d < count; d++) {
         const glia_recurrent_inputs in = {.x = x,
-                                          .w = reordered(c, entry(w, 0, d), 1),
-                                          .r = reordered(c, entry(rec, 0, d), 1),
-                                          .b = reordered(c, entry(b, 0, d), 2),
+                                          .w = gates_of(c, w, d, 1),
+                                          .r = gates_of(c, rec, d, 1),
+                                          .b = gates_of(c, b, d, 2),
                                           .lengths = glia__onnx_in(r, LENGTHS),
                                           .h0 = entry(h0, batch_first, d),
                                           .c0 = entry(c0, batch_first, d)};
@@ -103,8 +106,9 @@ static void read_recurrent(glia_onnx_read *r, const recurrent *c) {
         if (!y[d]) return;
         h[d] = glia_value_sibling(y[d], 1);
         cell[d] = glia_value_sibling(y[d], 2);
+        if (!batch_first) y[d] = glia_op_transpose(y[d], turned);
     }
-    r->out[0] = transposed(joined(y, count, 1), 4, batch_first ? y_batch_perm : y_perm);
+    r->out[0] = joined(y, count, batch_first ? 2 : 1);
     if (r->n_out > 1) r->out[1] = joined(h, count, batch_first);
     if (r->n_out > 2) r->out[2] = joined(cell, count, batch_first);
 }

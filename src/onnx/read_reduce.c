@@ -88,7 +88,7 @@ static void read_softmax_of(glia_onnx_read *r, glia_value *(*op)(glia_value *x, 
     bool last = true; /* nothing but ones after it */
     for (int i = axis + 1; i < shape.rank; i++) last = last && shape.dim[i] == 1;
     if (r->opset >= 13 || last) {
-        r->out[0] = op(x, axis);
+        r->out[0] = op(x, wanted);
         return;
     }
     glia_value *flat = glia_op_flatten(x, (glia_flatten_attrs){.axis = axis});

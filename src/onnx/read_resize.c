@@ -7,6 +7,7 @@ typedef struct resizing {
     int count;
     int axis[GLIA_MAX_RANK];
     int64_t size[GLIA_MAX_RANK];
+    bool by_size; /* the scales follow from the sizes */
     double scale[GLIA_MAX_RANK], from[GLIA_MAX_RANK], to[GLIA_MAX_RANK];
 } resizing;
 
@@ -65,6 +66,7 @@ static bool use_sizes(glia_onnx_read *r, const glia_shape *x, const glia_shape *
                  : policy == NOT_LARGER ? GLIA_MIN(common, z->scale[i])
                                         : GLIA_MAX(common, z->scale[i]);
     }
+    z->by_size = policy == STRETCH;
     for (int i = 0; i < z->count && policy != STRETCH; i++) {
         z->scale[i] = common;
         z->size[i] = (int64_t)floor(common * (double)x->dim[z->axis[i]] + 0.5);
@@ -79,7 +81,7 @@ static glia_value *resize_all(glia_value *x, const resizing *z, glia_resize_attr
         const bool crops = a.coordinates == TF_CROP && (z->from[i] != 0 || z->to[i] != 1);
         a.axis = z->axis[i];
         a.size = z->size[i];
-        a.scale = z->scale[i];
+        a.scale = z->by_size ? 0 : z->scale[i];
         a.from = z->from[i];
         a.to = z->to[i];
         if (z->scale[i] != 1 || crops || shape.dim[a.axis] != a.size) x = glia_op_resize(x, a);

@@ -61,7 +61,7 @@ GLIA_ONNX(reshape) = {.op_type = "Reshape", .min_inputs = 2, .max_inputs = 2, .r
 static void read_squeeze(glia_onnx_read *r) {
     glia_squeeze_attrs a = {0};
     if (r->opset < 13 || glia__onnx_has(r, 1)) (void)glia__onnx_dims_of(r, "axes", 13, 1, &a.axes);
-    if (!r->refused) r->out[0] = glia_op_squeeze(glia__onnx_in(r, 0), a);
+    if (!r->refused) r->out[0] = glia__onnx_squeezed(glia__onnx_in(r, 0), a);
 }
 GLIA_ONNX(squeeze) = {.op_type = "Squeeze", .min_inputs = 1, .max_inputs = 2, .read = read_squeeze};
 
@@ -73,6 +73,19 @@ static void read_unsqueeze(glia_onnx_read *r) {
         r->out[0] = glia_op_unsqueeze(glia__onnx_in(r, 0), a);
 }
 GLIA_ONNX(unsqueeze) = {.op_type = "Unsqueeze", .min_inputs = 1, .max_inputs = 2, .read = read_unsqueeze};
+
+static void read_transpose(glia_onnx_read *r) {
+    glia_transpose_attrs a = {.perm = {0}}; /* none: the dimensions turned round */
+    (void)glia__onnx_dims(r, "perm", &a.perm);
+    if (!r->refused) r->out[0] = glia__onnx_transposed(glia__onnx_in(r, 0), a);
+}
+GLIA_ONNX(transpose) = {.op_type = "Transpose", .min_inputs = 1, .max_inputs = 1, .read = read_transpose};
+
+static void read_flatten(glia_onnx_read *r) {
+    const glia_flatten_attrs a = {.axis = glia__onnx_int(r, "axis", 1)};
+    r->out[0] = glia__onnx_flattened(glia__onnx_in(r, 0), a);
+}
+GLIA_ONNX(flatten) = {.op_type = "Flatten", .min_inputs = 1, .max_inputs = 1, .read = read_flatten};
 
 /* --- pieces ------------------------------------------------------------------------------------------------------ */
 
@@ -100,7 +113,7 @@ static glia_value *slice_one(glia_onnx_read *r, glia_value *x, int64_t axis, int
         return glia__onnx_refuse(r, "axis %lld is out of range", (long long)axis);
     if (start == 0 && end >= INT32_MAX && step == 1) return x; /* all of it, however long */
     return glia_op_slice(
-        x, (glia_slice_attrs){.axis = at,
+        x, (glia_slice_attrs){.axis = axis,
                               .start = start,
                               .end = end,
                               .step = GLIA_MAX(GLIA_MIN(step, INT64_C(1) << 30), -(INT64_C(1) << 30))});
@@ -172,15 +185,8 @@ GLIA_ONNX(split) = {.op_type = "Split", .min_inputs = 1, .max_inputs = 2, .read 
 /* --- gather -------------------------------------------------------------------------------------------------------- */
 
 static void read_gather(glia_onnx_read *r) {
-    int axis;
-    const int64_t wanted = glia__onnx_int(r, "axis", 0);
+    const int64_t axis = glia__onnx_int(r, "axis", 0);
     glia_value *x = glia__onnx_in(r, 0), *indices = glia__onnx_in(r, 1);
-    if (!x || !indices) return;
-    const glia_shape shape = glia_value_shape(x);
-    if (!glia__axis_resolve(wanted, shape.rank, &axis)) {
-        (void)glia__onnx_refuse(r, "axis %lld is out of range", (long long)wanted);
-        return;
-    }
     r->out[0] = glia_op_gather(x, indices, (glia_gather_attrs){.axis = axis, .from_end = GLIA_YES});
 }
 GLIA_ONNX(gather) = {.op_type = "Gather", .min_inputs = 2, .max_inputs = 2, .read = read_gather};

@@ -2,6 +2,7 @@
 #include "onnx/write.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct walk {
     glia_onnx_out *out;
@@ -86,6 +87,44 @@ static glia_status add_all(walk *k) {
     return w->status;
 }
 
+/* --- order of the arrays ----------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b) {
+    const glia_to_onnx_array *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static void append(glia_to_onnx *w, glia_to_onnx_array *array) {
+    array->next = NULL;
+    if (w->last_array)
+        w->last_array->next = array;
+    else
+        w->arrays = array;
+    w->last_array = array;
+}
+
+/* Puts the arrays in the order in which nodes read them, whatever made them: then a file that is read and written again has
+ * them in the same one. */
+static glia_status sort_arrays(glia_to_onnx *w) {
+    size_t count = 0, at = 0;
+    for (glia_to_onnx_array *a = w->arrays; a; a = a->next) count++;
+    glia_to_onnx_array **all = glia__arena_alloc(w->arena, (count + 1) * sizeof *all);
+    bool *placed = glia__arena_alloc(w->arena, count + 1);
+    if (!all || !placed) return glia_error_set(w->err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (glia_to_onnx_array *a = w->arrays; a; a = a->next) all[at++] = a;
+    qsort(all, count, sizeof *all, by_name);
+    w->arrays = w->last_array = NULL;
+    for (const glia_to_onnx_node *n = w->nodes; n; n = n->next)
+        for (int i = 0; i < n->n_inputs; i++) {
+            const glia_to_onnx_array key = {.name = n->inputs[i]}, *const wanted = &key;
+            glia_to_onnx_array **found = bsearch(&wanted, all, count, sizeof *all, by_name);
+            if (!found || placed[found - all]) continue;
+            placed[found - all] = true;
+            append(w, *found);
+        }
+    return GLIA_OK;
+}
+
 glia_status glia__onnx_lists(glia_onnx_out *out, const glia_inference *inference, int opset,
                              glia_arena *arena, glia_error *err) {
     *out = (glia_onnx_out){
@@ -93,5 +132,6 @@ glia_status glia__onnx_lists(glia_onnx_out *out, const glia_inference *inference
     const size_t values = inference->graph->n_values + 1;
     walk k = {out, glia__arena_alloc(arena, values * sizeof *k.names), glia__arena_alloc(arena, values)};
     if (!k.names || !k.read) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    return add_all(&k);
+    GLIA_TRY(add_all(&k));
+    return sort_arrays(&out->lists);
 }

@@ -19,19 +19,29 @@ typedef struct writer {
 static const char *part(glia_to_onnx *w, int64_t begin, int64_t count) {
     return GLIA_TO_ONNX(w, NULL, "Slice", w->x[GLIA_ATT_Q], glia__to_onnx_list(w, &begin, 1),
                         glia__to_onnx_list(w, (const int64_t[]){begin + count}, 1),
-                        glia__to_onnx_list(w, (const int64_t[]){2}, 1));
+                        glia__to_onnx_list(w, (const int64_t[]){2}, 1),
+                        glia__to_onnx_list(w, (const int64_t[]){1}, 1));
 }
 
-/* 0, 1, …, count − 1 as an array of that rank, along its last dimension or the one before. */
-static const char *positions(glia_to_onnx *w, int64_t count, bool as_column) {
-    const glia_shape shape = as_column ? GLIA_SHAPE(count, 1) : GLIA_SHAPE(count);
-    int64_t *numbers = glia__arena_alloc(w->arena, (size_t)GLIA_MAX(count, (int64_t)1) * sizeof *numbers);
-    if (!numbers) {
+static void *room(glia_to_onnx *w, int64_t count, size_t bytes) {
+    void *memory = glia__arena_alloc(w->arena, (size_t)GLIA_MAX(count, (int64_t)1) * bytes);
+    if (!memory && w->status == GLIA_OK)
         w->status = glia_error_set(w->err, GLIA_OUT_OF_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < count; i++) numbers[i] = i;
-    return glia__to_onnx_array(w, GLIA_I64, shape, numbers);
+    return memory;
+}
+
+/* 0, 1, …, count − 1. */
+static const char *positions(glia_to_onnx *w, int64_t count) {
+    int64_t *numbers = room(w, count, sizeof *numbers);
+    for (int64_t i = 0; numbers && i < count; i++) numbers[i] = i;
+    return numbers ? glia__to_onnx_list(w, numbers, (int)count) : "";
+}
+
+/* [T, S]: the keys up to the query. As an array, since who reads the file would make one of it. */
+static const char *up_to_now(glia_to_onnx *w, int64_t queries, int64_t keys) {
+    unsigned char *seen = room(w, queries * keys, 1);
+    for (int64_t i = 0; seen && i < queries * keys; i++) seen[i] = i % keys <= i / keys;
+    return seen ? glia__to_onnx_array(w, GLIA_BOOL, GLIA_SHAPE(queries, keys), seen) : "";
 }
 
 static void allow(writer *p, const char *allowed) {
@@ -47,7 +57,7 @@ static void allow_masked(writer *p) {
     if (!*w->x[GLIA_ATT_LENGTHS]) return;
     const char *lengths = GLIA_TO_ONNX(w, NULL, "Unsqueeze", glia__to_onnx_i64(w, GLIA_ATT_LENGTHS),
                                        glia__to_onnx_list(w, (const int64_t[]){1, 2, 3}, 3));
-    allow(p, GLIA_TO_ONNX(w, NULL, "Less", positions(w, p->a.keys, false), lengths));
+    allow(p, GLIA_TO_ONNX(w, NULL, "Less", positions(w, p->a.keys), lengths));
 }
 
 static const char *reshaped(glia_to_onnx *w, const char *out, const char *x, const int64_t *dims, int rank) {
@@ -61,11 +71,8 @@ static const char *by_head(const writer *p, const char *x, int64_t heads, int64_
     const int64_t dims[] = {0, 0, heads, size}, perm[] = {0, 2, turned ? 3 : 1, turned ? 1 : 3};
     x = glia__to_onnx_transpose(w, NULL, reshaped(w, NULL, x, dims, 4), perm, 4);
     if (times == 1) return x;
-    int64_t *from = glia__arena_alloc(w->arena, (size_t)(heads * times) * sizeof *from);
-    if (!from) {
-        w->status = glia_error_set(w->err, GLIA_OUT_OF_MEMORY, "out of memory");
-        return "";
-    }
+    int64_t *from = room(w, heads * times, sizeof *from);
+    if (!from) return "";
     for (int64_t i = 0; i < heads * times; i++) from[i] = i / times;
     x = GLIA_TO_ONNX(w, NULL, "Gather", x, glia__to_onnx_list(w, from, (int)(heads * times)));
     glia__to_onnx_int(w, "axis", 1);
@@ -76,9 +83,7 @@ static const char *by_head(const writer *p, const char *x, int64_t heads, int64_
 static const char *scores(writer *p) {
     glia_to_onnx *w = p->w;
     const glia_attention *a = &p->a;
-    if (a->causal)
-        allow(p, GLIA_TO_ONNX(w, NULL, "GreaterOrEqual", positions(w, a->queries, true),
-                              positions(w, a->keys, false)));
+    if (a->causal) allow(p, up_to_now(w, a->queries, a->keys));
     const char *q = by_head(p, p->q, a->heads, a->q.size, 1, false);
     const char *k = by_head(p, p->k, a->kv_heads, a->k.size, a->heads / a->kv_heads, true);
     q = GLIA_TO_ONNX(w, NULL, "Mul", q, glia__to_onnx_number(w, p->dtype, a->scale));

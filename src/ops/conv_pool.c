@@ -3,6 +3,8 @@
  * where nobody wants the gradient by x. */
 
 #include "ops/conv_pool.h"
+
+#include "ops/emit.h"
 #include "ops/widen.h"
 
 #define CONV_POOL_FIELDS                                                  \
@@ -150,6 +152,7 @@ GLIA_OP(conv2d_relu_max_pool2d) = {
     .workspace = forward_workspace,
     .rows = glia__rows_first,
     .flops = forward_flops,
+    .emit_c = glia__emit_conv_pool,
     .cases = GLIA_CASES(
         {.inputs = "3x1x9x9 8x1x3x3 8"}, {.inputs = "2x3x12x40 5x3x3x3", .attrs = "padding=same"},
         {.inputs = "2x1x28x28 16x1x3x3 16"}, {.inputs = "2x9x11x3 6x3x3x3 6", .attrs = "channels_last=yes"},

@@ -7,6 +7,7 @@
 #define GLIA_EMIT(op) glia_status glia__emit_##op(glia_c *c, const glia_c_call *call)
 
 GLIA_EMIT(conv2d);
+GLIA_EMIT(conv_pool);
 GLIA_EMIT(max_pool2d);
 GLIA_EMIT(average_pool2d);
 GLIA_EMIT(global_average_pool2d);

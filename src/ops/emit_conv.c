@@ -1,9 +1,9 @@
-/* emit_conv.c: 2-D convolution in C. The sums of up to 32 outputs of one pixel are kept in a local array, and the taps of
+/* emit_conv.c: 2-D convolution in C, alone or with relu and max pooling. The sums of up to 32 outputs of one pixel are kept in a local array, and the taps of
  * a kernel are added in one statement (measured for 32 filters of 3×3, gcc -O2: 13 µs, where straight loops take 171). */
 
 #include <stdio.h>
 
-#include "ops/conv.h"
+#include "ops/conv_pool.h"
 #include "ops/emit.h"
 #include "ops/riders.h"
 
@@ -45,6 +45,7 @@ void glia__emit_products(glia_c *c, int64_t count, int64_t row, int64_t step) {
 typedef struct walk {
     const glia_conv *v;
     const glia_conv2d_attrs *a;
+    const glia_pool *pool; /* of whose windows only the largest result is kept; NULL: none */
     glia_c *c;
     const glia_c_call *call;
     bool repacked;
@@ -52,8 +53,9 @@ typedef struct walk {
     int64_t rows, columns;
 } walk;
 
-static walk walk_of(glia_c *c, const glia_c_call *call, const glia_conv *v) {
-    walk w = {.v = v, .a = call->attrs, .c = c, .call = call, .channels = 1, .rows = 1, .columns = 1};
+static walk walk_of(glia_c *c, const glia_c_call *call, const glia_conv *v, const glia_conv2d_attrs *a,
+                    const glia_pool *pool) {
+    walk w = {.v = v, .a = a, .pool = pool, .c = c, .call = call, .channels = 1, .rows = 1, .columns = 1};
     w.repacked = call->in[1].data != NULL;
     if (v->h.size * v->w.size <= MOST_TAPS) w.rows = v->h.size;
     if (v->w.size <= MOST_TAPS) w.columns = v->w.size;
@@ -141,22 +143,58 @@ static void add_taps(const walk *w, const glia_emit_block *block, const char *fi
     glia__c_end(c);
 }
 
+/* The loops over results; of a pool also over the places of its window, the largest of whose sums is kept in m. */
+static void open_places(const walk *w, const glia_emit_block *block) {
+    const glia_pool *p = w->pool;
+    glia_c *c = w->c;
+    glia__c_for(c, "b", block->blocks);
+    glia__c_for(c, p ? "ph" : "oh", p ? p->h.out : w->v->h.out);
+    glia__c_for(c, p ? "pw" : "ow", p ? p->w.out : w->v->w.out);
+    glia__c_line(c, "const int o = g * %lld + %lld + b * %lld;", (long long)w->v->o_group,
+                 (long long)block->first, (long long)block->count);
+    if (!p) return;
+    glia__c_line(c, "float m[%lld];", (long long)block->padded);
+    glia__c_line(c, "for (int k = 0; k < %lld; k++) m[k] = 0; /* as relu does */", (long long)block->padded);
+    glia__c_for(c, "i", p->h.size);
+    glia__c_for(c, "j", p->w.size);
+    glia__c_line(c, "const int oh = ph * %lld + i, ow = pw * %lld + j;", (long long)p->h.stride,
+                 (long long)p->w.stride);
+}
+
+/* Stores the sums of a block, and ends the loops. */
+static void close_places(const walk *w, const glia_emit_block *block) {
+    const glia_nchw *y = w->pool ? &w->pool->y : &w->v->y;
+    glia_c *c = w->c;
+    char to[200];
+    if (w->pool) {
+        glia__c_line(c,
+                     "for (int k = 0; k < %lld; k++) m[k] = ((s[k] > m[k]) | (s[k] != s[k])) ? s[k] : m[k];",
+                     (long long)block->padded);
+        glia__c_end(c);
+        glia__c_end(c);
+    }
+    glia__c_for(c, "k", block->count);
+    snprintf(to, sizeof to, "n * %lld + (o + k) * %lld + %s * %lld + %s * %lld", (long long)y->n,
+             (long long)y->c, w->pool ? "ph" : "oh", (long long)y->h, w->pool ? "pw" : "ow", (long long)y->w);
+    if (w->pool)
+        glia__c_store(c, w->call, to, "m[k]");
+    else
+        glia__emit_finished(c, w->call, to, "s[k]", w->a->activation);
+    for (int i = 0; i < 4; i++) glia__c_end(c);
+}
+
 static void emit_block(const walk *w, const glia_emit_block *block, int64_t before, int64_t group_elems) {
     const glia_conv *v = w->v;
     glia_c *c = w->c;
     const int64_t taps = v->c_group * v->h.size * v->w.size;
     const bool bias = w->call->n_in > 2 && w->call->in[2].name;
-    char first[160], to[200];
+    char first[160];
     if (w->repacked)
         snprintf(first, sizeof first, "g * %lld + %lld + b * %lld", (long long)group_elems, (long long)before,
                  (long long)(taps * block->padded));
     else
         snprintf(first, sizeof first, "o * %lld", (long long)taps);
-    glia__c_for(c, "b", block->blocks);
-    glia__c_for(c, "oh", v->h.out);
-    glia__c_for(c, "ow", v->w.out);
-    glia__c_line(c, "const int o = g * %lld + %lld + b * %lld;", (long long)v->o_group,
-                 (long long)block->first, (long long)block->count);
+    open_places(w, block);
     glia__c_line(c, "const int ih = oh * %lld - %lld, iw = ow * %lld - %lld;", (long long)v->h.stride,
                  (long long)v->h.pad, (long long)v->w.stride, (long long)v->w.pad);
     glia__c_line(c, "const int at = n * %lld + g * %lld + ih * %lld + iw * %lld;", (long long)v->x.n,
@@ -172,35 +210,51 @@ static void emit_block(const walk *w, const glia_emit_block *block, int64_t befo
         glia__c_line(c, "for (int k = %lld; k < %lld; k++) s[k] = 0;", begin, (long long)block->padded);
     }
     add_taps(w, block, first);
-    glia__c_for(c, "k", block->count);
-    snprintf(to, sizeof to, "n * %lld + (o + k) * %lld + oh * %lld + ow * %lld", (long long)v->y.n,
-             (long long)v->y.c, (long long)v->y.h, (long long)v->y.w);
-    glia__emit_finished(c, w->call, to, "s[k]", w->a->activation);
-    for (int i = 0; i < 4; i++) glia__c_end(c);
+    close_places(w, block);
 }
 
-GLIA_EMIT(conv2d) {
-    glia_conv v;
+/* All groups and their blocks; `places`: pixels for which sums are made. */
+static void emit_conv(const walk *w, int64_t places) {
+    const glia_conv v = *w->v;
+    glia_c *c = w->c;
     glia_emit_block kinds[2];
-    GLIA_TRY(glia__conv_fit(&v, &call->in[0].type, &call->in[1].type, call->attrs, call->err));
-    const walk w = walk_of(c, call, &v);
-    const int n_kinds = glia__emit_blocks(v.o_group, w.repacked, kinds);
+    const int n_kinds = glia__emit_blocks(v.o_group, w->repacked, kinds);
     const int64_t taps = v.c_group * v.h.size * v.w.size;
     int64_t group_elems = 0, before = 0;
     for (int q = 0; q < n_kinds; q++) group_elems += kinds[q].blocks * kinds[q].padded * taps;
-    if (w.repacked) repack(&w, kinds, n_kinds, group_elems);
-    if (w.rows != v.h.size)
+    if (w->repacked) repack(w, kinds, n_kinds, group_elems);
+    if (w->rows != v.h.size)
         glia__c_line(c, "enum { RS = %lld, KW = %lld };", (long long)(v.h.dilation * v.x.h),
                      (long long)v.w.size);
-    if (w.columns != v.w.size) glia__c_line(c, "enum { CS = %lld };", (long long)(v.w.dilation * v.x.w));
-    c->macs = (double)(v.n * v.o * v.h.out * v.w.out * taps);
+    if (w->columns != v.w.size) glia__c_line(c, "enum { CS = %lld };", (long long)(v.w.dilation * v.x.w));
+    c->macs = (double)(v.n * v.o * places * taps);
     glia__c_for(c, "n", v.n);
     glia__c_for(c, "g", v.groups);
     for (int q = 0; q < n_kinds; q++) {
-        emit_block(&w, &kinds[q], before, group_elems);
+        emit_block(w, &kinds[q], before, group_elems);
         before += kinds[q].blocks * kinds[q].padded * taps;
     }
     glia__c_end(c);
     glia__c_end(c);
+}
+
+GLIA_EMIT(conv2d) {
+    glia_conv v;
+    GLIA_TRY(glia__conv_fit(&v, &call->in[0].type, &call->in[1].type, call->attrs, call->err));
+    const walk w = walk_of(c, call, &v, call->attrs, NULL);
+    emit_conv(&w, v.h.out * v.w.out);
+    return GLIA_OK;
+}
+
+/* The convolution's result, by far the largest array of such a layer, is never in memory. */
+GLIA_EMIT(conv_pool) {
+    const glia__conv_pool_attrs *a = call->attrs;
+    glia_conv_pool v;
+    glia_type y;
+    GLIA_TRY(glia__conv_pool_fit(&v, &call->in[0].type, &call->in[1].type, a, &y, call->err));
+    if (call->out[1].name)
+        return glia_error_set(call->err, GLIA_UNSUPPORTED, "the places of its winners are read");
+    const walk w = walk_of(c, call, &v.conv, &a->conv, &v.pool);
+    emit_conv(&w, v.pool.h.out * v.pool.w.out * v.pool.h.size * v.pool.w.size);
     return GLIA_OK;
 }

@@ -221,6 +221,7 @@ static void rms_norm_to_onnx(glia_to_onnx *w) {
     const char *y = GLIA_TO_ONNX(w, NULL, "Mul", w->x[X], w->x[X]);
     y = GLIA_TO_ONNX(w, NULL, "ReduceMean", y, by_input ? glia__to_onnx_list(w, axes, normalised.rank) : "");
     if (!by_input) glia__to_onnx_ints(w, "axes", axes, normalised.rank);
+    glia__to_onnx_int(w, "keepdims", 1);
     y = GLIA_TO_ONNX(w, NULL, "Add", y, glia__to_onnx_number(w, x->dtype, a->epsilon));
     y = GLIA_TO_ONNX(w, *w->y[1] ? w->y[1] : NULL, "Reciprocal", GLIA_TO_ONNX(w, NULL, "Sqrt", y));
     y = GLIA_TO_ONNX(w, *w->x[SCALE] ? NULL : w->y[0], "Mul", w->x[X], y);

@@ -353,9 +353,10 @@ static uint32_t slice_rows(const glia_type *in, int n_in, const void *attrs) {
 
 static void slice_to_onnx(glia_to_onnx *w) {
     const glia_slice_attrs *a = w->node->attrs;
+    const int64_t step = a->step ? a->step : 1;
     GLIA_TO_ONNX(w, w->y[0], "Slice", w->x[0], glia__to_onnx_list(w, &a->start, 1),
                  glia__to_onnx_list(w, &a->end, 1), glia__to_onnx_list(w, &a->axis, 1),
-                 glia__to_onnx_list(w, &a->step, 1));
+                 glia__to_onnx_list(w, &step, 1));
 }
 
 GLIA_OP(slice) = {

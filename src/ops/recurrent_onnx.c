@@ -57,9 +57,10 @@ void glia__recurrent_to_onnx(glia_to_onnx *w, const glia_cell *cell) {
         glia__to_onnx_refuse(w, "what is kept for its gradient is no result");
         return;
     }
+    const char *counts = lengths(w); /* first, as it is when it is read as an op of its own */
     const char *x = glia__to_onnx_transpose(w, NULL, w->x[GLIA_REC_X], steps_first, 3);
     const char *weights = gates(w, cell, GLIA_REC_W, 1), *recurrent = gates(w, cell, GLIA_REC_R, 1);
-    const char *bias = gates(w, cell, GLIA_REC_B, 2), *counts = lengths(w);
+    const char *bias = gates(w, cell, GLIA_REC_B, 2);
     const char *h0 = state(w, GLIA_REC_H0), *c0 = state(w, GLIA_REC_C0);
     const char *y = GLIA_TO_ONNX(w, NULL, w->node->op->onnx, x, weights, recurrent, bias, counts, h0, c0);
     for (int o = 1; o < results; o++) {

@@ -292,12 +292,14 @@ static void resize_to_onnx(glia_to_onnx *w) {
     if (a->mode == GLIA_RESIZE_AVERAGE) glia__to_onnx_refuse(w, "ONNX has no mode average");
     if (a->coordinates == TF_NEAREST)
         glia__to_onnx_refuse(w, "ONNX has no coordinates tf_half_pixel_for_nn any more");
-    if (w->status != GLIA_OK) return;
+    int axis;
+    if (w->status != GLIA_OK || !glia__axis_resolve(a->axis, w->node->inputs[0]->type.shape.rank, &axis))
+        return;
     const char *crop = a->coordinates == TF_CROP ? glia__to_onnx_array(w, GLIA_F32, GLIA_SHAPE(2), roi) : "";
     const char *scales = a->scale > 0 ? glia__to_onnx_array(w, GLIA_F32, GLIA_SHAPE(1), &scale) : "";
     const char *sizes = a->scale > 0 ? "" : glia__to_onnx_list(w, &a->size, 1);
     GLIA_TO_ONNX(w, w->y[0], "Resize", w->x[0], crop, scales, sizes);
-    glia__to_onnx_ints(w, "axes", &a->axis, 1);
+    glia__to_onnx_ints(w, "axes", &(int64_t){axis}, 1);
     glia__to_onnx_int(w, "antialias", a->antialias == GLIA_YES);
     glia__to_onnx_choice(w, "coordinate_transformation_mode", "coordinates");
     glia__to_onnx_float(w, "cubic_coeff_a", a->cubic_a);

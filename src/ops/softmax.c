@@ -263,7 +263,9 @@ static void softmax_to_onnx(glia_to_onnx *w) {
     }
     const char *axes = glia__to_onnx_list(w, (const int64_t[]){0}, 1);
     const char *row = GLIA_TO_ONNX(w, NULL, "Unsqueeze", w->x[0], axes);
-    GLIA_TO_ONNX(w, w->y[0], "Squeeze", GLIA_TO_ONNX(w, NULL, w->node->op->onnx, row), axes);
+    row = GLIA_TO_ONNX(w, NULL, w->node->op->onnx, row);
+    glia__to_onnx_int(w, "axis", -1);
+    GLIA_TO_ONNX(w, w->y[0], "Squeeze", row, axes);
 }
 
 SOFTMAX_OP(softmax, 1, softmax_flops, .doc = "y = eˣ / Σ eˣ along an axis", .onnx = "Softmax",

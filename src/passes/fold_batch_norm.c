@@ -89,6 +89,7 @@ GLIA_PASS(fold_batch_norm) = {
     .name = "fold_batch_norm",
     .doc = "in inference, batch_norm is done by the weights of the convolution or dense layer before it",
     .order = 5,
+    .for_c = true,
     .begin = begin,
     .node = rewrite_node,
 };

@@ -52,9 +52,17 @@ static glia_type type_of(const glia_value *value) {
     return value ? value->type : (glia_type){.shape = {.rank = -1}};
 }
 
+/* In C: where windows do not overlap, so that nothing is computed twice. */
+static bool has_own_places(const glia_node *pool) {
+    const glia_pool2d_attrs *a = pool->attrs;
+    return (!a->strides[0] || a->strides[0] >= a->size[0]) &&
+           (!a->strides[1] || a->strides[1] >= a->size[1]) && a->size[0] * a->size[1] <= GLIA_NO_WINNER;
+}
+
 /* Whether our kernels take both halves. */
 static bool is_worth_it(const glia_rewrite *r, const pattern *p) {
     glia__conv_pool_attrs attrs;
+    if (r->options->c) return has_own_places(p->pool);
     const glia_value *const *in = (const glia_value *const *)p->conv->inputs;
     glia_type y = p->pool->outputs[0].type, winner = {GLIA_U8, y.shape};
     glia_type forward[] = {in[0]->type, in[1]->type, type_of(p->conv->n_inputs > 2 ? in[2] : NULL)};
@@ -117,6 +125,7 @@ GLIA_PASS(fuse_conv_pool) = {
     .name = "fuse_conv_pool",
     .doc = "conv2d, relu and max_pool2d in one where the channels are few, with their gradient",
     .order = 10,
+    .for_c = true,
     .begin = begin,
     .node = rewrite_node,
 };

@@ -252,7 +252,8 @@ static glia_status apply_all(glia_graph **graph, glia_value **map, size_t n_valu
     const glia_pass *pass;
     GLIA_TRY(apply_pass(graph, user, map, n_values, outputs, count, NULL, options, err));
     while (!plain && (pass = next_pass(&order, &position)))
-        GLIA_TRY(apply_pass(graph, *graph, map, n_values, outputs, count, pass, options, err));
+        if (pass->for_c || !options->c)
+            GLIA_TRY(apply_pass(graph, *graph, map, n_values, outputs, count, pass, options, err));
     return GLIA_OK;
 }
 

@@ -14,6 +14,7 @@ typedef struct glia_pass_options {
     int64_t dims[GLIA_DIM_SYMBOLS]; /* what the symbols are bound to; 0: not */
     bool training, bf16;
     bool fixed_params; /* they change only when bound again */
+    bool c;            /* to be written as C: only passes for_c, whatever kernels there are */
     int threads;
     const glia_allocator *allocator;
 } glia_pass_options;
@@ -22,7 +23,8 @@ typedef struct glia_rewrite glia_rewrite;
 
 typedef struct glia_pass {
     const char *name, *doc;
-    int order; /* lower runs earlier */
+    int order;  /* lower runs earlier */
+    bool for_c; /* what is written as C wants it too */
     /* Before the nodes: marks what was found in rewrite->roles, by node of `from`. NULL: nothing to do. */
     void (*begin)(glia_rewrite *rewrite);
     /* Once for every node of `from` that the outputs need, in order. True: it has set the stand-ins of all outputs of the

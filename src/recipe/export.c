@@ -22,6 +22,7 @@ static glia_status add_facts(glia_export_model *e, const glia_run *run, glia_err
         {"model", recipe->name},
         {"data", recipe->data.source},
         {"data_found", recipe->trained.substitute},
+        {"target", run->classes ? "class" : "values"},
         {"seed", glia__arena_printf(&e->arena, "%lld", (long long)recipe->train.seed)},
         {"epochs", glia__arena_printf(&e->arena, "%lld", (long long)history.epochs)},
         {"best_epoch",

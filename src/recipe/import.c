@@ -104,6 +104,7 @@ static glia_status open_onnx(const glia_recipe_import *request, glia_run *run, g
     if (names_data(request)) t->input_shape = (glia_shape){.rank = 0};
     GLIA_TRY(names_data(request) ? learn(run->recipe, request, err)
                                  : glia__recipe_learn_shape(run->recipe, input, err));
+    GLIA_TRY(glia__onnx_learn(run->recipe, request->weights, request->run.logger, err));
     GLIA_TRY(
         glia_recipe_model(run->recipe, t->input_shape, t->classes, &run->model, request->run.logger, err));
     return glia_model_initialize(run->model, glia_recipe_fit_options(run->recipe).seed, err);

@@ -29,6 +29,9 @@ bool glia__names_onnx(const char *path);
  * file has it. What the model gives is learnt by glia__recipe_learn_shape, or from data. */
 GLIA_MUST_CHECK glia_status glia__onnx_recipe(glia_recipe **out, const char *path, const glia_shape *input,
                                               const char *const *overrides, size_t count, glia_error *err);
+/* Notes in the recipe, after that, what the file's metadata say of classes and raw data; what the caller set himself stays. */
+GLIA_MUST_CHECK glia_status glia__onnx_learn(glia_recipe *recipe, const char *path, const glia_logger *logger,
+                                             glia_error *err);
 /* Notes in the recipe what data would tell, from the shape of one example alone. */
 GLIA_MUST_CHECK glia_status glia__recipe_learn_shape(glia_recipe *recipe, glia_shape input, glia_error *err);
 

@@ -215,10 +215,13 @@ const char **glia__recipe_layer_file(const glia_recipe_layer *layer) {
 }
 
 glia_status glia__recipe_find_file(glia_recipe *recipe, const char *name, const char **out, glia_error *err) {
-    char path[1200], *whole = NULL;
-    snprintf(path, sizeof path, "%s/%s", recipe->folder, name);
-    if (*name != '/') whole = realpath(path, NULL);
-    if (!whole) whole = realpath(name, NULL);
+    const char *data = getenv("GLIA_DATA"), *const folders[] = {recipe->folder, ".", data};
+    char path[1200], *whole = *name == '/' ? realpath(name, NULL) : NULL;
+    for (size_t i = 0; i < GLIA_COUNT(folders) && *name != '/' && !whole; i++) {
+        if (!folders[i] || !*folders[i]) continue;
+        snprintf(path, sizeof path, "%s/%s", folders[i], name);
+        whole = realpath(path, NULL);
+    }
     if (!whole) return glia_error_set(err, GLIA_NOT_FOUND, "there is no file %s", name);
     *out = glia__arena_strdup(&recipe->arena, whole);
     free(whole);

@@ -185,7 +185,7 @@ void glia__recipe_block_init(const glia_recipe *recipe, const glia_layer_def *de
 
 /* The file that a layer names, where its options have it; NULL: none. */
 const char **glia__recipe_layer_file(const glia_recipe_layer *layer);
-/* Looks for a file beside the model file and in the current folder; *out is its whole path. */
+/* Looks for a file beside the model file, in the current folder and in that of data sets; *out is its whole path. */
 GLIA_MUST_CHECK glia_status glia__recipe_find_file(glia_recipe *recipe, const char *name, const char **out,
                                                    glia_error *err);
 /* Runs keep the files of their layers, so that they may be moved: copies them to `dir`, and the recipe names them from

@@ -41,13 +41,17 @@ static void set_update(void *ctx, glia_value *state, glia_value *update) {
 }
 
 /* Inputs are the file's, but that their batch may be open where the file's is fixed to one. */
-static bool inputs_fit(const glia_layer_build *b, const glia_onnx *file) {
+static bool inputs_fit(const glia_layer_build *b, glia_onnx *file) {
     char have[128], want[128];
     for (int i = 0; i < b->n_inputs || glia_onnx_input(file, (size_t)i); i++) {
         glia_error err = {0};
         glia_dtype dtype;
         glia_shape shape;
         if (i >= b->n_inputs || !glia_onnx_input(file, (size_t)i)) {
+            if (glia__onnx_check_operators(file, &err) != GLIA_OK) { /* with those no other input helps */
+                (void)glia__layer_fail(b, err.status, ": %s", err.message);
+                return false;
+            }
             (void)glia__layer_fail(b, GLIA_BAD_SHAPE, "has %d inputs, but its file takes %zu", b->n_inputs,
                                    file->n_inputs);
             return false;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """dump_models.py FOLDER MODEL.onnx...: for each model a folder as tests/onnx_nodes takes it: random inputs, and the outputs that ONNX
-Runtime gives for them. Open dimensions are 2, but for those of the models' own demands below."""
+Runtime gives for them, and the outputs that are stored beside the model (MODEL_output_0.pb), if they are. Open dimensions are 2, but
+for those of the models' own demands below."""
 import os
 import shutil
 import sys
@@ -34,6 +35,15 @@ def dump(folder, model):
         write(os.path.join(data, f"input_{k}.pb"), np.asarray(feed[info.name]), info.name)
     for k, array in enumerate(session.run(None, feed)):
         write(os.path.join(data, f"output_{k}.pb"), array, str(k))
+    stored = os.path.splitext(model)[0] + "_output_0.pb"
+    if os.path.exists(stored):  # for the input that ONNX's own tests of models give it
+        data = os.path.join(folder, name, "test_data_set_1")
+        os.makedirs(data)
+        (info,) = session.get_inputs()
+        count = int(np.prod(info.shape))
+        ramp = (np.arange(count).reshape(info.shape) / count).astype(np.float32)
+        write(os.path.join(data, "input_0.pb"), ramp, info.name)
+        shutil.copy(stored, os.path.join(data, "output_0.pb"))
 
 
 for path in sys.argv[2:]:
