@@ -148,10 +148,10 @@ network() {
     expect 0 "saved $1" "$GLIA" train "$1.yaml" --out "$1"
     expect 0 "wrote $1.c" "$GLIA" export "$1" -o "$1.c"
     # shellcheck disable=SC2086
-    expect 0 "" "$cc" $strict "-D${upper}_TEST" "$1.c" -o "test_$1"
+    expect 0 "" "$cc" $strict "-D${upper}_TEST" "$1.c" -lm -o "test_$1"
     expect 0 "at most" "./test_$1"
     sed "s/model/$1/g; s/MODEL/$upper/g; s|pictures.idx|data/images.idx|" label.c >"label_$1.c"
-    expect 0 "" "$cc" -O2 "$1.c" "label_$1.c" -o "label_$1"
+    expect 0 "" "$cc" -O2 "$1.c" "label_$1.c" -lm -o "label_$1"
     "./label_$1" >labels.c
     "$GLIA" predict "$1" data/images.idx --top 1 --quiet | awk '{ print $2 }' >labels.glia
     expect_file labels.c
