@@ -23,8 +23,7 @@ typedef struct oracle {
     void *data[MOST_VALUES]; /* by value id, from plain evaluation */
     double *slack[MOST_VALUES];
     int trials, most_trials;
-    bool
-        shaky; /* noise moves an index out of its range: rounding decides what happens, and nothing can be compared */
+    bool shaky; /* noise moves an index out of its range, or says too little: nothing can be compared */
 } oracle;
 
 typedef struct graph_test {
@@ -210,9 +209,18 @@ static inline bool try_more_noise(graph_test *t, oracle *o) {
     return true;
 }
 
+/* Whether a node's states are rounded to bf16 at every step: noise on its results says nothing of what that grows to. The
+ * tests of ops compare these kernels. */
+static inline bool rounds_inside(const glia_node *node) {
+    const bool steps = strncmp(node->op->name, "rnn", 3) == 0 || strncmp(node->op->name, "lstm", 4) == 0 ||
+                       strncmp(node->op->name, "gru", 3) == 0;
+    return steps && node->inputs[0]->type.dtype == GLIA_BF16;
+}
+
 static inline oracle *open_oracle(graph_test *t, bool training, bool half) {
     oracle *o = t->oracle = calloc(1, sizeof *o);
     o->training = training, o->half = half, o->most_trials = half ? 1024 : 64;
+    for (size_t n = 0; n < t->r.graph->n_nodes; n++) o->shaky |= rounds_inside(t->r.graph->nodes[n]);
     for (int i = 0; i < t->r.n_fed; i++) o->data[t->r.fed[i]->id] = t->r.data[t->r.fed[i]->id];
     if (!evaluate_all(t, o, o->data, NULL)) fail(t, NULL, "plain evaluation", "a ref failed");
     try_more_noise(t, o);
