@@ -8,7 +8,7 @@ enum { BENCH_LOSSES = 10, BENCH_RUNS = 1000 };
 
 /* One thing to measure, and what was found. */
 typedef struct bench_job {
-    const char *model, *what;  /* a model file; epoch, evaluate, forward or step */
+    const char *model, *what;  /* a model file; epoch, evaluate, forward, step or generate */
     const char *overrides[32]; /* of the model file: "train.batch_size=128" */
     size_t n_overrides;        /* */
     glia_shape input;          /* of one made-up example */
@@ -16,8 +16,8 @@ typedef struct bench_job {
     const char *save;          /* a file for what the peer needs, or NULL */
     int64_t batch, examples;   /* of a run */
     uint64_t seed;             /* */
-    double
-        losses[BENCH_LOSSES];   /* of the first steps; or loss and accuracy, or loss and size of the logits */
+    double losses
+        [BENCH_LOSSES]; /* of the first steps; or loss and accuracy, or loss and size of the logits; or tokens */
     double seconds[BENCH_RUNS]; /* of each run */
     int n_losses, n_seconds;    /* */
     double flops, bytes;        /* of a run, by the book: see count_work */

@@ -1,12 +1,13 @@
-/* jobs.c: the four kinds of jobs, on any model file.
+/* jobs.c: the five kinds of jobs, on any model file.
  *
  *   epoch     glia_fit on the training data of the file, shuffled; a run is an epoch, the first does not count
  *   evaluate  glia_evaluate on its test data
  *   forward   the program of the model alone, on one batch of made-up inputs
  *   step      forward, backward and update by a trainer, on one batch of made-up inputs
+ *   generate  glia_generate after a made-up prompt, always the most probable token; a run is a token after the first
  *
  * Everything follows from the seed. With `save`, what a peer needs to do the same work is written to a file: initial
- * weights, and the examples with their order or the made-up batch. */
+ * weights, and the examples with their order, the made-up batch or the prompt. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,10 +197,14 @@ static void run_evaluate(task *t) {
 
 /* --- forward, step ---------------------------------------------------------------------------------------- */
 
-/* A batch of normal numbers and of classes. */
+/* A batch of normal numbers and of classes; where the model tells classes of positions, of tokens and of the next ones. */
 typedef struct made_up {
     glia_tensor inputs, targets;
 } made_up;
+
+static bool takes_tokens(const task *t) {
+    return glia_value_shape(glia_model_output(t->model)).rank == 3;
+}
 
 static made_up make_up(task *t) {
     glia_error err = {0};
@@ -210,14 +215,16 @@ static made_up make_up(task *t) {
     t->job->examples = t->job->batch;
     build(t, t->job->input);
     glia_shape output = glia_value_shape(glia_model_output(t->model));
+    const uint64_t classes = (uint64_t)output.dim[output.rank - 1];
+    const bool tokens = takes_tokens(t);
     must(glia_tensor_new(&m.inputs, GLIA_F32, shape, NULL, &err), &err);
-    must(glia_tensor_new(&m.targets, GLIA_I64, GLIA_SHAPE(t->job->batch), NULL, &err), &err);
-    int64_t n = glia_shape_elems(&shape);
+    must(glia_tensor_new(&m.targets, GLIA_I64, tokens ? shape : GLIA_SHAPE(t->job->batch), NULL, &err), &err);
+    const int64_t n = glia_shape_elems(&shape), n_targets = glia_shape_elems(&m.targets.shape);
     for (int64_t i = 0; i < n; i++)
-        ((float *)m.inputs.data)[i] = (float)glia_random_normal(random, (uint64_t)i);
-    for (int64_t i = 0; i < t->job->batch; i++)
-        ((int64_t *)m.targets.data)[i] =
-            (int64_t)glia_random_below(random, (uint64_t)(n + i), (uint64_t)output.dim[output.rank - 1]);
+        ((float *)m.inputs.data)[i] = tokens ? (float)glia_random_below(random, (uint64_t)i, classes)
+                                             : (float)glia_random_normal(random, (uint64_t)i);
+    for (int64_t i = 0; i < n_targets; i++)
+        ((int64_t *)m.targets.data)[i] = (int64_t)glia_random_below(random, (uint64_t)(n + i), classes);
     if (t->job->save) save(t, (glia_named_tensor[]){{"inputs", m.inputs}, {"targets", m.targets}}, 2);
     return m;
 }
@@ -227,9 +234,9 @@ static void free_made_up(made_up *m) {
     glia_tensor_free(&m->targets);
 }
 
-/* Mean over the batch of log Σ exp(logits) − logit of the target. */
+/* Mean over the targets of log Σ exp(logits) − logit of the target. */
 static double cross_entropy(glia_tensor logits, const int64_t *targets) {
-    int64_t rows = logits.shape.dim[0], n = glia_shape_elems(&logits.shape) / rows;
+    const int64_t n = logits.shape.dim[logits.shape.rank - 1], rows = glia_shape_elems(&logits.shape) / n;
     double loss = 0;
     for (int64_t r = 0; r < rows; r++) {
         double sum = 0;
@@ -279,7 +286,8 @@ static void run_step(task *t) {
     glia_error err = {0};
     glia_trainer *trainer;
     made_up m = make_up(t);
-    must(glia_trainer_new(&trainer, t->model, GLIA_TARGET_CLASS, (glia_shape){0}, t->fit, &err), &err);
+    const glia_shape positions = takes_tokens(t) ? t->job->input : (glia_shape){0};
+    must(glia_trainer_new(&trainer, t->model, GLIA_TARGET_CLASS, positions, t->fit, &err), &err);
     for (int64_t i = 0; i < 3 + t->job->repeats; i++) {
         double loss, start = bench_now();
         must(glia_trainer_backward(trainer, m.inputs.data, m.targets.data, t->job->batch, &loss, &err), &err);
@@ -292,12 +300,78 @@ static void run_step(task *t) {
     free_made_up(&m);
 }
 
+/* --- generate --------------------------------------------------------------------------------------------- */
+
+enum { PROMPT = 32, TOKENS = 64 };
+
+/* As they begin, the weights of a language model make it repeat the last token. Larger ones, but for the tokens' own, make it
+ * look at all that was before. */
+static void sharpen(const task *t) {
+    for (size_t i = 1; i < glia_model_params(t->model); i++) {
+        const glia_tensor w = glia_model_param_data(t->model, i);
+        const int64_t n = w.shape.rank > 1 ? glia_shape_elems(&w.shape) : 0;
+        for (int64_t k = 0; k < n; k++) ((float *)w.data)[k] *= 4;
+    }
+}
+
+/* When the first token came, and the last. */
+typedef struct spoken {
+    task *t;
+    int count;
+    double first, last;
+} spoken;
+
+static bool take_token(void *ctx, int64_t token) {
+    spoken *s = ctx;
+    s->last = bench_now();
+    if (s->count++ == 0) s->first = s->last;
+    add_loss(s->t->job, (double)token);
+    return true;
+}
+
+/* A token reads every weight but those of the positions, once: two FLOPs each. */
+static void count_token(const task *t) {
+    double weights = 0;
+    for (size_t i = 0; i < glia_model_params(t->model); i++) {
+        const glia_shape shape = glia_value_shape(glia_model_param_value(t->model, i));
+        weights += (double)glia_shape_elems(&shape);
+    }
+    t->job->flops = 2 * weights;
+    t->job->bytes = 4 * weights;
+}
+
+static void run_generate(task *t) {
+    glia_error err = {0};
+    int64_t prompt[PROMPT];
+    build(t, t->job->input);
+    sharpen(t);
+    const glia_shape output = glia_value_shape(glia_model_output(t->model));
+    const glia_random random = {t->fit.seed, glia_random_stream("bench")};
+    for (int i = 0; i < PROMPT; i++)
+        prompt[i] = (int64_t)glia_random_below(random, (uint64_t)i, (uint64_t)output.dim[output.rank - 1]);
+    if (t->job->save)
+        save(t, (glia_named_tensor[]){{"prompt", glia_tensor_wrap(prompt, GLIA_I64, GLIA_SHAPE(1, PROMPT))}},
+             1);
+    t->job->examples = 1;
+    for (int64_t i = 0; i <= t->job->repeats; i++) {
+        spoken s = {.t = t};
+        must(glia_generate(t->model, prompt, PROMPT, .tokens = TOKENS, .top_k = 1, .threads = t->fit.threads,
+                           .precision = t->fit.precision, .on_token = take_token, .ctx = &s, .error = &err),
+             &err);
+        if (i) add_seconds(t->job, (s.last - s.first) / (TOKENS - 1));
+    }
+    count_token(t);
+}
+
 void bench_run(bench_job *job) {
     static const struct {
         const char *what;
         void (*run)(task *t);
-    } kinds[] = {
-        {"epoch", run_epoch}, {"evaluate", run_evaluate}, {"forward", run_forward}, {"step", run_step}};
+    } kinds[] = {{"epoch", run_epoch},
+                 {"evaluate", run_evaluate},
+                 {"forward", run_forward},
+                 {"step", run_step},
+                 {"generate", run_generate}};
     glia_error err = {0};
     task t = {.job = job};
     must(glia_recipe_load(&t.recipe, job->model, job->overrides, job->n_overrides, NULL, &err), &err);
@@ -308,7 +382,7 @@ void bench_run(bench_job *job) {
     while (i < n && strcmp(kinds[i].what, job->what) != 0) i++;
     if (i == n)
         must(glia_error_set(&err, GLIA_INVALID_ARGUMENT,
-                            "expected epoch, evaluate, forward or step, found '%s'", job->what),
+                            "expected epoch, evaluate, forward, step or generate, found '%s'", job->what),
              &err);
     kinds[i].run(&t);
     glia_model_free(t.model);

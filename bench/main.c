@@ -6,14 +6,14 @@
 #include "bench.h"
 
 static const char usage[] =
-    "usage: glia_bench MODEL.yaml epoch|evaluate|forward|step [option ...] [key.sub=value ...]\n"
+    "usage: glia_bench MODEL.yaml epoch|evaluate|forward|step|generate [option ...] [key.sub=value ...]\n"
     "       glia_bench machine [--threads N]\n"
     "  --batch N, --threads N, --seed N, --precision P   in place of the model file's\n"
     "  --examples N    use only the first so many examples\n"
-    "  --input SHAPE   of one example, for forward and step: 3x224x224\n"
+    "  --input SHAPE   of one example, for forward and step: 3x224x224; for generate the context: 1024\n"
     "  --repeats N     how many runs are timed (default 3); 0: only the first losses\n"
-    "  --save FILE     write initial weights, and the examples with their order or the made-up batch "
-    "(safetensors)\n"
+    "  --save FILE     write initial weights, and the examples with their order, the made-up batch or "
+    "the prompt (safetensors)\n"
     "  --profile       kernels and their times to stderr (the same as GLIA_TRACE=1)\n";
 
 static void fail(const char *what) {

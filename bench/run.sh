@@ -8,12 +8,12 @@
 # looked for (kept in BUILD/bench/; `make clean` forgets them); then both run in turn, and medians count.
 #
 #   BUILD         default build/release
-#   GLIA_DATA     folder that holds mnist/ (four IDX files), for all but J2, and cifar10-jpeg/ for J2b
+#   GLIA_DATA     folder that holds mnist/ (four IDX files), for J1, J5, sweep and start, and cifar10-jpeg/ for J2b
 #   GLIA_PYTHON   a python with torch, default python3; without one only Glia is measured
 #   PAIRS         turns of each, default 5
 #   EXAMPLES      only so many in an epoch or an evaluation: a rehearsal, which writes only to BUILD/bench/, as does a run without torch
 set -eu
-all="J1 J2 J2b J4 J5 J6 sweep start" # each is a function below
+all="J1 J2 J2b J3 J4 J5 J6 J7 sweep start" # each is a function below
 cd "$(dirname "$0")/.."
 build=${BUILD:-build/release} python=${GLIA_PYTHON:-python3} pairs=${PAIRS:-5}
 glia=$build/bench/glia_bench kept=$build/bench
@@ -84,7 +84,7 @@ settle() {
     best_time=
     for allocator in malloc malloc-keeps jemalloc tcmalloc_minimal; do faster "$allocator --threads $cores" "$@" || :; done
     faster "${best%% *} --threads 1" "$@" || :
-    case $1 in *mlp* | *lstm*) ;; *) faster "$best --channels-last" "$@" || : ;; esac
+    case $1 in *mlp* | *lstm* | *gpt2*) ;; *) faster "$best --channels-last" "$@" || : ;; esac
     faster "$best --compile" "$@" || :
     echo "$best" >"$file"
 }
@@ -120,7 +120,10 @@ measure() {
     vgg16) later=1e-2 unrandom="model.dropout_a.rate=0 model.dropout_b.rate=0" ;;
     vgg16_bn* | resnet18*) later=2e-2 ;;
     esac
-    case "$*" in *bf16*) first=3e-2 later=5e-2 ;; esac
+    case "$*" in
+    *generate*) first=0 later=0 ;; # tokens
+    *bf16*) first=3e-2 later=5e-2 ;;
+    esac
     say "$job: $title"
     # shellcheck disable=SC2086
     "$glia" "$@" $unrandom --repeats 0 --save "$scratch/load" >"$scratch/first"
@@ -180,6 +183,12 @@ J2b() {
     done
 }
 
+J3() {
+    for precision in f32 bf16; do
+        measure J3 "GPT-2 124M, training step, 4 × 64 tokens, $precision" bench/gpt2 step 3 --input 64 --batch 4 --precision "$precision"
+    done
+}
+
 J4() {
     for precision in f32 bf16; do
         measure J4 "LSTM 128 → 256, 100 steps, training step, batch 64, $precision" bench/lstm step 20 --input 100x128 --batch 64 \
@@ -194,6 +203,13 @@ J6() {
     for precision in f32 bf16; do
         measure J6 "ResNet-18 at 32×32, training step, batch 128, $precision" resnet18_cifar10 step 5 --input 3x32x32 --batch 128 \
             --precision "$precision" optimizer.nesterov.learning_rate=0.001 train.schedule.kind=constant train.schedule.warmup=0
+    done
+}
+
+J7() {
+    for precision in f32 bf16; do
+        measure J7 "GPT-2 124M, a token after 32 to 95 others, $precision" bench/gpt2 generate 3 --input 1024 --batch 1 \
+            --precision "$precision"
     done
 }
 

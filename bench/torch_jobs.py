@@ -7,7 +7,7 @@ to feed PyTorch. Adam and SGD are the fused ones, gradients are set to None, den
 not be faster is an option: --channels-last, --compile (torch.compile, with frozen weights where nothing is trained),
 --threads; bench/run.sh tries each, and several allocators.
 
-Usage: torch_jobs.py MODEL.yaml epoch|evaluate|forward|step --load FILE [option ...]
+Usage: torch_jobs.py MODEL.yaml epoch|evaluate|forward|step|generate --load FILE [option ...]
 """
 import argparse
 import json
@@ -87,6 +87,45 @@ class ResNet18(nn.Module):
         return self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3)))
 
 
+class GPT2Block(nn.Module):
+    """Called as in the transformers library, whose block this is."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = nn.ModuleDict({"c_attn": nn.Linear(width, 3 * width), "c_proj": nn.Linear(width, width)})
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def forward(self, x, cache, at):
+        """cache: keys and values, [2, N, heads, steps, size], of which those of the first `at` steps are there; or None."""
+        n, steps, width = x.shape
+        q, k, v = (y.view(n, steps, self.heads, -1).transpose(1, 2)
+                   for y in self.attn["c_attn"](self.ln_1(x)).split(width, 2))
+        if cache is not None:
+            end = at + steps
+            cache[0, :, :, at:end], cache[1, :, :, at:end] = k, v
+            k, v = cache[0, :, :, :end], cache[1, :, :, :end]
+        y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=steps > 1)
+        x = x + self.attn["c_proj"](y.transpose(1, 2).reshape(n, steps, width))
+        return x + self.mlp["c_proj"](nn.functional.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh"))
+
+
+class GPT2(nn.Module):
+    def __init__(self, vocabulary=50257, length=1024, layers=12, heads=12, width=768):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+        self.h = nn.ModuleList(GPT2Block(width, heads) for _ in range(layers))
+        self.ln_f = nn.LayerNorm(width)
+
+    def forward(self, tokens, caches=None, at=0):
+        """Logits of the token after each; with caches of the last one's alone."""
+        x = self.wte(tokens) + self.wpe.weight[at:at + tokens.shape[1]]
+        for i, block in enumerate(self.h):
+            x = block(x, None if caches is None else caches[i], at)
+        return nn.functional.linear(self.ln_f(x if caches is None else x[:, -1:]), self.wte.weight)
+
+
 class LastState(nn.Module):
     """The last output of a recurrent layer."""
 
@@ -106,6 +145,10 @@ def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.001, fused=True)
 
 
+def adam_small(parameters):
+    return torch.optim.Adam(parameters, lr=0.0001, fused=True)
+
+
 def momentum(parameters):
     return torch.optim.SGD(parameters, lr=0.0003, momentum=0.9, weight_decay=0.0005, fused=True)
 
@@ -115,7 +158,8 @@ def nesterov(parameters):
 
 
 MODELS = {"mnist_cnn": (mnist_cnn, adam), "mlp": (mlp, adam), "vgg16": (vgg16, momentum),
-          "vgg16_bn_cifar10": (vgg16_bn, nesterov), "resnet18_cifar10": (ResNet18, nesterov), "lstm": (lstm, adam)}
+          "vgg16_bn_cifar10": (vgg16_bn, nesterov), "resnet18_cifar10": (ResNet18, nesterov), "lstm": (lstm, adam),
+          "gpt2": (GPT2, adam_small)}
 
 
 class Safetensors:
@@ -147,8 +191,10 @@ class Job:
         self.a, self.losses, self.seconds = a, [], []
         make, optimizer = MODELS[os.path.basename(a.model).removesuffix(".yaml")]
         file = Safetensors(a.load)
-        self.file = {name: file.read(name) for name in ("examples", "labels", "order", "inputs", "targets")
+        self.file = {name: file.read(name) for name in ("examples", "labels", "order", "inputs", "targets", "prompt")
                      if name in file.header}
+        if make is GPT2 and "inputs" in self.file:
+            self.file["inputs"] = self.file["inputs"].long()
         with torch.device("meta"):
             self.net = make()
         self.net = self.net.to_empty(device="cpu")
@@ -167,6 +213,7 @@ class Job:
         self.optimizer = optimizer(self.net.parameters()) if self.training else None
         for group in self.optimizer.param_groups if self.training and a.learning_rate else ():
             group["lr"] = a.learning_rate
+        self.plain = self.net
         if a.compile:
             torch._inductor.config.freezing = not self.training
             self.net = torch.compile(self.net)
@@ -182,11 +229,12 @@ class Job:
 
     def place(self, x):
         x = x.contiguous(memory_format=torch.channels_last) if self.a.channels_last and x.dim() == 4 else x
-        return x.to(torch.bfloat16) if self.a.precision == "bf16" and not self.training else x
+        half = self.a.precision == "bf16" and not self.training and x.is_floating_point()
+        return x.to(torch.bfloat16) if half else x
 
     def step(self, x, y):
         with self.cast:
-            loss = nn.functional.cross_entropy(self.net(x), y)
+            loss = nn.functional.cross_entropy(self.net(x).flatten(0, -2).float(), y.flatten())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -232,7 +280,7 @@ class Job:
     def forward(self):
         x = self.place(self.file["inputs"])
         logits = self.net(x).float()
-        self.add_loss(nn.functional.cross_entropy(logits, self.file["targets"]).item())
+        self.add_loss(nn.functional.cross_entropy(logits.flatten(0, -2), self.file["targets"].flatten()).item())
         self.add_loss(logits.square().mean().sqrt().item())
         self.net(x)
         for _ in range(self.a.repeats):
@@ -245,8 +293,26 @@ class Job:
         for _ in range(self.a.repeats):
             self.add_loss(self.timed(lambda: self.step(x, y)))
 
+    @torch.inference_mode()
+    def generate(self):
+        """Greedy, with a cache of keys and values; a run is a token after the first."""
+        prompt, tokens = self.file["prompt"], 64
+        heads, (vocabulary, width) = self.plain.h[0].heads, self.plain.wte.weight.shape
+        shape = (len(self.plain.h), 2, 1, heads, prompt.shape[1] + tokens, width // heads)
+        for repeat in range(1 + self.a.repeats):
+            caches = torch.zeros(shape, dtype=self.plain.wte.weight.dtype)
+            token = self.plain(prompt, caches).argmax(-1)
+            said, start = [token], time.perf_counter()
+            for at in range(prompt.shape[1], shape[4] - 1):
+                token = self.net(token, caches, at).argmax(-1)
+                said.append(token)
+            if repeat:
+                self.seconds.append((time.perf_counter() - start) / (tokens - 1))
+        self.losses = [float(token) for token in said[:LOSSES]]
+
     def run(self):
-        {"epoch": self.epoch, "evaluate": self.evaluate, "forward": self.forward, "step": self.steps}[self.a.what]()
+        {"epoch": self.epoch, "evaluate": self.evaluate, "forward": self.forward, "step": self.steps,
+         "generate": self.generate}[self.a.what]()
 
 
 def peak_megabytes():
@@ -258,7 +324,7 @@ def peak_megabytes():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("what", choices=("epoch", "evaluate", "forward", "step"))
+    parser.add_argument("what", choices=("epoch", "evaluate", "forward", "step", "generate"))
     parser.add_argument("--load", required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--examples", type=int)

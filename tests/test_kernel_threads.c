@@ -11,6 +11,7 @@ static const struct {
     const char *op;
     glia_case example;
 } cases[] = {
+    {"attention_step", {"2x5x192 2x5x192 2x5x192 2x300x192 2x300x192 5:i64<301", "heads=3", 1e-4, NULL}},
     {"conv2d", {"3x3x19x21 40x3x3x3 40", "padding=same", 1e-4, NULL}},
     {"conv2d", {"2x32x14x14 64x32x3x3 64", "padding=same activation=relu", 1e-4, NULL}},
     {"conv2d", {"2x14x14x32 64x32x3x3 64", "padding=same activation=relu channels_last=yes", 1e-4, NULL}},
@@ -91,6 +92,8 @@ static const struct {
     {"linear", {"8x4096:bf16 1000x4096:f32<5 1000:f32<5", "activation=relu", 1e-2, NULL}},
     {"linear", {"128x784:bf16 512x784:f32<5 512:f32<5", "", 1e-2, NULL}},
     {"linear", {"2x4096 1000x4096 1000", "", 1e-4, NULL}},
+    {"linear", {"7x512 301x512 301 7x301", "activation=relu", 1e-4, NULL}},
+    {"linear", {"5x515:bf16 301x515:f32<5 301:f32<5 5x301:bf16", "", 1e-2, NULL}},
     {"linear", {"4x32x200 300x200 300", "", 1e-4, NULL}},
     {"linear_backward_weights", {"128x784 128x512", NULL, 1e-4, NULL}},
     {"linear_backward_weights", {"4x32x200 4x32x300", NULL, 1e-4, NULL}},

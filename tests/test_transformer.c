@@ -135,6 +135,32 @@ TEST(padding_is_not_seen) {
     }
 }
 
+/* An embedding with mask_zero tells the layers behind it, whatever stands between, how long the sequences go. */
+TEST(padding_of_an_embedding_is_not_seen) {
+    enum { T = 6, SHORT = 4, C = 8 };
+    static const char *const kinds[] = {"transformer_encoder", "transformer_decoder", "multi_head_attention"};
+    const int64_t tokens[2 * T] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 0, 0};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        float alone[SHORT * C];
+        for (int way = 0; way < 2; way++) {
+            glia_error err = {0};
+            glia_program *program = NULL;
+            glia_model *m = glia_model_new("padded");
+            glia_value *x = glia_input(m, "tokens", .shape = {way ? T : SHORT}, .dtype = GLIA_I64);
+            x = glia_embedding(x, .vocabulary = 10, .units = C, .mask_zero = GLIA_YES);
+            x = glia_layer_norm(glia_apply(x, "positional_embedding", "kind=sinusoidal"));
+            glia_model_set_output(m, glia_apply(x, kinds[k], "heads=2"));
+            glia_tensor y =
+                run(m, &program, (const void *[]){way ? tokens : tokens + T, NULL}, 1 + way, &err);
+            if (y.data && !way) memcpy(alone, y.data, sizeof alone);
+            for (int i = 0; y.data && way && i < SHORT * C; i++)
+                CHECK_NEAR(((float *)y.data)[T * C + i], alone[i], 1e-5);
+            glia_program_free(program);
+            glia_model_free(m);
+        }
+    }
+}
+
 #define PAIR(a, b) ((glia_value *[]){(a), (b)})
 /* `build` fails with an error that contains `part`. */
 #define BAD(part, build)                                                         \
@@ -173,4 +199,5 @@ TEST(messages) {
 }
 
 TEST_MAIN(TEST_ENTRY(published_sizes), TEST_ENTRY(names), TEST_ENTRY(the_future_is_not_seen),
-          TEST_ENTRY(padding_is_not_seen), TEST_ENTRY(messages))
+          TEST_ENTRY(padding_is_not_seen), TEST_ENTRY(padding_of_an_embedding_is_not_seen),
+          TEST_ENTRY(messages))

@@ -18,6 +18,7 @@ typedef struct glia_generate_options {
     int64_t first_token; /* those below are never drawn: <pad>, <unk> */
     uint64_t seed;
     int threads;
+    glia_precision precision;          /* of matrix products; bf16 reads half the bytes */
     const volatile sig_atomic_t *stop; /* becomes non-zero (a signal handler): ends with GLIA_INTERRUPTED */
     bool (*on_token)(void *ctx, int64_t token); /* gets each as it is drawn; false ends the text */
     void *ctx;
@@ -25,7 +26,12 @@ typedef struct glia_generate_options {
 } glia_generate_options;
 
 /* Goes on after `prompt`, `count` ≥ 1 tokens. The model gives logits (or probabilities) of the token after each place: [N, T]
- * → [N, T, vocabulary], a place from those up to it only; it sees the last T tokens. Same seed, same tokens. */
+ * → [N, T, vocabulary], a place from those up to it only; it sees the last T tokens. Same seed, same tokens.
+ *
+ * A token costs one step: the keys and values of attention and the states of recurrent layers are kept (2·layers·T·width
+ * floats: 75 MB for GPT-2 124M), unless the model has layers that look at the tokens in other ways. After T tokens in all the
+ * window moves on, and each further token costs a run of the whole window, as its tokens then stand elsewhere; but models
+ * that are recurrent alone go on from their states, which hold all that was before. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_generate_with(glia_model *model, const int64_t *prompt,
                                                         int64_t count, glia_generate_options options);
 #define glia_generate(model, prompt, count, ...) \

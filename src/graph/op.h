@@ -11,6 +11,7 @@
 enum { GLIA_MAX_INPUTS = 16, GLIA_MAX_OUTPUTS = 8 };
 
 typedef struct glia_op glia_op;
+typedef struct glia_stepping glia_stepping;
 typedef struct glia_to_onnx glia_to_onnx;
 typedef struct glia_c glia_c;           /* a writer of C; see graph/emit.h */
 typedef struct glia_c_call glia_c_call; /* a node as its writer sees it */
@@ -129,6 +130,9 @@ struct glia_op {
      */
     glia_status (*infer)(const glia_type *in, int n_in, const void *attrs, glia_type *out, glia_error *err);
     void (*grad)(glia_gradient *g);
+    /* How the op goes on with sequences some steps at a time: adds what does to another graph (graph/step.h). NULL:
+     * elementwise ops are themselves there; others cannot. */
+    void (*step)(glia_stepping *s);
     /* Plain loops over dense arrays: the oracle of every test and the fallback of every machine. f32 and f64,
      * and bf16 where infer allows it. */
     glia_status (*ref)(const glia_call *call);

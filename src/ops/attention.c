@@ -335,6 +335,7 @@ GLIA_OP(attention) = {
     .attrs_size = sizeof(glia_attention_attrs),
     .infer = attention_infer,
     .grad = attention_grad,
+    .step = glia__attention_go_on,
     .ref = attention_ref,
     .workspace = attention_workspace,
     .rows = attention_rows,

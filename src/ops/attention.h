@@ -56,6 +56,8 @@ static inline const glia_view *glia__attention_input(const glia_call *c, int i) 
     return i < c->n_in && c->in[i].data ? &c->in[i] : NULL;
 }
 
+/* The op's .step: attention_step, which is given the keys and values of the steps before. */
+void glia__attention_go_on(glia_stepping *s);
 /* The op's .onnx_write. */
 void glia__attention_to_onnx(glia_to_onnx *w);
 /* Fails when a length is out of range. */

@@ -1,6 +1,7 @@
 /* gather.c: ops that select by index: gather (rows of a table: embeddings) and one_hot. */
 
 #include "glia/ops.h"
+#include "graph/step.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/lines.h"
@@ -77,6 +78,11 @@ static void gather_grad(glia_gradient *g) {
     g->dx[0] = glia_graph_apply(g->graph, "gather_backward", in, 3, g->attrs);
 }
 
+/* An embedding of what goes over the steps. */
+static void gather_step(glia_stepping *s) {
+    if (!s->goes[0] && ((const glia_gather_attrs *)s->node->attrs)->axis == 0) glia__step_same(s);
+}
+
 #define GATHER_FIELDS                                                   \
     GLIA_FIELDS({.name = "axis",                                        \
                  .kind = GLIA_FIELD_INT,                                \
@@ -105,6 +111,7 @@ GLIA_OP(gather) = {
     .attrs_size = sizeof(glia_gather_attrs),
     .infer = gather_infer,
     .grad = gather_grad,
+    .step = gather_step,
     .ref = gather_ref,
     .flops = glia__no_flops,
     .onnx = "Gather",

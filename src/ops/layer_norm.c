@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "glia/ops.h"
+#include "graph/step.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/widen.h"
@@ -177,6 +178,10 @@ static void rms_norm_grad(glia_gradient *g) {
     gradient_of(g, NULL, g->y[1]);
 }
 
+static void norm_step(glia_stepping *s) {
+    glia__step_vectors(s, ((const glia_layer_norm_attrs *)s->node->attrs)->axis);
+}
+
 #define NORM_OP(op, ...)                                        \
     GLIA_OP(op) = {.name = #op,                                 \
                    .version = 1,                                \
@@ -185,6 +190,7 @@ static void rms_norm_grad(glia_gradient *g) {
                    .attrs_size = sizeof(glia_layer_norm_attrs), \
                    .infer = op##_infer,                         \
                    .grad = op##_grad,                           \
+                   .step = norm_step,                           \
                    .ref = forward_ref,                          \
                    .workspace = forward_workspace,              \
                    .rows = forward_rows,                        \

@@ -1,5 +1,6 @@
 /* linear.c: a dense layer's product with its bias, and the gradient of its parameters. */
 
+#include "graph/step.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/matmul.h"
@@ -79,6 +80,10 @@ static void linear_grad(glia_gradient *g) {
     if (g->n_in > 2) g->dx[2] = glia_value_sibling(g->dx[1], 1);
 }
 
+static void linear_step(glia_stepping *s) {
+    glia__step_vectors(s, -1);
+}
+
 static double linear_flops(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
     return 2.0 * (double)glia_shape_elems(&out[0].shape) * (double)in[1].shape.dim[1];
@@ -110,6 +115,7 @@ GLIA_OP(linear) = {
     .attrs_size = sizeof(glia_linear_attrs),
     .infer = linear_infer,
     .grad = linear_grad,
+    .step = linear_step,
     .ref = linear_ref,
     .workspace = linear_workspace,
     .rows = glia__rows_first_and_residual,

@@ -3,6 +3,7 @@
 
 #include "ops/recurrent.h"
 
+#include "graph/step.h"
 #include "ops/emit.h"
 #include "ops/expr.h"
 #include "ops/matmul.h"
@@ -238,6 +239,26 @@ static void grad_of(const glia_cell *cell, glia_gradient *g) {
     if (g->n_in > GLIA_REC_C0) g->dx[GLIA_REC_C0] = glia_value_sibling(back, GLIA_BACK_EXTRA);
 }
 
+/* --- step by step --------------------------------------------------------------------------------------------- */
+
+/* The state after some steps is how it begins for the next. */
+static void step_of(const glia_cell *cell, glia_stepping *s) {
+    const int states = cell->kind == GLIA_CELL_LSTM ? 2 : 1;
+    const glia_node *node = s->node;
+    glia_value *in[GLIA_REC_C0 + 1] = {NULL};
+    if (((const glia_recurrent_attrs *)node->attrs)->reverse == GLIA_YES || !s->goes[GLIA_REC_X]) return;
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (s->x[i] && (i >= GLIA_REC_LENGTHS || (i > GLIA_REC_X && s->goes[i]))) return;
+        in[i] = s->x[i];
+    }
+    const glia_type *last = &node->outputs[GLIA_REC_HN].type;
+    for (int i = 0; i < states; i++)
+        in[GLIA_REC_H0 + i] = glia__step_memory(s, last->dtype, last->shape, false);
+    s->y[GLIA_REC_Y] = glia_graph_apply(s->steps->graph, cell->name, in, GLIA_REC_H0 + states, node->attrs);
+    for (int i = 0; i < states; i++)
+        glia__step_keep(s, in[GLIA_REC_H0 + i], glia_value_sibling(s->y[GLIA_REC_Y], GLIA_REC_HN + i));
+}
+
 #define REVERSE_FIELD                                                                                  \
     {                                                                                                  \
         .name = "reverse", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_recurrent_attrs, reverse), \
@@ -270,6 +291,9 @@ const glia_field glia__gru_fields[] = {
     static void op##_grad(glia_gradient *g) {                                                       \
         grad_of(&glia__cell_##op, g);                                                               \
     }                                                                                               \
+    static void op##_step(glia_stepping *s) {                                                       \
+        step_of(&glia__cell_##op, s);                                                               \
+    }                                                                                               \
     static glia_status op##_loops(const glia_call *c) {                                             \
         return run(&glia__cell_##op, c);                                                            \
     }                                                                                               \
@@ -297,6 +321,7 @@ const glia_field glia__gru_fields[] = {
                    .attrs_size = sizeof(glia_recurrent_attrs),                                      \
                    .infer = op##_infer,                                                             \
                    .grad = op##_grad,                                                               \
+                   .step = op##_step,                                                               \
                    .ref = op##_ref,                                                                 \
                    .workspace = op##_workspace,                                                     \
                    .rows = forward_rows,                                                            \

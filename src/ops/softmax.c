@@ -1,5 +1,6 @@
 /* softmax.c: softmax and log_softmax along one axis, and their backward ops. */
 
+#include "graph/step.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/lines.h"
@@ -217,6 +218,10 @@ static void log_softmax_backward_grad(glia_gradient *g) {
     if (g->needed[1]) g->dx[1] = glia_op_neg(glia_op_mul(weighted, sum_line(g, dy)));
 }
 
+static void softmax_step(glia_stepping *s) {
+    glia__step_vectors(s, ((const softmax_attrs *)s->node->attrs)->axis);
+}
+
 static const glia_field softmax_fields[] = {
     {.name = "axis",
      .kind = GLIA_FIELD_INT,
@@ -268,10 +273,12 @@ static void softmax_to_onnx(glia_to_onnx *w) {
     GLIA_TO_ONNX(w, w->y[0], "Squeeze", row, axes);
 }
 
-SOFTMAX_OP(softmax, 1, softmax_flops, .doc = "y = eˣ / Σ eˣ along an axis", .onnx = "Softmax",
-           .onnx_since = 13, .onnx_write = softmax_to_onnx, .emit_c = glia__emit_softmax, FORWARD);
-SOFTMAX_OP(log_softmax, 1, softmax_flops, .doc = "y = x − ln Σ eˣ along an axis", .onnx = "LogSoftmax",
-           .onnx_since = 13, .onnx_write = softmax_to_onnx, .emit_c = glia__emit_log_softmax, FORWARD);
+SOFTMAX_OP(softmax, 1, softmax_flops, .doc = "y = eˣ / Σ eˣ along an axis", .step = softmax_step,
+           .onnx = "Softmax", .onnx_since = 13, .onnx_write = softmax_to_onnx, .emit_c = glia__emit_softmax,
+           FORWARD);
+SOFTMAX_OP(log_softmax, 1, softmax_flops, .doc = "y = x − ln Σ eˣ along an axis", .step = softmax_step,
+           .onnx = "LogSoftmax", .onnx_since = 13, .onnx_write = softmax_to_onnx,
+           .emit_c = glia__emit_log_softmax, FORWARD);
 SOFTMAX_OP(softmax_backward, 2, softmax_backward_flops, .doc = "dx = y·(dy − Σ dy·y)", BACKWARD("unit"));
 SOFTMAX_OP(log_softmax_backward, 2, softmax_flops, .doc = "dx = dy − eʸ·Σ dy", BACKWARD("away"));
 

@@ -7,15 +7,19 @@
 #include "glia/generate.h"
 #include "glia/random.h"
 #include "train/runner.h"
+#include "train/stepper.h"
 
 /* A model at work on a text: what it sees of it, and room to choose in. */
 typedef struct speaker {
+    glia_stepper stepper; /* goes on with what it remembers */
+    bool steps;           /* it can; else `runner` sees the whole window for every token */
+    int64_t unread;       /* of the last tokens: those that it has not seen yet */
     glia_runner runner;
     int64_t context, vocabulary;
     float *seen; /* the last tokens, as the model's input takes them */
     int64_t count;
     double *weights; /* of each token: how often it is drawn */
-    double *sorted;
+    double *largest; /* as many of them */
     const glia_allocator *allocator;
 } speaker;
 
@@ -52,51 +56,85 @@ static glia_status check_options(const speaker *s, const int64_t *prompt, int64_
     return GLIA_OK;
 }
 
-/* The window moves on when it is full. */
+/* Once the window is full it moves on: then every token in it stands elsewhere, and what was remembered of it no longer
+ * holds. Recurrent layers alone do not mind. */
 static void see(speaker *s, int64_t token) {
-    if (s->count == s->context)
+    if (s->count == s->context) {
         memmove(s->seen, s->seen + 1, (size_t)(s->context - 1) * sizeof *s->seen);
-    else
+        if (s->steps && s->stepper.steps.limited) {
+            s->steps = false;
+            glia__stepper_deinit(&s->stepper);
+        }
+    } else {
         s->count++;
+    }
     s->seen[s->count - 1] = (float)token;
+    s->unread++;
 }
 
 /* What the model says to the last place. Places behind it hold old tokens, which no place before them looks at. */
 static glia_status next_logits(speaker *s, const float **logits, glia_error *err) {
+    const int64_t unread = s->unread;
+    s->unread = 0;
+    if (s->steps) return glia__stepper_take(&s->stepper, s->seen + s->count - unread, unread, logits, err);
     GLIA_TRY(glia__runner_run(&s->runner, GLIA_RUN_PREDICT, s->seen, NULL, 1, 0, NULL, err));
     *logits = (const float *)glia__runner_predictions(&s->runner).data + (s->count - 1) * s->vocabulary;
     return GLIA_OK;
 }
 
-static int descending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x > y ? -1 : x < y;
+static glia_status check_finite(const speaker *s, const float *logits, int64_t first, glia_error *err) {
+    for (int64_t i = first; i < s->vocabulary; i++)
+        if (!isfinite(logits[i]))
+            return glia_error_set(err, GLIA_NOT_FINITE, "the model gives %g to token %lld", (double)logits[i],
+                                  (long long)i);
+    return GLIA_OK;
+}
+
+/* The most probable token, of several the first. */
+static int64_t most_probable(const speaker *s, const float *logits, int64_t first) {
+    int64_t best = first;
+    for (int64_t i = first + 1; i < s->vocabulary; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+/* The smallest of the `count` largest of w[n]: kept in a heap, the smallest on top. */
+static double least_of_largest(double *heap, int64_t count, const double *w, int64_t n) {
+    for (int64_t i = 0; i < count; i++) heap[i] = -DBL_MAX;
+    for (int64_t i = 0; i < n; i++) {
+        if (w[i] <= heap[0]) continue;
+        int64_t at = 0;
+        for (int64_t child; (child = 2 * at + 1) < count; at = child) {
+            child += child + 1 < count && heap[child + 1] < heap[child];
+            if (heap[child] >= w[i]) break;
+            heap[at] = heap[child];
+        }
+        heap[at] = w[i];
+    }
+    return heap[0];
 }
 
 /* e^(logit / temperature), the largest 1; 0 for those that are not among the first top_k. */
-static glia_status weigh(speaker *s, const float *logits, const glia_generate_options *o, glia_error *err) {
+static void weigh(const speaker *s, const float *logits, const glia_generate_options *o) {
     const bool probabilities = glia__model_gives_probabilities(s->runner.model);
     const double temperature = o->temperature > 0 ? o->temperature : 1;
     const int64_t first = o->first_token, n = s->vocabulary - first;
-    double *w = s->weights + first, top = -DBL_MAX;
+    double *w = s->weights + first, top = -DBL_MAX, least = -DBL_MAX;
+    int64_t ties = n; /* of those that weigh `least`, so many as there is room for */
     for (int64_t i = 0; i < n; i++) {
         const double x = (double)logits[first + i];
         w[i] = (probabilities ? log(fmax(x, 1e-30)) : x) / temperature;
-        if (!isfinite(w[i]))
-            return glia_error_set(err, GLIA_NOT_FINITE, "the model gives %g to token %lld", x,
-                                  (long long)(first + i));
         top = fmax(top, w[i]);
     }
-    for (int64_t i = 0; i < n; i++) w[i] = exp(w[i] - top);
-    if (!o->top_k || o->top_k >= n) return GLIA_OK;
-    memcpy(s->sorted, w, (size_t)n * sizeof *w);
-    qsort(s->sorted, (size_t)n, sizeof *w, descending);
-    const double least = s->sorted[o->top_k - 1];
-    int64_t ties = o->top_k; /* of those that weigh `least`, so many as there is room for */
-    for (int64_t i = 0; i < n; i++) ties -= w[i] > least;
-    for (int64_t i = 0; i < n; i++)
-        if (w[i] < least || (w[i] == least && ties-- <= 0)) w[i] = 0;
-    return GLIA_OK;
+    if (o->top_k && o->top_k < n) {
+        least = least_of_largest(s->largest, o->top_k, w, n);
+        ties = o->top_k;
+        for (int64_t i = 0; i < n; i++) ties -= w[i] > least;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const bool drawn = w[i] > least || (w[i] == least && ties-- > 0);
+        w[i] = drawn ? exp(w[i] - top) : 0;
+    }
 }
 
 static int64_t draw(const speaker *s, const glia_generate_options *o, int64_t index) {
@@ -120,31 +158,46 @@ static glia_status speak(speaker *s, const glia_generate_options *o, glia_error 
         const float *logits;
         if (o->stop && *o->stop) return glia_error_set(err, GLIA_INTERRUPTED, "interrupted");
         GLIA_TRY(next_logits(s, &logits, err));
-        GLIA_TRY(weigh(s, logits, o, err));
-        const int64_t token = draw(s, o, i);
+        GLIA_TRY(check_finite(s, logits, o->first_token, err));
+        if (o->top_k != 1) weigh(s, logits, o);
+        const int64_t token = o->top_k == 1 ? most_probable(s, logits, o->first_token) : draw(s, o, i);
         see(s, token);
         if (o->on_token && !o->on_token(o->ctx, token)) return GLIA_OK;
     }
     return GLIA_OK;
 }
 
+/* Models that cannot go on step by step see the whole window for every token. */
+static glia_status try_steps(speaker *s, glia_error *err) {
+    glia_error inner = {0};
+    const glia_status status =
+        glia__stepper_new(&s->stepper, s->runner.model, s->runner.threads, s->runner.precision, &inner);
+    s->steps = status == GLIA_OK;
+    if (status == GLIA_OK || status == GLIA_UNSUPPORTED) return GLIA_OK;
+    if (err && err->status == GLIA_OK) *err = inner;
+    return status;
+}
+
 glia_status glia_generate_with(glia_model *model, const int64_t *prompt, int64_t count,
                                glia_generate_options o) {
     glia_error *err = o.error;
-    speaker s = {.runner = {.model = model, .threads = o.threads}, .allocator = model->allocator};
+    speaker s = {.runner = {.model = model, .threads = o.threads, .precision = o.precision},
+                 .allocator = model->allocator};
     GLIA_TRY(check_model(model, &s, err));
     GLIA_TRY(check_options(&s, prompt, count, &o, err));
     const size_t seen = (size_t)s.context * sizeof *s.seen, n = (size_t)s.vocabulary * sizeof *s.weights;
     s.seen = glia__calloc(s.allocator, 1, seen);
     s.weights = glia__alloc(s.allocator, n);
-    s.sorted = glia__alloc(s.allocator, n);
+    s.largest = glia__alloc(s.allocator, n);
     glia_status status =
-        s.seen && s.weights && s.sorted ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+        s.seen && s.weights && s.largest ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    if (status == GLIA_OK) status = try_steps(&s, err);
     for (int64_t i = GLIA_MAX(count - s.context, 0); i < count && status == GLIA_OK; i++) see(&s, prompt[i]);
     if (status == GLIA_OK) status = speak(&s, &o, err);
     glia__free(s.allocator, s.seen, seen);
     glia__free(s.allocator, s.weights, n);
-    glia__free(s.allocator, s.sorted, n);
+    glia__free(s.allocator, s.largest, n);
+    glia__stepper_deinit(&s.stepper);
     glia__runner_deinit(&s.runner);
     return status;
 }

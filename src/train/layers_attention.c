@@ -42,6 +42,9 @@ bool glia__attention_inputs(const glia_layer_build *b, glia_attention_inputs *ou
         }
         *place = x;
     }
+    /* What is behind a sequence is not looked at, where its layers know how long it goes. */
+    if (!out->mask && !out->lengths)
+        out->lengths = glia__layer_lengths(b, out->memory ? out->memory : out->x);
     return true;
 }
 
@@ -148,10 +151,12 @@ GLIA_LAYER(multi_head_attention) = {
         "of a sequence "
         "with itself, or with a second input [N, S, C']; a further input says which of the keys are seen: "
         "bool [N, S] or "
-        "[N, T, S], or lengths, i64 [N]. in_proj_weight [(heads + 2·key_value_heads)·size, C], in_proj_bias, "
+        "[N, T, S], or lengths, i64 [N] (default: those of the embedding's mask_zero). in_proj_weight "
+        "[(heads + 2·key_value_heads)·size, C], in_proj_bias, "
         "out_proj.weight, out_proj.bias, as in PyTorch (Vaswani et al., arXiv:1706.03762)",
     .min_inputs = 1,
     .max_inputs = 4,
+    .keeps_steps = true,
     .fields = GLIA_FIELDS(
         {.name = "heads",
          .kind = GLIA_FIELD_INT,

@@ -122,7 +122,8 @@ GLIA_LAYER(embedding) = {
                            .kind = GLIA_FIELD_BOOL,
                            .offset = offsetof(glia_embedding_options, mask_zero),
                            .initial = "no",
-                           .doc = "0 is padding behind a sequence: recurrent layers end before it"},
+                           .doc = "0 is padding behind a sequence: recurrent layers end before it, attention "
+                                  "does not look at it"},
                           {.name = "sparse",
                            .kind = GLIA_FIELD_BOOL,
                            .offset = offsetof(glia_embedding_options, sparse),

@@ -55,6 +55,7 @@ GLIA_LAYER(positional_embedding) = {
            "arXiv:1706.03762)",
     .min_inputs = 1,
     .max_inputs = 1,
+    .keeps_steps = true,
     .fields = GLIA_FIELDS({.name = "length",
                            .kind = GLIA_FIELD_INT,
                            .offset = offsetof(position_options, length),

@@ -1,12 +1,10 @@
 /* products.c: own matrix products of f32. They win where one dimension is small, so that memory bounds them and what a
  * library does first (copying operands to its layout) costs more than the product: the last layer of a classifier and its
- * gradients, and dense layers of one to four examples, which read their weights once. The same loops serve every other
- * size in builds without oneDNN.
+ * gradients. The same loops serve every other size in builds without oneDNN. few_rows.c has layers of few examples.
  *
  * Figures beside the priorities: µs a call on one core with AVX-512 (Xeon, Sapphire Rapids), against oneDNN 2.6, as
  * bench_kernels prints them. */
 #include "core/isa.h"
-#include "core/threads.h"
 #include "glia/ops.h"
 #include "kernels/cpu/vectors.h"
 #include "kernels/kernel.h"
@@ -124,53 +122,6 @@ GLIA_KERNEL(cpu_linear_few_outs) = {
     .priority = 60, /* 16×5408 · 10: 9.4, oneDNN 26; 32×256 · 10: 1.7 and 2.2; 32×64 · 10: 1.1 and 0.8 */
     .supports = few_outs_supports,
     .run = linear_run,
-};
-
-/* Few rows: threads share the outputs, since the weights are what takes time. */
-
-static bool few_rows_supports(const glia_kernel_query *q, const char **why_not) {
-    enum { FEW = 4, FEW_OF_LONG = 8, LONG = 256 };
-    if (!takes(q, why_not)) return false;
-    *why_not = "more than 4 rows, or 8 of at least 256 features";
-    return glia__rows_of(&q->out[0].shape) <= (q->in[1].shape.dim[1] < LONG ? FEW : FEW_OF_LONG);
-}
-
-static glia_status few_rows_init(const glia_kernel_query *q, void **state, glia_kernel_needs *needs,
-                                 glia_error *err) {
-    (void)needs, (void)err;
-    *state = (void *)(intptr_t)q->threads;
-    return GLIA_OK;
-}
-
-static void few_rows_part(void *ctx, int part, int parts) {
-    const dot_job *whole = ctx;
-    int64_t begin, end;
-    glia__part_range(whole->outs, part, parts, &begin, &end);
-    for (int64_t o = begin; o < end; o += MOST_TILE) {
-        dot_job job = part_of(whole, 0, o);
-        job.outs = GLIA_MIN(end - o, (int64_t)MOST_TILE);
-        dots(&job);
-    }
-}
-
-static glia_status few_rows_run(void *state, const glia_call *c) {
-    enum { WORTH_A_THREAD = 1 << 15 }; /* weights: about 3 µs */
-    dot_job job = linear_job(c);
-    const int64_t parts = job.outs * job.width / WORTH_A_THREAD + 1;
-    job.block = job.width;
-    glia__parallel((int)GLIA_MIN(parts, (int64_t)(intptr_t)state), few_rows_part, &job);
-    return GLIA_OK;
-}
-
-GLIA_KERNEL(cpu_linear_few_rows) = {
-    .name = "cpu_linear_few_rows",
-    .op = "linear",
-    .priority =
-        61, /* 1×784 · 512: 15, oneDNN 61; 8×784 · 512: 57 and 86; 8×128 · 128: 3.9 and 3.4; 1×25088 · 4096: 24200 and 26000 */
-    .own_threads = true,
-    .supports = few_rows_supports,
-    .init = few_rows_init,
-    .run = few_rows_run,
 };
 
 /* --- gradient by weights and bias: dw = dyᵀ·x, db = Σ dy --------------------------------------------------- */
