@@ -87,7 +87,9 @@ TEST(as_a_trainer) {
         m[i] = glia_model_new("one");
         glia_value *x = glia_input(m[i], "image", .shape = {4});
         glia_scope_begin(m[i], NULL, .learning_rate_scale = 0.5);
-        x = glia_batch_norm(glia_dense(x, .units = 5), .activation = "relu");
+        x = glia_dense(x, .units = 5,
+                       .use_bias = GLIA_NO); /* whose gradient would be rounding alone, before a mean */
+        x = glia_batch_norm(x, .activation = "relu");
         glia_scope_end(m[i]);
         glia_model_set_output(m[i], glia_dense(x, .units = 3));
         CHECK_OK(glia_model_initialize(m[i], 4, &err), &err);
