@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "glia/version.h"
-#include "onnx/fields.h"
+#include "onnx/proto.h"
 #include "onnx/write.h"
 
 /* --- protobuf --------------------------------------------------------------------------------------------- */
@@ -63,21 +63,6 @@ static glia_text message(const glia_text *like) {
 
 /* --- messages of ONNX ------------------------------------------------------------------------------------- */
 
-/* TensorProto.DataType. */
-static int onnx_dtype(glia_dtype dtype) {
-    static const struct {
-        int number;
-        glia_dtype dtype;
-    } rows[] = {
-#define ROW(code, number, name, dtype) {number, dtype},
-        GLIA_ONNX_DTYPE_LIST(ROW)
-#undef ROW
-    };
-    for (size_t i = 0; i < GLIA_COUNT(rows); i++)
-        if (rows[i].dtype == dtype) return rows[i].number;
-    return 0;
-}
-
 static void put_attribute(glia_text *out, const glia_to_onnx_attr *a) {
     static const int types[] = {[GLIA_TO_INT] = GLIA_ONNX_INT,       [GLIA_TO_FLOAT] = GLIA_ONNX_FLOAT,
                                 [GLIA_TO_TEXT] = GLIA_ONNX_STRING,   [GLIA_TO_INTS] = GLIA_ONNX_INTS,
@@ -86,7 +71,8 @@ static void put_attribute(glia_text *out, const glia_to_onnx_attr *a) {
     glia_text m = message(out);
     put_string(&m, GLIA_ONNX_ATTR_NAME, a->name);
     if (a->kind == GLIA_TO_INT) put_int(&m, GLIA_ONNX_ATTR_I, a->value.i);
-    if (a->kind == GLIA_TO_DTYPE) put_int(&m, GLIA_ONNX_ATTR_I, onnx_dtype((glia_dtype)a->value.i));
+    if (a->kind == GLIA_TO_DTYPE)
+        put_int(&m, GLIA_ONNX_ATTR_I, glia__onnx_dtype_number((glia_dtype)a->value.i));
     if (a->kind == GLIA_TO_FLOAT) put_float(&m, GLIA_ONNX_ATTR_F, a->value.f);
     if (a->kind == GLIA_TO_TEXT) put_string(&m, GLIA_ONNX_ATTR_S, a->value.text);
     if (a->kind == GLIA_TO_TEXTS) put_string(&m, GLIA_ONNX_ATTR_STRINGS, a->value.text);
@@ -128,7 +114,7 @@ static void put_value_info(glia_text *out, int field, const char *name, const gl
             put_int(&dim, GLIA_ONNX_DIM_VALUE, type->shape.dim[i]);
         put_message(&shape, GLIA_ONNX_SHAPE_DIM, &dim);
     }
-    put_int(&tensor, GLIA_ONNX_TENSOR_TYPE_ELEM, onnx_dtype(type->dtype));
+    put_int(&tensor, GLIA_ONNX_TENSOR_TYPE_ELEM, glia__onnx_dtype_number(type->dtype));
     put_message(&tensor, GLIA_ONNX_TENSOR_TYPE_SHAPE, &shape);
     put_message(&outer, GLIA_ONNX_TYPE_TENSOR, &tensor);
     put_string(&m, GLIA_ONNX_VALUE_NAME, name);
@@ -157,7 +143,7 @@ bool glia__onnx_is_external(const glia_to_onnx_array *array, uint64_t threshold)
  * of raw_data. */
 static void put_array_head(glia_text *out, const glia_to_onnx_array *array) {
     for (int i = 0; i < array->shape.rank; i++) put_int(out, GLIA_ONNX_TENSOR_DIMS, array->shape.dim[i]);
-    put_int(out, GLIA_ONNX_TENSOR_DATA_TYPE, onnx_dtype(array->dtype));
+    put_int(out, GLIA_ONNX_TENSOR_DATA_TYPE, glia__onnx_dtype_number(array->dtype));
     put_string(out, GLIA_ONNX_TENSOR_NAME, array->name);
 }
 

@@ -77,24 +77,35 @@ enum { /* TensorProto */
        GLIA_ONNX_TENSOR_DATA_LOCATION = 14
 };
 enum { GLIA_ONNX_LOCATION_DEFAULT = 0, GLIA_ONNX_LOCATION_EXTERNAL = 1 };
-/* TensorProto.DataType: X(code, number, name, Glia's dtype or GLIA_DTYPE_COUNT when it has none). */
-#define GLIA_ONNX_DTYPE_LIST(X)                 \
-    X(F32, 1, "float", GLIA_F32)                \
-    X(U8, 2, "uint8", GLIA_U8)                  \
-    X(I8, 3, "int8", GLIA_DTYPE_COUNT)          \
-    X(U16, 4, "uint16", GLIA_DTYPE_COUNT)       \
-    X(I16, 5, "int16", GLIA_DTYPE_COUNT)        \
-    X(I32, 6, "int32", GLIA_I32)                \
-    X(I64, 7, "int64", GLIA_I64)                \
-    X(TEXT, 8, "string", GLIA_DTYPE_COUNT)      \
-    X(BOOL, 9, "bool", GLIA_BOOL)               \
-    X(F16, 10, "float16", GLIA_DTYPE_COUNT)     \
-    X(F64, 11, "double", GLIA_F64)              \
-    X(U32, 12, "uint32", GLIA_DTYPE_COUNT)      \
-    X(U64, 13, "uint64", GLIA_DTYPE_COUNT)      \
-    X(C64, 14, "complex64", GLIA_DTYPE_COUNT)   \
-    X(C128, 15, "complex128", GLIA_DTYPE_COUNT) \
-    X(BF16, 16, "bfloat16", GLIA_BF16)
+/* TensorProto.DataType: X(code, number, name, Glia's dtype or GLIA_DTYPE_COUNT when it has none; some of those are carried by
+ * wider ones: onnx/carried.c). */
+#define GLIA_ONNX_DTYPE_LIST(X)                           \
+    X(F32, 1, "float", GLIA_F32)                          \
+    X(U8, 2, "uint8", GLIA_U8)                            \
+    X(I8, 3, "int8", GLIA_DTYPE_COUNT)                    \
+    X(U16, 4, "uint16", GLIA_DTYPE_COUNT)                 \
+    X(I16, 5, "int16", GLIA_DTYPE_COUNT)                  \
+    X(I32, 6, "int32", GLIA_I32)                          \
+    X(I64, 7, "int64", GLIA_I64)                          \
+    X(TEXT, 8, "string", GLIA_DTYPE_COUNT)                \
+    X(BOOL, 9, "bool", GLIA_BOOL)                         \
+    X(F16, 10, "float16", GLIA_DTYPE_COUNT)               \
+    X(F64, 11, "double", GLIA_F64)                        \
+    X(U32, 12, "uint32", GLIA_DTYPE_COUNT)                \
+    X(U64, 13, "uint64", GLIA_DTYPE_COUNT)                \
+    X(C64, 14, "complex64", GLIA_DTYPE_COUNT)             \
+    X(C128, 15, "complex128", GLIA_DTYPE_COUNT)           \
+    X(BF16, 16, "bfloat16", GLIA_BF16)                    \
+    X(F8E4M3FN, 17, "float8e4m3fn", GLIA_DTYPE_COUNT)     \
+    X(F8E4M3FNUZ, 18, "float8e4m3fnuz", GLIA_DTYPE_COUNT) \
+    X(F8E5M2, 19, "float8e5m2", GLIA_DTYPE_COUNT)         \
+    X(F8E5M2FNUZ, 20, "float8e5m2fnuz", GLIA_DTYPE_COUNT) \
+    X(U4, 21, "uint4", GLIA_DTYPE_COUNT)                  \
+    X(I4, 22, "int4", GLIA_DTYPE_COUNT)                   \
+    X(F4E2M1, 23, "float4e2m1", GLIA_DTYPE_COUNT)         \
+    X(F8E8M0, 24, "float8e8m0", GLIA_DTYPE_COUNT)         \
+    X(U2, 25, "uint2", GLIA_DTYPE_COUNT)                  \
+    X(I2, 26, "int2", GLIA_DTYPE_COUNT)
 enum {
 #define GLIA_ONNX_DTYPE_ENUM(code, number, name, dtype) GLIA_ONNX_##code = (number),
     GLIA_ONNX_DTYPE_LIST(GLIA_ONNX_DTYPE_ENUM)

@@ -3,6 +3,8 @@
 
 #include "onnx/import.h"
 
+#include "onnx/carried.h"
+
 #include <stdio.h>
 
 /* --- names ------------------------------------------------------------------------------------------------ */
@@ -58,6 +60,8 @@ static glia_status define_sources(glia_onnx_import *import, glia_error *err) {
         glia_onnx_slot *slot = glia__onnx_slot(import, graph->initializers[i].name, true);
         if (slot->defined) return bad_name(import, err, "two initializers are called '%s'", slot->name);
         slot->initializer = &graph->initializers[i];
+        if (glia__onnx_narrow(slot->initializer->data_type))
+            slot->carried = (int)slot->initializer->data_type;
         slot->defined = true;
     }
     for (size_t i = 0; i < import->file->n_inputs; i++) {
@@ -122,6 +126,13 @@ static void note_batch(glia_onnx_import *import, size_t i) {
         import->opened_batch |= shape.dim[0] == 1 && fed.dim[0] == GLIA_DIM_BATCH;
 }
 
+/* Which narrow type the input carries, if it does. */
+static int carried_by(const glia_onnx_value *input, const glia_value *value) {
+    const glia_onnx_tensor_type *type = input->type ? input->type->tensor : NULL;
+    const glia_narrow_type *narrow = type ? glia__onnx_narrow(type->elem_type) : NULL;
+    return narrow && value->type.dtype == narrow->carrier ? narrow->onnx : 0;
+}
+
 /* Gives the inputs their values: those of the caller, or new ones of the graph. */
 static glia_status feed(glia_onnx_import *import, glia_error *err) {
     for (size_t i = 0; i < import->file->n_inputs; i++) {
@@ -141,6 +152,7 @@ static glia_status feed(glia_onnx_import *import, glia_error *err) {
             slot->value = glia_graph_input(import->graph, slot->name, dtype, shape);
             if (!slot->value) return glia_graph_status(import->graph, err);
         }
+        if (slot->value) slot->carried = carried_by(import->file->inputs[i], slot->value);
     }
     return GLIA_OK;
 }
@@ -210,6 +222,39 @@ static void take_graph_error(glia_onnx_read *r) {
     glia_error_clear(error); /* the next nodes want to be tried too */
 }
 
+static void read_operator(glia_onnx_read *r) {
+    if (r->op)
+        r->op->read(r);
+    else
+        glia__onnx_one_to_one(r, NULL, 0);
+}
+
+static bool takes_bf16(glia_onnx_read *r) {
+    glia_type type;
+    for (int i = 0; i < r->n_in; i++)
+        if (glia__onnx_type_in(r, i, &type) && type.dtype == GLIA_BF16) return true;
+    return false;
+}
+
+/* A second try for what an op does not have in bf16: in f32, with results of f32 as bf16 again. */
+static void read_widened(glia_onnx_read *r) {
+    glia_value **kept = glia__arena_alloc(&r->import->arena, ((size_t)r->n_in + 1) * sizeof(glia_value *));
+    if (!kept || r->graph->error.status == GLIA_OUT_OF_MEMORY || !takes_bf16(r)) return;
+    glia_error_clear(&r->graph->error);
+    for (int i = 0; i < r->n_in; i++) {
+        glia_value *x = glia__onnx_in(r, i);
+        if (!x || x->type.dtype != GLIA_BF16) continue;
+        kept[i] = x;
+        glia__onnx_slot(r->import, r->node->inputs[i], false)->value = glia_op_cast(x, GLIA_F32);
+    }
+    read_operator(r);
+    for (int i = 0; i < r->n_in; i++)
+        if (kept[i]) glia__onnx_slot(r->import, r->node->inputs[i], false)->value = kept[i];
+    for (int k = 0; k < r->n_out; k++)
+        if (r->out[k] && r->out[k]->type.dtype == GLIA_F32 && !(r->op && r->op->own_types >> k & 1))
+            r->out[k] = glia_op_cast(r->out[k], GLIA_BF16);
+}
+
 /* Reads a node whose inputs are there; its results go to r->out, or it is refused. */
 static void read_node(glia_onnx_read *r) {
     const size_t first = r->graph->n_nodes;
@@ -219,10 +264,10 @@ static void read_node(glia_onnx_read *r) {
                                 op->max_inputs);
     else if (glia__onnx_read_ints(r))
         return; /* known without running anything */
-    else if (op)
-        op->read(r);
     else
-        glia__onnx_one_to_one(r, NULL, 0);
+        read_operator(r);
+    if (!r->refused && r->graph->error.status != GLIA_OK) read_widened(r);
+    if (!r->refused) glia__onnx_carry(r);
     take_graph_error(r);
     if (!r->refused) refuse_unasked(r);
     if (r->refused) return;
@@ -253,6 +298,7 @@ static glia_status define_outputs(glia_onnx_read *r, glia_error *err) {
             if (slot->needed) (void)glia__onnx_refuse(r, "its output %d is not supported", k);
         } else {
             slot->value = r->out[k];
+            slot->carried = r->carried[k];
         }
         slot->defined = !r->refused && (r->out[k] || slot->ints);
         slot->failed = r->refused;
@@ -264,12 +310,14 @@ static glia_status import_node(glia_onnx_import *import, const glia_onnx_node *n
     bool ready;
     GLIA_TRY(check_inputs(import, node, &ready, err));
     glia_value **out = glia__arena_alloc(&import->arena, (node->n_outputs + 1) * sizeof *out);
-    if (!out) return no_memory(err);
+    int *carried = glia__arena_alloc(&import->arena, (node->n_outputs + 1) * sizeof *carried);
+    if (!out || !carried) return no_memory(err);
     glia_onnx_read r = {.graph = import->graph,
                         .opset = import->file->opset,
                         .n_in = (int)node->n_inputs,
                         .n_out = (int)node->n_outputs,
                         .out = out,
+                        .carried = carried,
                         .import = import,
                         .node = node};
     if (is_main_domain(node->domain)) r.op = find_block(node->op_type, r.opset);

@@ -13,6 +13,7 @@ typedef struct glia_onnx_slot {
     glia_value *constant;     /* an initialiser or known input that somebody needed as a constant */
     const glia_onnx_ints *ints;
     glia_dtype ints_dtype;
+    int carried;  /* TensorProto.DataType of the narrow type that the value carries; else 0 */
     bool defined; /* fed, an initialiser, or made by a node that comes before */
     bool needed;  /* for the outputs */
     bool failed;  /* made by a node that was refused, or by one that needs such */

@@ -27,7 +27,7 @@ typedef struct glia_onnx_tensor {
     size_t n_external;
     /* As they are used, once glia__onnx_tensor_check has passed. `data` may be unaligned: copy with memcpy. */
     bool checked;
-    glia_dtype dtype; /* GLIA_DTYPE_COUNT: a type that Glia has no arrays of; then there is no data */
+    glia_dtype dtype; /* or that carries the type; GLIA_DTYPE_COUNT: none does, and then there is no data */
     glia_shape shape;
     const void *data;
     size_t bytes;
@@ -131,6 +131,7 @@ GLIA_MUST_CHECK glia_status glia__onnx_copy(const char *path, const char *folder
 /* Refuses all operators of the file that are not read at all, whatever is fed to it. */
 GLIA_MUST_CHECK glia_status glia__onnx_check_operators(glia_onnx *file, glia_error *err);
 const char *glia__onnx_dtype_name(int64_t data_type); /* "float16"; "?" */
-glia_dtype glia__onnx_dtype(int64_t data_type);       /* GLIA_DTYPE_COUNT: none */
+int glia__onnx_dtype_number(glia_dtype dtype);        /* its TensorProto.DataType */
+glia_dtype glia__onnx_dtype(int64_t data_type);       /* or its carrier; GLIA_DTYPE_COUNT: none */
 
 #endif

@@ -133,9 +133,10 @@ static glia_value *constant_of(glia_onnx_read *r, glia_onnx_slot *slot) {
     return slot->constant;
 }
 
-/* Parameters are f32 arrays. Numbers alone are not: exporters write ε and the like so. */
+/* Parameters are arrays of f32, or of f16, which become such. Numbers alone are not: exporters write ε and the like so. */
 static bool is_parameter(const glia_onnx_read *r, const glia_onnx_tensor *t) {
-    return r->import->options->parameters.make && t->dtype == GLIA_F32 && t->shape.rank > 0;
+    return r->import->options->parameters.make && t->shape.rank > 0 &&
+           (t->data_type == GLIA_ONNX_F32 || t->data_type == GLIA_ONNX_F16);
 }
 
 static glia_value *source_of(glia_onnx_read *r, glia_onnx_slot *slot, bool trained) {
@@ -248,6 +249,11 @@ bool glia__onnx_ints_in(glia_onnx_read *r, int i, glia_onnx_ints *out) {
     for (int64_t k = 0; k < count; k++) ints[k].value = whole(&t, k);
     *out = (glia_onnx_ints){t.shape.rank, (int)count, ints};
     return true;
+}
+
+int glia__onnx_carried_in(const glia_onnx_read *r, int i) {
+    const glia_onnx_slot *slot = slot_in(r, i);
+    return slot ? slot->carried : 0;
 }
 
 bool glia__onnx_type_in(glia_onnx_read *r, int i, glia_type *out) {

@@ -33,6 +33,7 @@ typedef struct glia_onnx_read {
     int64_t opset;
     int n_in, n_out;  /* as the node lists them; they may be left out: see glia__onnx_has */
     glia_value **out; /* the results, to be set: out[0 … n_out) */
+    int *carried;     /* TensorProto.DataType of results that carry a narrow type (carried.h); else 0 */
     struct glia_onnx_import *import;
     const glia_onnx_node *node;
     const struct glia_onnx_op *op;
@@ -44,6 +45,8 @@ typedef struct glia_onnx_op {
     const char *op_type; /* "Gemm" */
     int since, until; /* opsets whose meaning `read` knows; since 0: from the first, until 0: to the last */
     int min_inputs, max_inputs; /* 0, 0: not checked */
+    uint32_t
+        own_types; /* bit k: the type of result k does not follow the inputs'; if it is narrow, `read` sets carried[k] */
     /* Sets out[]. Failing ops of the graph need no attention: their message becomes the refusal. */
     void (*read)(glia_onnx_read *r);
 } glia_onnx_op;
@@ -75,6 +78,8 @@ bool glia__onnx_number_in(glia_onnx_read *r, int i, double *out);
 bool glia__onnx_dims_in(glia_onnx_read *r, int i, glia_shape *out);
 /* Whole numbers of which some may be symbols; false (not refused) when the input is nothing of the kind. */
 bool glia__onnx_ints_in(glia_onnx_read *r, int i, glia_onnx_ints *out);
+/* The TensorProto.DataType of a narrow type that input i carries, or 0. */
+int glia__onnx_carried_in(const glia_onnx_read *r, int i);
 /* The type of input i without making a value of it: a parameter, above all. False, and refused, when unknown. */
 bool glia__onnx_type_in(glia_onnx_read *r, int i, glia_type *out);
 

@@ -1,13 +1,14 @@
 /* read_basic.c: constants, types, and operators of any number of inputs. */
 
-#include "onnx/read.h"
+#include "onnx/carried.h"
 
 /* --- constants ---------------------------------------------------------------------------------------------- */
 
-/* The data of a tensor attribute; false, and refused, when its type is not Glia's. */
+/* The data of a tensor attribute, of whose type result 0 will be; false, and refused, when nothing carries it. */
 static bool tensor_attr(glia_onnx_read *r, const char *name, glia_tensor *out) {
     const glia_onnx_attr *attr = glia__onnx_attr(r, name);
     if (!attr || !attr->tensor) return false;
+    glia__onnx_say_type(r, 0, attr->tensor->data_type);
     return glia__onnx_use_tensor(r, attr->tensor, out);
 }
 
@@ -34,7 +35,7 @@ static void read_constant(glia_onnx_read *r) {
         (void)glia__onnx_refuse(r, "only numbers are supported as its value");
     }
 }
-GLIA_ONNX(constant) = {.op_type = "Constant", .read = read_constant};
+GLIA_ONNX(constant) = {.op_type = "Constant", .own_types = 1, .read = read_constant};
 
 /* The number stretched to the shape, whose open dimensions are those of symbols. */
 static void read_constant_of_shape(glia_onnx_read *r) {
@@ -48,8 +49,11 @@ static void read_constant_of_shape(glia_onnx_read *r) {
     if (!tensor_attr(r, "value", &value)) value = glia_tensor_wrap(&zero, GLIA_F32, (glia_shape){1, {1}});
     if (!r->refused) r->out[0] = glia__onnx_filled(r, value.dtype, &shape, value.data);
 }
-GLIA_ONNX(constant_of_shape) = {
-    .op_type = "ConstantOfShape", .min_inputs = 1, .max_inputs = 1, .read = read_constant_of_shape};
+GLIA_ONNX(constant_of_shape) = {.op_type = "ConstantOfShape",
+                                .min_inputs = 1,
+                                .max_inputs = 1,
+                                .own_types = 1,
+                                .read = read_constant_of_shape};
 
 /* --- types -------------------------------------------------------------------------------------------------- */
 
@@ -58,23 +62,48 @@ static void read_identity(glia_onnx_read *r) {
 }
 GLIA_ONNX(identity) = {.op_type = "Identity", .min_inputs = 1, .max_inputs = 1, .read = read_identity};
 
-static void read_cast(glia_onnx_read *r) {
-    const int64_t to = glia__onnx_int(r, "to", 0);
-    glia__onnx_ignore(r, "saturate"); /* is about 8-bit floats */
-    if (glia__onnx_dtype(to) == GLIA_DTYPE_COUNT)
-        (void)glia__onnx_refuse(r, "the type %s is not supported", glia__onnx_dtype_name(to));
-    else
-        r->out[0] = glia_op_cast(glia__onnx_in(r, 0), glia__onnx_dtype(to));
+/* Result 0 is input 0 as this type. */
+static void cast_to(glia_onnx_read *r, int64_t type) {
+    const bool saturate = glia__onnx_int(r, "saturate", 1) != 0;
+    if (glia__onnx_dtype(type) == GLIA_DTYPE_COUNT) {
+        (void)glia__onnx_refuse(r, "the type %s is not supported", glia__onnx_dtype_name(type));
+        return;
+    }
+    r->out[0] = glia__onnx_cast(glia__onnx_in(r, 0), type, saturate);
+    glia__onnx_say_type(r, 0, type);
 }
-GLIA_ONNX(cast) = {.op_type = "Cast", .min_inputs = 1, .max_inputs = 1, .read = read_cast};
+
+static void read_cast(glia_onnx_read *r) {
+    cast_to(r, glia__onnx_int(r, "to", 0));
+}
+GLIA_ONNX(cast) = {.op_type = "Cast", .min_inputs = 1, .max_inputs = 1, .own_types = 1, .read = read_cast};
+
+/* The same bits: what whole numbers of a width have in common. */
+static void read_bit_cast(glia_onnx_read *r) {
+    const int64_t from = glia__onnx_number_type(r, 0), to = glia__onnx_int(r, "to", 0);
+    if (from != 0 && glia__onnx_bits(from) == glia__onnx_bits(to) && !glia__onnx_is_float(from) &&
+        !glia__onnx_is_float(to) && to != GLIA_ONNX_BOOL)
+        cast_to(r, to);
+    else
+        (void)glia__onnx_refuse(r, "only whole numbers as whole numbers of the same width are supported");
+}
+GLIA_ONNX(bit_cast) = {.op_type = "BitCast",
+                       .since = 26,
+                       .min_inputs = 1,
+                       .max_inputs = 1,
+                       .own_types = 1,
+                       .read = read_bit_cast};
 
 static void read_cast_like(glia_onnx_read *r) {
-    glia_type like;
-    glia__onnx_ignore(r, "saturate");
-    if (glia__onnx_type_in(r, 1, &like)) r->out[0] = glia_op_cast(glia__onnx_in(r, 0), like.dtype);
+    const int64_t type = glia__onnx_number_type(r, 1);
+    if (type) cast_to(r, type);
 }
-GLIA_ONNX(cast_like) = {
-    .op_type = "CastLike", .since = 15, .min_inputs = 2, .max_inputs = 2, .read = read_cast_like};
+GLIA_ONNX(cast_like) = {.op_type = "CastLike",
+                        .since = 15,
+                        .min_inputs = 2,
+                        .max_inputs = 2,
+                        .own_types = 1,
+                        .read = read_cast_like};
 
 /* --- outside of training they are their input ---------------------------------------------------------------- */
 
@@ -134,9 +163,23 @@ GLIA_ONNX(mean) = {.op_type = "Mean", .since = 8, .min_inputs = 1, .max_inputs =
 GLIA_ONNX(max) = {.op_type = "Max", .since = 8, .min_inputs = 1, .max_inputs = MANY, .read = read_max};
 GLIA_ONNX(min) = {.op_type = "Min", .since = 8, .min_inputs = 1, .max_inputs = MANY, .read = read_min};
 
+static bool is_whole(const glia_value *x) {
+    return x && !glia_dtype_is_float(glia_value_dtype(x));
+}
+
+/* Whole numbers within their bounds, which have them exactly. */
+static glia_value *clip_whole(glia_onnx_read *r, glia_value *x) {
+    if (glia__onnx_has(r, 1)) x = glia_op_maximum(x, glia__onnx_in(r, 1));
+    return glia__onnx_has(r, 2) ? glia_op_minimum(x, glia__onnx_in(r, 2)) : x;
+}
+
 /* A missing bound is none. */
 static void read_clip(glia_onnx_read *r) {
     double low = -INFINITY, high = INFINITY;
+    if (is_whole(glia__onnx_in(r, 0))) {
+        r->out[0] = clip_whole(r, glia__onnx_in(r, 0));
+        return;
+    }
     if (r->opset < 11) {
         low = glia__onnx_float(r, "min", low);
         high = glia__onnx_float(r, "max", high);
@@ -158,9 +201,6 @@ static void read_pow(glia_onnx_read *r) {
 GLIA_ONNX(pow) = {.op_type = "Pow", .min_inputs = 2, .max_inputs = 2, .read = read_pow};
 
 /* Of whole numbers the quotient is cut off, and the remainder has the sign of the divisor, unless fmod asks for C's. */
-static bool is_whole(const glia_value *x) {
-    return x && !glia_dtype_is_float(glia_value_dtype(x));
-}
 static void read_div(glia_onnx_read *r) {
     glia_value *a = glia__onnx_in(r, 0), *b = glia__onnx_in(r, 1);
     r->out[0] = is_whole(a) ? glia_op_trunc_div(a, b) : glia_op_div(a, b);

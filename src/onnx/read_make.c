@@ -1,6 +1,6 @@
 /* read_make.c: operators that make arrays of numbers known when the model is read, or by them. */
 
-#include "onnx/read.h"
+#include "onnx/carried.h"
 
 /* Numbers start, start + delta, … of the type, which the limit ends. */
 static void read_range(glia_onnx_read *r) {
@@ -55,23 +55,29 @@ static void read_one_hot(glia_onnx_read *r) {
     glia_transpose_attrs a = {.perm = {.rank = rank + 1}};
     for (int d = 0; d <= rank; d++) a.perm.dim[d] = d == place ? rank : d < place ? d : d - 1;
     r->out[0] = place == rank ? y : glia_op_transpose(y, a);
+    glia__onnx_say_type(r, 0, glia__onnx_carried_in(r, 2));
 }
 GLIA_ONNX(one_hot) = {
-    .op_type = "OneHot", .since = 9, .min_inputs = 3, .max_inputs = 3, .read = read_one_hot};
+    .op_type = "OneHot", .since = 9, .min_inputs = 3, .max_inputs = 3, .own_types = 1, .read = read_one_hot};
 
 /* Ones on the diagonal k. */
 static void read_eye_like(glia_onnx_read *r) {
     glia_type x;
     if (!glia__onnx_type_in(r, 0, &x)) return;
     const int64_t to = glia__onnx_int(r, "dtype", 0), k = glia__onnx_int(r, "k", 0);
-    const glia_dtype dtype = to ? glia__onnx_dtype(to) : x.dtype;
-    if (dtype == GLIA_DTYPE_COUNT || x.shape.rank != 2 || !glia_shape_is_known(&x.shape)) {
+    const int64_t type = to ? to : glia__onnx_number_type(r, 0);
+    if (glia__onnx_dtype(type) == GLIA_DTYPE_COUNT || x.shape.rank != 2 || !glia_shape_is_known(&x.shape)) {
         (void)glia__onnx_refuse(r, "this type, or size, is not supported");
         return;
     }
     const glia_shape rows = {2, {x.shape.dim[0], 1}}, columns = {1, {x.shape.dim[1]}};
     glia_value *distance = glia_op_sub(glia__onnx_count(r, &columns), glia__onnx_count(r, &rows));
-    r->out[0] = glia_op_cast(glia_op_equal(distance, glia__number(distance, (double)k)), dtype);
+    r->out[0] = glia__onnx_cast(glia_op_equal(distance, glia__number(distance, (double)k)), type, true);
+    glia__onnx_say_type(r, 0, type);
 }
-GLIA_ONNX(eye_like) = {
-    .op_type = "EyeLike", .since = 9, .min_inputs = 1, .max_inputs = 1, .read = read_eye_like};
+GLIA_ONNX(eye_like) = {.op_type = "EyeLike",
+                       .since = 9,
+                       .min_inputs = 1,
+                       .max_inputs = 1,
+                       .own_types = 1,
+                       .read = read_eye_like};

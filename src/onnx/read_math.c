@@ -31,11 +31,20 @@ static void read_selu(glia_onnx_read *r) {
 }
 GLIA_ONNX(selu) = {.op_type = "Selu", .min_inputs = 1, .max_inputs = 1, .read = read_selu};
 
-static void read_swish(glia_onnx_read *r) {
+static glia_value *swish(glia_onnx_read *r) {
     const double alpha = glia__onnx_float(r, "alpha", 1);
     glia_value *x = glia__onnx_in(r, 0);
-    r->out[0] = alpha == 1 ? glia_op_silu(x) : glia_op_mul(x, glia_op_sigmoid(glia__scaled(x, alpha)));
+    if (!x) return NULL;
+    return alpha == 1 ? glia_op_silu(x) : glia_op_mul(x, glia_op_sigmoid(glia__scaled(x, alpha)));
 }
+
+static void read_swish(glia_onnx_read *r) {
+    r->out[0] = swish(r);
+}
+static void read_swiglu(glia_onnx_read *r) {
+    r->out[0] = glia_op_mul(swish(r), glia__onnx_in(r, 1));
+}
+GLIA_ONNX(swiglu) = {.op_type = "SwiGLU", .since = 28, .min_inputs = 2, .max_inputs = 2, .read = read_swiglu};
 GLIA_ONNX(swish) = {.op_type = "Swish", .since = 24, .min_inputs = 1, .max_inputs = 1, .read = read_swish};
 
 /* Before opset 13 the dimensions from `axis` (1) on were one. */

@@ -191,7 +191,7 @@ static void read_top_k(glia_onnx_read *r) {
     r->out[0] = glia_op_top_k(glia__onnx_in(r, 0), a);
     if (r->n_out > 1) r->out[1] = glia_value_sibling(r->out[0], 1);
 }
-GLIA_ONNX(top_k) = {.op_type = "TopK", .min_inputs = 1, .max_inputs = 2, .read = read_top_k};
+GLIA_ONNX(top_k) = {.op_type = "TopK", .min_inputs = 1, .max_inputs = 2, .own_types = 2, .read = read_top_k};
 
 /* The places where a known condition holds, as indices of a gather. */
 static void read_compress(glia_onnx_read *r) {

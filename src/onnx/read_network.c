@@ -56,10 +56,28 @@ static glia_value *normalised(glia_onnx_read *r, glia_value *mean, glia_value *v
     return glia_op_add(glia_op_mul(x, beside(x, w)), beside(x, shift));
 }
 
+/* The statistics of the batch, whatever the model is used for, and what becomes of the running ones. */
+static void read_batch_statistics(glia_onnx_read *r) {
+    const double epsilon = glia__onnx_float(r, "epsilon", 1e-5), kept = glia__onnx_float(r, "momentum", 0.9);
+    glia_value *x = glia__onnx_in(r, 0), *mean = glia__onnx_in(r, 3), *var = glia__onnx_in(r, 4);
+    if (!x || !mean || !var) return;
+    glia_reduce_attrs over = {.axes = {1, {0}}, .keep_dims = GLIA_NO};
+    for (int d = 2; d < glia_value_shape(x).rank; d++) over.axes.dim[over.axes.rank++] = d;
+    glia_value *now = glia_op_mean(x, over), *centred = glia_op_sub(x, beside(x, now));
+    glia_value *spread = glia_op_mean(glia_op_mul(centred, centred), over);
+    r->out[0] = normalised(r, now, spread, epsilon);
+    if (r->n_out > 1) r->out[1] = glia_op_add(glia__scaled(mean, kept), glia__scaled(now, 1 - kept));
+    if (r->n_out > 2) r->out[2] = glia_op_add(glia__scaled(var, kept), glia__scaled(spread, 1 - kept));
+}
+
 /* Mean and variance are state: Glia's training moves them as any batch normalisation's. */
 static void read_batch_normalization(glia_onnx_read *r) {
-    if (glia__onnx_int(r, "training_mode", 0) || (r->opset < 9 && !glia__onnx_int(r, "spatial", 1))) {
-        (void)glia__onnx_refuse(r, "training_mode and spatial 0 are not supported");
+    if (r->opset < 9 && !glia__onnx_int(r, "spatial", 1)) {
+        (void)glia__onnx_refuse(r, "spatial 0 is not supported");
+        return;
+    }
+    if (r->opset >= 14 && glia__onnx_int(r, "training_mode", 0)) {
+        read_batch_statistics(r);
         return;
     }
     glia__onnx_ignore(r, "spatial");

@@ -68,6 +68,7 @@ static void read_layer_normalization(glia_onnx_read *r) {
     if (r->n_out > 2) r->out[2] = inverse;
 }
 GLIA_ONNX(layer_normalization) = {.op_type = "LayerNormalization",
+                                  .own_types = 6,
                                   .since = 17,
                                   .min_inputs = 2,
                                   .max_inputs = 3,

@@ -72,7 +72,8 @@ static void read_max_pool(glia_onnx_read *r) {
     r->out[0] = glia__onnx_deflate(y, w.dims, 3);
     if (r->n_out > 1) r->out[1] = glia__onnx_deflate(glia_value_sibling(y, 1), w.dims, 3);
 }
-GLIA_ONNX(max_pool) = {.op_type = "MaxPool", .min_inputs = 1, .max_inputs = 1, .read = read_max_pool};
+GLIA_ONNX(max_pool) = {
+    .op_type = "MaxPool", .min_inputs = 1, .max_inputs = 1, .own_types = 2, .read = read_max_pool};
 
 /* Zeros around x, as many as `pads` says, so that they count; what rounding up added stays with the window. */
 static glia_value *pad_with_zeros(glia_value *x, glia_onnx_window *w, const int64_t *pads) {

@@ -19,7 +19,13 @@ static void read_reduction(glia_onnx_read *r, reduce_op *op, int since) {
     bool nothing;
     glia_value *x = glia__onnx_in(r, 0);
     if (!x || !reduction(r, since, &a, &nothing)) return;
-    const int rank = glia_value_shape(x).rank;
+    const glia_shape shape = glia_value_shape(x);
+    if (glia__onnx_carried_in(r, 0) &&
+        glia_shape_elems(&shape) == 0) { /* whose largest is the least of the narrow type */
+        (void)glia__onnx_refuse(r, "nothing to reduce of a narrow type is not supported");
+        return;
+    }
+    const int rank = shape.rank;
     if (rank == 0) a.axes.rank = 0;
     if (nothing) {
         a = (glia_reduce_attrs){.axes = {1, {rank}}};
@@ -61,8 +67,10 @@ static void read_arg_max(glia_onnx_read *r) {
 static void read_arg_min(glia_onnx_read *r) {
     read_arg(r, glia_op_argmin);
 }
-GLIA_ONNX(arg_max) = {.op_type = "ArgMax", .min_inputs = 1, .max_inputs = 1, .read = read_arg_max};
-GLIA_ONNX(arg_min) = {.op_type = "ArgMin", .min_inputs = 1, .max_inputs = 1, .read = read_arg_min};
+GLIA_ONNX(arg_max) = {
+    .op_type = "ArgMax", .min_inputs = 1, .max_inputs = 1, .own_types = 1, .read = read_arg_max};
+GLIA_ONNX(arg_min) = {
+    .op_type = "ArgMin", .min_inputs = 1, .max_inputs = 1, .own_types = 1, .read = read_arg_min};
 
 static void read_cumsum(glia_onnx_read *r) {
     double axis;

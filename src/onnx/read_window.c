@@ -88,19 +88,20 @@ static glia_conv3d_attrs deep(const glia_onnx_window *w, int64_t groups) {
     return a;
 }
 
-static void read_conv(glia_onnx_read *r) {
+glia_value *glia__onnx_convolution(glia_onnx_read *r, glia_value *x, glia_value *w, glia_value *b) {
     glia_onnx_window v;
-    glia_value *x = glia__onnx_in(r, 0), *w = glia__onnx_in(r, 1), *b = glia__onnx_in(r, 2);
-    if (!x || !w) return;
+    if (!x || !w) return NULL;
     const glia_shape image = glia_value_shape(x), weights = glia_value_shape(w);
     const int64_t groups = glia__onnx_int(r, "group", 1);
-    if (!glia__onnx_window(r, &image, &weights, &v) || !glia__onnx_window_pad(r, &image, &v)) return;
-    if (v.dims == 3)
-        r->out[0] = glia_op_conv3d(x, w, b, deep(&v, groups));
-    else
-        r->out[0] = glia__onnx_deflate(glia_op_conv2d(glia__onnx_inflate(x, v.dims, 2),
-                                                      glia__onnx_inflate(w, v.dims, 2), b, flat(&v, groups)),
-                                       v.dims, 2);
+    if (!glia__onnx_window(r, &image, &weights, &v) || !glia__onnx_window_pad(r, &image, &v)) return NULL;
+    if (v.dims == 3) return glia_op_conv3d(x, w, b, deep(&v, groups));
+    glia_value *y = glia_op_conv2d(glia__onnx_inflate(x, v.dims, 2), glia__onnx_inflate(w, v.dims, 2), b,
+                                   flat(&v, groups));
+    return glia__onnx_deflate(y, v.dims, 2);
+}
+
+static void read_conv(glia_onnx_read *r) {
+    r->out[0] = glia__onnx_convolution(r, glia__onnx_in(r, 0), glia__onnx_in(r, 1), glia__onnx_in(r, 2));
 }
 GLIA_ONNX(conv) = {.op_type = "Conv", .min_inputs = 2, .max_inputs = 3, .read = read_conv};
 

@@ -22,5 +22,7 @@ bool glia__onnx_window_list(glia_onnx_read *r, const char *name, int dims, int64
 /* x with dimensions of 1 before its last ones, so that there are `wanted` beside the first two, and back. */
 glia_value *glia__onnx_inflate(glia_value *x, int dims, int wanted);
 glia_value *glia__onnx_deflate(glia_value *x, int dims, int wanted);
+/* x, w and b (or NULL) convolved as the node says; NULL when refused. */
+glia_value *glia__onnx_convolution(glia_onnx_read *r, glia_value *x, glia_value *w, glia_value *b);
 
 #endif

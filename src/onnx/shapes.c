@@ -79,9 +79,9 @@ static bool same(glia_onnx_read *r) {
 
 static bool cast(glia_onnx_read *r) {
     numbers n;
-    const glia_dtype to = glia__onnx_dtype(glia__onnx_int(r, "to", 0));
-    if ((to != GLIA_I64 && to != GLIA_I32) || !take(r, 0, &n)) return false;
-    give(r, &n, to);
+    const int64_t to = glia__onnx_int(r, "to", 0);
+    if ((to != GLIA_ONNX_I64 && to != GLIA_ONNX_I32) || !take(r, 0, &n)) return false;
+    give(r, &n, glia__onnx_dtype(to));
     return true;
 }
 

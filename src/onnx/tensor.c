@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "onnx/carried.h"
 #include "onnx/proto.h"
 
 /* A file beside the model, with data of tensors. */
@@ -33,7 +34,15 @@ const char *glia__onnx_dtype_name(int64_t data_type) {
     return "an unknown type";
 }
 
+int glia__onnx_dtype_number(glia_dtype dtype) {
+    for (size_t i = 0; i < GLIA_COUNT(dtypes); i++)
+        if (dtypes[i].dtype == (int)dtype) return (int)dtypes[i].number;
+    return 0;
+}
+
 glia_dtype glia__onnx_dtype(int64_t data_type) {
+    const glia_narrow_type *narrow = glia__onnx_narrow(data_type);
+    if (narrow) return narrow->carrier;
     for (size_t i = 0; i < GLIA_COUNT(dtypes); i++)
         if (dtypes[i].number == data_type) return (glia_dtype)dtypes[i].dtype;
     return GLIA_DTYPE_COUNT;
@@ -102,16 +111,17 @@ static glia_status use_external(glia_onnx *file, glia_onnx_tensor *t, size_t byt
 
 /* --- data in the file -------------------------------------------------------------------------------------- */
 
-/* int32_data holds everything that is narrower: each number is cut to the type. */
-static glia_status narrow(glia_onnx *file, glia_onnx_tensor *t, glia_error *err) {
-    const size_t size = glia_dtype_bytes(t->dtype);
-    unsigned char *data = glia__arena_alloc(&file->arena, t->n_int32s * size + 1);
+/* int32_data holds everything that is narrower: each number is cut to the type, or is a byte of several. */
+static glia_status narrow(glia_onnx *file, glia_onnx_tensor *t, const int64_t *numbers, size_t count,
+                          glia_error *err) {
+    const glia_narrow_type *type = glia__onnx_narrow(t->data_type);
+    const size_t size = type ? ((size_t)type->bits + 7) / 8 : glia_dtype_bytes(t->dtype);
+    unsigned char *data = glia__arena_alloc(&file->arena, count * size + 1);
     if (!data) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < t->n_int32s; i++)
-        for (size_t b = 0; b < size; b++)
-            data[i * size + b] = (unsigned char)((uint64_t)t->int32s[i] >> 8 * b);
+    for (size_t i = 0; i < count; i++)
+        for (size_t b = 0; b < size; b++) data[i * size + b] = (unsigned char)((uint64_t)numbers[i] >> 8 * b);
     t->data = data;
-    t->bytes = t->n_int32s * size;
+    t->bytes = count * size;
     return GLIA_OK;
 }
 
@@ -129,9 +139,25 @@ static glia_status find_data(glia_onnx *file, glia_onnx_tensor *t, glia_error *e
     } else if (t->int64s && t->dtype == GLIA_I64) {
         t->data = t->int64s;
         t->bytes = t->n_int64s * sizeof(int64_t);
-    } else if (t->int32s && t->dtype != GLIA_F32 && t->dtype != GLIA_F64 && t->dtype != GLIA_I64) {
-        return narrow(file, t, err);
+    } else if (t->uint64s && t->data_type == GLIA_ONNX_U32) {
+        return narrow(file, t, t->uint64s, t->n_uint64s, err);
+    } else if (t->int32s && t->data_type != GLIA_ONNX_F32 && t->dtype != GLIA_F64 && t->dtype != GLIA_I64) {
+        return narrow(file, t, t->int32s, t->n_int32s, err);
     }
+    return GLIA_OK;
+}
+
+/* Numbers of a narrow type in the dtype that carries them. They lie behind their own room, which they never overtake. */
+static glia_status widen(glia_onnx *file, glia_onnx_tensor *t, size_t elems, glia_error *err) {
+    const glia_narrow_type *type = glia__onnx_narrow(t->data_type);
+    const size_t size = glia_dtype_bytes(type->carrier);
+    unsigned char *wide = glia__arena_alloc(&file->arena, elems * size + 1);
+    if (!wide) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    unsigned char *bits = wide + elems * size - t->bytes;
+    glia__onnx_data_copy(file, t->data, t->bytes, bits);
+    glia__onnx_widen(type, bits, elems, wide);
+    t->data = wide;
+    t->bytes = elems * size;
     return GLIA_OK;
 }
 
@@ -143,13 +169,17 @@ glia_status glia__onnx_tensor_check(glia_onnx *file, glia_onnx_tensor *t, glia_e
     for (size_t i = 0; i < t->n_dims; i++)
         if (t->dims[i] < 0) return bad(file, t, err, "it has a negative dimension");
     const int64_t elems = glia_shape_elems(&t->shape);
-    if (elems < 0 || elems > INT64_MAX / 16) return bad(file, t, err, "its dimensions are too large");
+    if (elems < 0 || elems > INT64_MAX / 64) return bad(file, t, err, "its dimensions are too large");
     t->checked = true;
     if (t->dtype == GLIA_DTYPE_COUNT) return GLIA_OK; /* to be refused by who needs it */
-    const size_t bytes = (size_t)elems * glia_dtype_bytes(t->dtype);
-    if (t->location == GLIA_ONNX_LOCATION_EXTERNAL) return use_external(file, t, bytes, err);
-    GLIA_TRY(find_data(file, t, err));
-    if (t->bytes == bytes) return GLIA_OK;
+    const glia_narrow_type *type = glia__onnx_narrow(t->data_type);
+    const size_t bytes =
+        type ? ((size_t)elems * (size_t)type->bits + 7) / 8 : (size_t)elems * glia_dtype_bytes(t->dtype);
+    if (t->location == GLIA_ONNX_LOCATION_EXTERNAL)
+        GLIA_TRY(use_external(file, t, bytes, err));
+    else
+        GLIA_TRY(find_data(file, t, err));
+    if (t->bytes == bytes) return type ? widen(file, t, (size_t)elems, err) : GLIA_OK;
     char what[160];
     (void)snprintf(what, sizeof what, "%s data of its dimensions are %zu bytes, the file holds %zu",
                    glia__onnx_dtype_name(t->data_type), bytes, t->bytes);
