@@ -24,7 +24,7 @@ grep ' failed ' "$work/results" || true
 grep '^\*\*' "$work/table"
 if [ $# != 0 ]; then
     cp "$work/table" "$1"
-elif ! grep -q "^$version; do not edit" "$top/docs/onnx.md"; then
+elif ! grep -q "^$version); do not edit" "$top/docs/onnx.md"; then
     echo "docs/onnx.md is of another version of the package onnx than $version: not compared"
 elif ! diff "$top/docs/onnx.md" "$work/table"; then
     echo "docs/onnx.md is out of date; make it anew: tests/test_onnx_nodes.sh docs/onnx.md"

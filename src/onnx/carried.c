@@ -52,7 +52,7 @@ static glia_value *as(glia_value *x, glia_dtype dtype) {
 
 glia_value *glia__onnx_cast(glia_value *x, int64_t data_type, bool saturate) {
     const glia_narrow_type *type = glia__onnx_narrow(data_type);
-    if (!x || !type) return as(x, glia__onnx_dtype(data_type)); /* keeps within the range as well */
+    if (!x || !type) return glia_op_cast(x, glia__onnx_dtype(data_type)); /* keeps within the range as well */
     const glia_dtype from = glia_value_dtype(x);
     if (type->is_float) /* f64 holds whatever it is */
         return as(narrowed(from == GLIA_F32 ? x : as(x, GLIA_F64), type, saturate), GLIA_F32);
