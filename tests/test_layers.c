@@ -4,6 +4,7 @@
 
 #include "failing_allocator.h"
 #include "glia/glia.h"
+#include "shape_text.h"
 #include "train/layer.h"
 
 /* The tutorial network. */
@@ -15,14 +16,6 @@ static glia_model *digits(const glia_allocator *allocator) {
     x = glia_dense(glia_flatten(x), .units = 10);
     glia_model_set_output(m, x);
     return m;
-}
-
-static const char *shape_of(const glia_value *value) {
-    static char text[4][96];
-    static int next;
-    glia_shape shape = glia_value_shape(value);
-    next = (next + 1) % 4;
-    return glia_shape_text(&shape, text[next], sizeof text[0]);
 }
 
 TEST(summary) {

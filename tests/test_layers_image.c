@@ -4,14 +4,7 @@
 #include "test.h"
 
 #include "glia/glia.h"
-
-static const char *shape_of(const glia_value *value) {
-    static char text[4][96];
-    static int next;
-    glia_shape shape = glia_value_shape(value);
-    next = (next + 1) % 4;
-    return glia_shape_text(&shape, text[next], sizeof text[0]);
-}
+#include "shape_text.h"
 
 TEST(shapes) {
     static const struct {

@@ -5,12 +5,7 @@
 
 #include "glia/glia.h"
 #include "glia/recipe.h"
-
-static const char *shape_of(const glia_value *value) {
-    static char text[128];
-    glia_shape shape = glia_value_shape(value);
-    return value ? glia_shape_text(&shape, text, sizeof text) : "NULL";
-}
+#include "shape_text.h"
 
 /* --- shapes ------------------------------------------------------------------------------------------------------ */
 

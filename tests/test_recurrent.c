@@ -4,6 +4,7 @@
 #include "op_values.h"
 
 #include "glia/glia.h"
+#include "shape_text.h"
 
 enum { N = 3, STEPS = 4, IN = 2, H = 3, MOST = 256 };
 
@@ -104,12 +105,6 @@ TEST(lengths) {
     CHECK_ERR(status, GLIA_BAD_DATA, &err, "rnn: length 4 of sequence 0 is out of range 0 … 3");
     glia_program_free(program);
     glia_graph_free(g);
-}
-
-static const char *shape_of(const glia_value *value) {
-    static char text[96];
-    glia_shape shape = glia_value_shape(value);
-    return glia_shape_text(&shape, text, sizeof text);
 }
 
 TEST(layers) {
