@@ -52,6 +52,11 @@ static glia_status copy_input(const glia_call *c) {
     return GLIA_OK;
 }
 
+/* Random words below it are this share of all. */
+static uint32_t share_of_words(double rate) {
+    return (uint32_t)(rate * 4294967296.0);
+}
+
 /* Element `i` of the whole output meets word i mod 4 of block i/4, so a cut of the batch changes nothing. */
 static glia_status dropout_loops(const glia_call *c) {
     enum { CHUNK = 256 };
@@ -59,7 +64,7 @@ static glia_status dropout_loops(const glia_call *c) {
     const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem;
     if (sleeps(c) || a->rate <= 0) return copy_input(c);
     const glia_random random = mask_numbers(c->step, a->stream);
-    const uint32_t dropped = (uint32_t)(a->rate * 4294967296.0); /* words below it */
+    const uint32_t dropped = share_of_words(a->rate);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
         T *y = c->out[0].data;
@@ -113,26 +118,27 @@ static double dropout_flops(const glia_type *in, const glia_type *out, const voi
         .name = "stream", .kind = GLIA_FIELD_INT, .offset = offsetof(type, stream), .initial = "0", \
         .doc = "which random numbers"                                                               \
     }
+/* Of ops that draw for each element. */
+#define ELEMENT_TRAITS \
+    GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_TRAINING_ONLY | GLIA_TRAIT_RANDOM
+#define ELEMENT_NOISE \
+    .min_inputs = 1, .max_inputs = 1, .infer = dropout_infer, .workspace = dropout_workspace, .c_expr = "x"
 
 GLIA_OP(dropout) = {
     .name = "dropout",
     .version = 1,
     .doc = "in training y = 0 with probability rate, else x/(1 − rate); otherwise y = x",
     .source = "Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, JMLR 2014",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_TRAINING_ONLY | GLIA_TRAIT_RANDOM,
+    .traits = ELEMENT_TRAITS,
+    ELEMENT_NOISE,
     .attrs = GLIA_FIELDS(RATE_FIELD(glia_dropout_attrs, "share of elements set to 0"),
                          STREAM_FIELD(glia_dropout_attrs)),
     .attrs_size = sizeof(glia_dropout_attrs),
-    .infer = dropout_infer,
     .grad = dropout_grad,
     .ref = dropout_ref,
-    .workspace = dropout_workspace,
     .flops = dropout_flops,
     .onnx = "Dropout",
     .onnx_since = 13,
-    .c_expr = "x",
     .cases = GLIA_CASES(
         {.inputs = "4x5", .attrs = "rate=0.5 stream=1"}, {.inputs = "2x3x7", .attrs = "rate=0.1 stream=2"},
         {.inputs = "9", .attrs = "rate=0"}, {.inputs = "4x5:bf16", .attrs = "rate=0.5 stream=1"},
@@ -160,7 +166,7 @@ static glia_status shared_dropout_loops(const glia_call *c) {
     for (int d = 0; d < shape->rank; d++) *(d < a->dims ? &draws : &elems) *= shape->dim[d];
     for (int d = 1; d < shape->rank && d < a->dims; d++) first *= shape->dim[d];
     const glia_random random = mask_numbers(c->step, a->stream);
-    const uint32_t dropped = (uint32_t)(a->rate * 4294967296.0);
+    const uint32_t dropped = share_of_words(a->rate);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
         T *y = c->out[0].data;
@@ -239,7 +245,7 @@ static glia_status alpha_dropout_loops(const glia_call *c) {
     const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem;
     if (sleeps(c) || at->rate <= 0) return copy_input(c);
     const glia_random random = mask_numbers(c->step, at->stream);
-    const uint32_t dropped = (uint32_t)(at->rate * 4294967296.0);
+    const uint32_t dropped = share_of_words(at->rate);
     const double a = alpha_factor(at->rate), b = -a * at->rate * DROPPED;
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
@@ -271,19 +277,14 @@ GLIA_OP(alpha_dropout) = {
         "in training y = a·x + b, or a·α' + b with probability rate, with α' = −1.7581, so that mean 0 and "
         "variance 1 stay; otherwise y = x",
     .source = "Klambauer, Unterthiner, Mayr, Hochreiter, NeurIPS 2017",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_TRAINING_ONLY | GLIA_TRAIT_RANDOM |
-              GLIA_TRAIT_NO_ONNX,
+    .traits = ELEMENT_TRAITS | GLIA_TRAIT_NO_ONNX,
+    ELEMENT_NOISE,
     .attrs = GLIA_FIELDS(RATE_FIELD(glia_dropout_attrs, "share of elements set to α'"),
                          STREAM_FIELD(glia_dropout_attrs)),
     .attrs_size = sizeof(glia_dropout_attrs),
-    .infer = dropout_infer,
     .grad = alpha_dropout_grad,
     .ref = alpha_dropout_ref,
-    .workspace = dropout_workspace,
     .flops = dropout_flops,
-    .c_expr = "x",
     .cases = GLIA_CASES(
         {.inputs = "4x5", .attrs = "rate=0.5 stream=1"}, {.inputs = "2x3x7", .attrs = "rate=0.1 stream=2"},
         {.inputs = "9", .attrs = "rate=0"}, {.inputs = "4x5:bf16", .attrs = "rate=0.5 stream=1"},
@@ -330,10 +331,8 @@ GLIA_OP(gaussian_noise) = {
     .version = 1,
     .doc = "in training y = x + deviation·n, n normal; otherwise y = x",
     .source = "Sietsma, Dow, Neural Networks 4, 1991",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .traits = GLIA_TRAIT_ELEMENTWISE | GLIA_TRAIT_INPLACE | GLIA_TRAIT_TRAINING_ONLY | GLIA_TRAIT_RANDOM |
-              GLIA_TRAIT_NO_ONNX,
+    .traits = ELEMENT_TRAITS | GLIA_TRAIT_NO_ONNX,
+    ELEMENT_NOISE,
     .attrs = GLIA_FIELDS({.name = "deviation",
                           .kind = GLIA_FIELD_FLOAT,
                           .offset = offsetof(glia_gaussian_noise_attrs, deviation),
@@ -342,12 +341,9 @@ GLIA_OP(gaussian_noise) = {
                           .doc = "standard deviation of what is added"},
                          STREAM_FIELD(glia_gaussian_noise_attrs)),
     .attrs_size = sizeof(glia_gaussian_noise_attrs),
-    .infer = dropout_infer,
     .grad = gaussian_noise_grad,
     .ref = gaussian_noise_ref,
-    .workspace = dropout_workspace,
     .flops = gaussian_noise_flops,
-    .c_expr = "x",
     .cases = GLIA_CASES(
         {.inputs = "4x5", .attrs = "deviation=0.5 stream=1"}, {.inputs = "2x3x7", .attrs = "deviation=2"},
         {.inputs = "9", .attrs = "deviation=0"}, {.inputs = "4x5:bf16", .attrs = "deviation=0.5"},

@@ -51,6 +51,19 @@ static bool bias_of(const glia_layer_build *b, const conv_options *o, int64_t fi
     return *bias != NULL;
 }
 
+/* What every convolution of groups begins with: `pads` of its sides, the parameters. False with an error in the graph. */
+static bool prepare(const glia_layer_build *b, const conv_options *o, int dims, bool transposed, int *padding,
+                    int64_t *pads, glia_value **weight, glia_value **bias) {
+    int64_t channels;
+    if (!check_input(b, dims, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
+        !glia__layer_padding(b, o->padding, dims, padding, pads))
+        return false;
+    const int64_t in = channels / o->groups, out = o->filters / o->groups;
+    *weight = transposed ? weight_of(b, o, "weight", dims, channels, out, in, out)
+                         : weight_of(b, o, "weight", dims, o->filters, in, in, o->filters);
+    return *weight && bias_of(b, o, o->filters, bias);
+}
+
 /* --- lines and volumes --------------------------------------------------------------------------------------- */
 
 static glia_value *build_conv1d(const glia_layer_build *b, const void *options) {
@@ -59,35 +72,28 @@ static glia_value *build_conv1d(const glia_layer_build *b, const void *options) 
     glia_conv2d_attrs attrs = {
         .strides = {1, o->strides[0]}, .dilation = {1, o->dilation[0]}, .groups = o->groups};
     glia_value *bias, *weight;
-    int64_t channels, pads[2] = {0};
-    if (!check_input(b, 1, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, 1, &attrs.padding, pads))
-        return NULL;
+    int64_t pads[2] = {0};
+    if (!prepare(b, o, 1, false, &attrs.padding, pads, &weight, &bias)) return NULL;
     attrs.pads[1] = pads[0];
     attrs.pads[3] = pads[1];
-    const int64_t in = channels / o->groups;
-    weight = weight_of(b, o, "weight", 1, o->filters, in, in, o->filters);
-    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
     glia_value *y = glia_op_conv2d(glia_op_unsqueeze(b->inputs[0], height), glia_op_unsqueeze(weight, height),
                                    bias, attrs);
     return glia__layer_activate(b, glia_op_squeeze(y, height), o->activation);
+}
+
+static void set_steps(const conv_options *o, glia_conv3d_attrs *attrs) {
+    for (int d = 0; d < 3; d++) {
+        attrs->strides[d] = o->strides[d];
+        attrs->dilation[d] = o->dilation[d];
+    }
 }
 
 static glia_value *build_conv3d(const glia_layer_build *b, const void *options) {
     const conv_options *o = options;
     glia_conv3d_attrs attrs = {.groups = o->groups};
     glia_value *bias, *weight;
-    int64_t channels;
-    if (!check_input(b, 3, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, 3, &attrs.padding, attrs.pads))
-        return NULL;
-    for (int d = 0; d < 3; d++) {
-        attrs.strides[d] = o->strides[d];
-        attrs.dilation[d] = o->dilation[d];
-    }
-    const int64_t in = channels / o->groups;
-    weight = weight_of(b, o, "weight", 3, o->filters, in, in, o->filters);
-    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
+    if (!prepare(b, o, 3, false, &attrs.padding, attrs.pads, &weight, &bias)) return NULL;
+    set_steps(o, &attrs);
     return glia__layer_activate(b, glia_op_conv3d(b->inputs[0], weight, bias, attrs), o->activation);
 }
 
@@ -141,13 +147,7 @@ static glia_value *build_conv2d_transpose(const glia_layer_build *b, const void 
                                                   .dilation = {o->dilation[0], o->dilation[1]},
                                                   .groups = o->groups}};
     glia_value *bias, *weight;
-    int64_t channels;
-    if (!check_input(b, 2, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, 2, &attrs.conv.padding, attrs.conv.pads))
-        return NULL;
-    const int64_t out = o->filters / o->groups;
-    weight = weight_of(b, o, "weight", 2, channels, out, channels / o->groups, out);
-    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
+    if (!prepare(b, o, 2, true, &attrs.conv.padding, attrs.conv.pads, &weight, &bias)) return NULL;
     return glia__layer_activate(b, glia_op_conv_transpose2d(b->inputs[0], weight, bias, attrs),
                                 o->activation);
 }
@@ -169,15 +169,10 @@ static glia_value *build_conv1d_transpose(const glia_layer_build *b, const void 
     glia_conv_transpose2d_attrs attrs = {
         .conv = {.strides = {1, o->strides[0]}, .dilation = {1, o->dilation[0]}, .groups = o->groups}};
     glia_value *bias, *weight;
-    int64_t channels, pads[2] = {0};
-    if (!check_input(b, 1, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, 1, &attrs.conv.padding, pads))
-        return NULL;
+    int64_t pads[2] = {0};
+    if (!prepare(b, o, 1, true, &attrs.conv.padding, pads, &weight, &bias)) return NULL;
     attrs.conv.pads[1] = pads[0];
     attrs.conv.pads[3] = pads[1];
-    const int64_t out = o->filters / o->groups;
-    weight = weight_of(b, o, "weight", 1, channels, out, channels / o->groups, out);
-    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
     return glia__layer_activate(b, glia_op_conv_transpose1d(b->inputs[0], weight, bias, attrs),
                                 o->activation);
 }
@@ -186,17 +181,8 @@ static glia_value *build_conv3d_transpose(const glia_layer_build *b, const void 
     const conv_options *o = options;
     glia_conv_transpose3d_attrs attrs = {.conv = {.groups = o->groups}};
     glia_value *bias, *weight;
-    int64_t channels;
-    if (!check_input(b, 3, &channels) || !check_groups(b, o->groups, channels, o->filters) ||
-        !glia__layer_padding(b, o->padding, 3, &attrs.conv.padding, attrs.conv.pads))
-        return NULL;
-    for (int d = 0; d < 3; d++) {
-        attrs.conv.strides[d] = o->strides[d];
-        attrs.conv.dilation[d] = o->dilation[d];
-    }
-    const int64_t out = o->filters / o->groups;
-    weight = weight_of(b, o, "weight", 3, channels, out, channels / o->groups, out);
-    if (!weight || !bias_of(b, o, o->filters, &bias)) return NULL;
+    if (!prepare(b, o, 3, true, &attrs.conv.padding, attrs.conv.pads, &weight, &bias)) return NULL;
+    set_steps(o, &attrs.conv);
     return glia__layer_activate(b, glia_op_conv_transpose3d(b->inputs[0], weight, bias, attrs),
                                 o->activation);
 }

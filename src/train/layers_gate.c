@@ -49,14 +49,15 @@ typedef struct gate_options {
 static bool halves_of(const glia_layer_build *b, const gate_options *o, glia_value **halves) {
     const glia_shape shape = glia_value_shape(b->inputs[0]);
     const int rank = shape.rank - 1;
+    int axis;
     char text[96];
-    if (o->axis < -rank || o->axis >= rank) {
+    if (!glia__axis_resolve(o->axis, rank, &axis)) {
         (void)glia__layer_fail(b, GLIA_BAD_SHAPE, "halves axis %lld, but an example of %s has axes 0 to %d",
                                (long long)o->axis, glia__example_text(b->inputs[0], text, sizeof text),
                                rank - 1);
         return false;
     }
-    const int axis = (int)(o->axis < 0 ? o->axis + rank : o->axis) + 1;
+    axis++; /* behind that of the batch */
     const int64_t half = shape.dim[axis] / 2;
     if (shape.dim[axis] % 2) {
         (void)glia__layer_fail(

@@ -133,13 +133,14 @@ typedef struct axis_options {
 
 /* The axis of the arrays that `axis` of an example with so many axes is; 0 with an error in the graph. */
 static int find_axis(const glia_layer_build *b, int64_t axis, int axes) {
+    int found;
     if (axes < 1)
         (void)glia__layer_fail(b, GLIA_BAD_SHAPE, "needs inputs of at least one dimension per example");
-    else if (axis < -axes || axis >= axes)
+    else if (glia__axis_resolve(axis, axes, &found))
+        return found + 1; /* behind that of the batch */
+    else
         (void)glia__layer_fail(b, GLIA_BAD_SHAPE, "joins along axis %lld, but an example has axes 0 to %d",
                                (long long)axis, axes - 1);
-    else
-        return (int)(axis < 0 ? axis + axes : axis) + 1;
     return 0;
 }
 
