@@ -181,7 +181,8 @@ static void print_models(FILE *out) {
         if (!def.network) continue;
         const int64_t count = count_params(&def, false);
         fprintf(out, "\n%s: %s", def.name, def.doc);
-        if (count > 0) fprintf(out, "; %s parameters", cli_count(count, text, sizeof text));
+        if (count > 0 && !strstr(def.doc, " parameters"))
+            fprintf(out, "; %s parameters", cli_count(count, text, sizeof text));
         fputc('\n', out);
         for (const glia_field *f = def.fields; f && f->name; f++)
             fprintf(out, "  %-16s %s (default %s)\n", f->name, f->doc, f->initial ? f->initial : "none");

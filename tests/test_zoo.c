@@ -62,6 +62,34 @@ TEST(parameter_counts) {
     }
 }
 
+/* Of grey pictures: LeNet-5 as everybody counts it, Keras' mnist_mlp, and the network of the tutorial. */
+TEST(classics) {
+    static const struct {
+        const char *kind, *options;
+        int64_t side, params;
+        const char *first, *last;
+    } nets[] = {
+        {"lenet", "", 28, 61706, "c1.weight", "output.bias"},
+        {"lenet", "", 32, 61706, "c1.weight", "output.bias"},
+        {"lenet", "classes=3 activation=relu", 28, 61706 - 7 * 85, "c1.weight", "output.bias"},
+        {"mlp", "", 28, 669706, "hidden.0.weight", "head.bias"},
+        {"mlp", "layers=0", 28, 7850, "head.weight", "head.bias"},
+        {"tutorial_cnn", "", 28, 54410, "conv2d.weight", "dense.bias"},
+    };
+    for (size_t i = 0; i < GLIA_COUNT(nets); i++) {
+        glia_error err = {0};
+        glia_model *m = glia_model_new("grey");
+        glia_value *x = glia_input(m, "image", .shape = {1, nets[i].side, nets[i].side});
+        glia_model_set_output(m, glia_apply(x, nets[i].kind, nets[i].options));
+        CHECK_OK(glia_model_status(m, &err), &err);
+        CHECK_INT(trained(m), nets[i].params);
+        const size_t count = glia_model_params(m);
+        CHECK_STR(count ? glia_value_name(glia_model_param_value(m, 0)) : "", nets[i].first);
+        CHECK_STR(count ? glia_value_name(glia_model_param_value(m, count - 1)) : "", nets[i].last);
+        glia_model_free(m);
+    }
+}
+
 /* Networks of text: 45,675,496 is what six blocks of each kind, two tables and a dense layer have. */
 TEST(text) {
     static const struct {
@@ -307,6 +335,6 @@ TEST(out_of_memory) {
     }
 }
 
-TEST_MAIN(TEST_ENTRY(parameter_counts), TEST_ENTRY(text), TEST_ENTRY(translation), TEST_ENTRY(names),
-          TEST_ENTRY(messages), TEST_ENTRY(scopes), TEST_ENTRY(learning_rate_scales), TEST_ENTRY(shared),
-          TEST_ENTRY(out_of_memory))
+TEST_MAIN(TEST_ENTRY(parameter_counts), TEST_ENTRY(classics), TEST_ENTRY(text), TEST_ENTRY(translation),
+          TEST_ENTRY(names), TEST_ENTRY(messages), TEST_ENTRY(scopes), TEST_ENTRY(learning_rate_scales),
+          TEST_ENTRY(shared), TEST_ENTRY(out_of_memory))
