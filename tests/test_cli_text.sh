@@ -50,4 +50,31 @@ printf 'dull\ngood!\n' >lines.txt
 expect 0 "lines.txt[0]  bad" "$GLIA" predict runs/films lines.txt
 expect 0 "lines.txt[1]  good" "$GLIA" predict runs/films lines.txt
 expect 1 "is no language model: expected tokens [N, T]" "$GLIA" generate runs/films
+
+# A text a file, in a folder a class.
+mkdir -p shelf/good shelf/bad shelf/empty
+i=0
+while [ $i -lt 30 ]; do
+    echo "a fine and good film $i" >shelf/good/$i.txt
+    echo "a dull and bad film $i" >shelf/bad/$i.txt
+    i=$((i + 1))
+done
+echo "no class" >shelf/notes.txt
+cat >shelf.yaml <<END
+data: {source: {text_folder: shelf}, split: {validation: 0.2}, text: {length: 8, vocabulary: 100}}
+model:
+  - embedding: {vocabulary: 100, units: 8, mask_zero: yes}
+  - gru: 8
+  - dense: 2
+optimizer: {adam: {learning_rate: 0.02}}
+train: {epochs: 8, batch_size: 8, threads: 1}
+END
+expect 0 "48 train · 12 validation, 8, 2 classes" "$GLIA" train shelf.yaml --out runs/shelf
+expect 0 "validation accuracy 1.0000" "$GLIA" train shelf.yaml --out runs/shelf --force
+expect 0 "a good thing  good" "$GLIA" predict runs/shelf "a good thing"
+expect 0 "text_folder:shelf: 60 examples of 64, 2 classes" "$GLIA" data show text_folder:shelf
+expect 1 "holds no texts: expected a folder for each class" "$GLIA" data show text_folder:shelf/empty
+expect 1 "cannot read the folder nowhere" "$GLIA" data show text_folder:nowhere
+printf "\\377\\n" >shelf/bad/x.txt
+expect 1 "shelf/bad/x.txt:1: error: not UTF-8" "$GLIA" data show text_folder:shelf
 finish

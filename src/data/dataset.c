@@ -22,6 +22,13 @@ void glia__table_free(glia_table *table) {
     *table = (glia_table){0};
 }
 
+bool glia__table_name_classes(glia_table *table, const glia_listing *folders) {
+    table->class_names = glia__arena_alloc(&table->arena, folders->count * sizeof *table->class_names);
+    for (size_t i = 0; i < folders->count && table->class_names; i++)
+        if (!(table->class_names[i] = glia__arena_strdup(&table->arena, folders->names[i]))) return false;
+    return table->class_names != NULL;
+}
+
 glia_status glia__table_set_labels(glia_table *table, const glia_tensor *labels,
                                    const glia_allocator *allocator, glia_error *err) {
     enum { MOST_CLASSES = 1 << 24 };

@@ -3,6 +3,7 @@
 #define GLIA_DATA_READER_H
 
 #include "core/mem.h"
+#include "data/listing.h"
 #include "data/vocabulary.h"
 #include "glia/data.h"
 
@@ -55,6 +56,8 @@ extern const glia_reader *const glia__readers[];
 extern const size_t glia__readers_count;
 
 void glia__table_free(glia_table *table);
+/* Folders whose names are the classes; false when out of memory. */
+bool glia__table_name_classes(glia_table *table, const glia_listing *folders);
 /* Copies labels of an integer dtype to table->targets as i64; where table->classes is 0 it becomes
  * the largest label plus one, within reason: labels beyond it are found out of range later. */
 GLIA_MUST_CHECK glia_status glia__table_set_labels(glia_table *table, const glia_tensor *labels,
@@ -76,6 +79,9 @@ GLIA_MUST_CHECK glia_status glia__table_read_text(glia_table *table, const char 
 GLIA_MUST_CHECK glia_status glia__text_check(const char *path, const char *text, size_t bytes, int64_t line,
                                              glia_error *err);
 GLIA_MUST_CHECK glia_status glia__text_options_check(const glia_text_options *options, glia_error *err);
+/* The words of a text by their numbers, which the vocabulary grows by: at most `length`; the rest of the row is padding. */
+GLIA_MUST_CHECK glia_status glia__text_number(const char *text, const char *end, glia_vocabulary *vocabulary,
+                                              int32_t *row, int64_t length, glia_error *err);
 /* A vocabulary for the table, of words or characters; of words with the special ones in it. */
 GLIA_MUST_CHECK glia_status glia__table_begin_tokens(glia_table *table, bool words,
                                                      const glia_dataset_options *options, glia_error *err);

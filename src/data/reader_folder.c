@@ -3,14 +3,11 @@
  * Two walks over the same files: the first finds the classes and counts, the second decodes to an array of just that
  * size. Classes are numbered in the order of their names. */
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "core/file.h"
+#include "data/listing.h"
 #include "data/reader.h"
 #include "glia/io.h"
 #include "io/tar.h"
@@ -22,9 +19,8 @@ typedef struct gathering {
     const glia_allocator *allocator;
     glia_table *table;
     const char *source;
-    char **classes; /* names, in the table's arena */
-    size_t n_classes, capacity;
-    size_t last; /* class of the last picture: the next one is usually of the same */
+    glia_listing classes; /* names of folders */
+    size_t last;          /* class of the last picture: the next one is usually of the same */
     int64_t found, wanted, walked, filled;
     char first[300]; /* the picture that says size and colours */
 } gathering;
@@ -53,78 +49,30 @@ static bool is_picture(const char *path) {
 
 /* --- walking a folder ------------------------------------------------------------------------------------- */
 
-typedef struct listing {
-    glia_arena arena;
-    char **names;
-    size_t count, capacity;
-} listing;
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool add_name(char ***names, size_t *count, size_t *capacity, const char *name, glia_arena *arena,
-                     const glia_allocator *allocator) {
-    if (*count == *capacity) {
-        size_t wanted = *capacity ? 2 * *capacity : 64;
-        char **grown = glia__grow(allocator, *names, *capacity, wanted, sizeof **names);
-        if (!grown) return false;
-        *names = grown;
-        *capacity = wanted;
-    }
-    return ((*names)[(*count)++] = glia__arena_strdup(arena, name)) != NULL;
-}
-
-static void free_listing(const gathering *g, listing *l) {
-    glia__free(g->allocator, l->names, l->capacity * sizeof *l->names);
-    glia__arena_free(&l->arena);
-}
-
-/* The names in a folder, sorted: their order on disk is nobody's choice. */
-static glia_status list_folder(const gathering *g, const char *path, listing *l, glia_error *err) {
-    *l = (listing){.names = NULL};
-    glia__arena_init(&l->arena, g->allocator);
-    DIR *dir = opendir(path);
-    if (!dir) return glia_error_set(err, GLIA_IO, "cannot read the folder %s: %s", path, strerror(errno));
-    bool room = true;
-    for (struct dirent *entry; room && (entry = readdir(dir));)
-        if (entry->d_name[0] != '.')
-            room = add_name(&l->names, &l->count, &l->capacity, entry->d_name, &l->arena, g->allocator);
-    closedir(dir);
-    if (!room) return out_of_memory(g, err);
-    if (l->count) qsort(l->names, l->count, sizeof *l->names, by_name);
-    return GLIA_OK;
-}
-
 static glia_status walk_class(gathering *g, const char *folder, visitor visit, glia_error *err) {
     char path[1400];
-    listing files;
+    glia_listing files;
     snprintf(path, sizeof path, "%.1000s/%.260s", g->source, folder);
     size_t length = strlen(path);
-    glia_status status = list_folder(g, path, &files, err);
+    glia_status status = glia__listing_read(&files, path, g->allocator, err);
     for (size_t i = 0; i < files.count && status == GLIA_OK; i++) {
         if (!is_picture(files.names[i])) continue;
         snprintf(path + length, sizeof path - length, "/%.100s", files.names[i]);
         status = visit(g, &(picture){.folder = folder, .name = path}, err);
     }
-    free_listing(g, &files);
+    glia__listing_free(&files);
     return status;
-}
-
-static bool is_folder(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 static glia_status walk_folder(gathering *g, visitor visit, glia_error *err) {
     char path[1400];
-    listing folders;
-    glia_status status = list_folder(g, g->source, &folders, err);
+    glia_listing folders;
+    glia_status status = glia__listing_read(&folders, g->source, g->allocator, err);
     for (size_t i = 0; i < folders.count && status == GLIA_OK; i++) {
         snprintf(path, sizeof path, "%.1000s/%.260s", g->source, folders.names[i]);
-        if (is_folder(path)) status = walk_class(g, folders.names[i], visit, err);
+        if (glia__is_folder(path)) status = walk_class(g, folders.names[i], visit, err);
     }
-    free_listing(g, &folders);
+    glia__listing_free(&folders);
     return status;
 }
 
@@ -162,17 +110,16 @@ static glia_status walk_archive(gathering *g, visitor visit, glia_error *err) {
 
 /* The number of a class by its folder; n_classes when it is new. */
 static size_t find_class(gathering *g, const char *folder) {
-    if (g->last < g->n_classes && strcmp(g->classes[g->last], folder) == 0) return g->last;
-    for (g->last = 0; g->last < g->n_classes && strcmp(g->classes[g->last], folder) != 0;) g->last++;
+    if (g->last < g->classes.count && strcmp(g->classes.names[g->last], folder) == 0) return g->last;
+    for (g->last = 0; g->last < g->classes.count && strcmp(g->classes.names[g->last], folder) != 0;)
+        g->last++;
     return g->last;
 }
 
 static glia_status count(gathering *g, const picture *p, glia_error *err) {
     g->found++;
-    if (find_class(g, p->folder) < g->n_classes) return GLIA_OK;
-    if (add_name(&g->classes, &g->n_classes, &g->capacity, p->folder, &g->table->arena, g->allocator))
-        return GLIA_OK;
-    return out_of_memory(g, err);
+    if (find_class(g, p->folder) < g->classes.count) return GLIA_OK;
+    return glia__listing_add(&g->classes, p->folder) ? GLIA_OK : out_of_memory(g, err);
 }
 
 static glia_status decode(const gathering *g, const picture *p, int channels, glia_tensor *out,
@@ -223,7 +170,7 @@ static glia_status fill(gathering *g, const picture *p, glia_error *err) {
     double share = (double)g->wanted / (double)g->found;
     int64_t walked = g->walked++;
     if (g->filled == g->wanted || (int64_t)((double)(walked + 1) * share + 1e-9) <= g->filled) return GLIA_OK;
-    if (find_class(g, p->folder) == g->n_classes)
+    if (find_class(g, p->folder) == g->classes.count)
         return glia_error_set(err, GLIA_IO, "%s appeared while %s was read", p->name, g->source);
     glia_tensor image;
     GLIA_TRY(decode(g, p, 0, &image, err));
@@ -234,30 +181,30 @@ static glia_status fill(gathering *g, const picture *p, glia_error *err) {
 
 static glia_status gather(gathering *g, glia_error *err) {
     glia_status (*walk)(gathering *, visitor, glia_error *) =
-        is_folder(g->source) ? walk_folder : walk_archive;
+        glia__is_folder(g->source) ? walk_folder : walk_archive;
     GLIA_TRY(walk(g, count, err));
     if (!g->found)
         return glia_error_set(
             err, GLIA_BAD_DATA,
             "%s holds no pictures: expected a folder for each class, with files .png, .jpg or .jpeg",
             g->source);
-    qsort(g->classes, g->n_classes, sizeof *g->classes, by_name);
-    g->last = g->n_classes;
+    glia__listing_sort(&g->classes);
+    g->last = g->classes.count;
     int64_t limit = g->options->limit;
     g->wanted = limit > 0 ? GLIA_MIN(limit, g->found) : g->found;
     GLIA_TRY(walk(g, fill, err));
     if (g->filled < g->wanted) return glia_error_set(err, GLIA_IO, "%s changed while it was read", g->source);
-    g->table->classes = (int64_t)g->n_classes;
+    g->table->classes = (int64_t)g->classes.count;
     g->table->default_scale = 1.0 / 255;
-    g->table->class_names = glia__arena_copy(&g->table->arena, g->classes, g->n_classes * sizeof *g->classes);
-    return g->table->class_names ? GLIA_OK : out_of_memory(g, err);
+    return glia__table_name_classes(g->table, &g->classes) ? GLIA_OK : out_of_memory(g, err);
 }
 
 glia_status glia__table_read_folder(glia_table *table, const char *source,
                                     const glia_dataset_options *options, glia_error *err) {
     gathering g = {.options = options, .allocator = options->allocator, .table = table, .source = source};
+    glia__arena_init(&g.classes.arena, options->allocator);
     glia_status status = gather(&g, err);
-    glia__free(g.allocator, g.classes, g.capacity * sizeof *g.classes);
+    glia__listing_free(&g.classes);
     return status;
 }
 

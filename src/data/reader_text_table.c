@@ -52,11 +52,10 @@ static glia_status find_columns(glia_csv *csv, const glia_dataset_options *optio
                           csv->path);
 }
 
-/* At most `length` tokens; the rest of the row is padding. */
-static glia_status number_words(const char *text, glia_vocabulary *vocabulary, int32_t *row, int64_t length,
-                                glia_error *err) {
+glia_status glia__text_number(const char *text, const char *end, glia_vocabulary *vocabulary, int32_t *row,
+                              int64_t length, glia_error *err) {
     char word[GLIA_TOKEN_BYTES];
-    const char *at = text, *end = text + strlen(text);
+    const char *at = text;
     int64_t count = 0;
     for (size_t bytes; count < length && (bytes = glia__token_next(GLIA_TOKENS_WORDS, &at, end, word)) > 0;) {
         const int64_t number = glia__vocabulary_add(vocabulary, word, bytes);
@@ -72,9 +71,10 @@ static glia_status read_rows(glia_table *out, const glia_csv *csv, const text_co
     const int64_t length = options->text.length ? options->text.length : 64;
     GLIA_TRY(glia_tensor_new(&out->inputs, GLIA_I32, GLIA_SHAPE(t->rows, length), options->allocator, err));
     int32_t *row = out->inputs.data;
-    for (int64_t r = 0; r < t->rows; r++, row += length)
-        GLIA_TRY(number_words(csv->cells[(t->first + r) * csv->columns + t->text], &out->vocabulary, row,
-                              length, err));
+    for (int64_t r = 0; r < t->rows; r++, row += length) {
+        const char *text = csv->cells[(t->first + r) * csv->columns + t->text];
+        GLIA_TRY(glia__text_number(text, text + strlen(text), &out->vocabulary, row, length, err));
+    }
     if (t->label < 0) return GLIA_OK;
     return glia__csv_classes(out, csv, t->first, t->rows, t->label, options->allocator, err);
 }
