@@ -80,6 +80,7 @@ void cli_catch_signals(void);
 typedef struct cli_model {
     glia_recipe *recipe;
     glia_model *model;
+    glia_dataset *data; /* that targets of several arrays are those of; or NULL */
     glia_target target;
 } cli_model;
 /* Opens a model file with its overrides, or a run; the input is --input's, the run's or the data's. Returns CLI_OK, or

@@ -34,11 +34,37 @@ static void add_figure_table(const glia_report *r, glia_text *out) {
     }
 }
 
-static void add_json(const glia_run *run, const char *name, const glia_report *r, glia_text *out) {
+static void add_parts_json(const glia_metrics *metrics, glia_text *out) {
+    int count;
+    const glia_metrics_part *parts = glia__metrics_parts(metrics, &count);
+    for (int i = 0; i < count; i++) {
+        const glia_report r = glia_metrics_report(parts[i].metrics);
+        glia__text_printf(out, "\"%s\":{", parts[i].name);
+        cli_add_report_json(out, &r);
+        glia__text_add(out, "},");
+    }
+}
+
+/* Figures of each of several outputs. */
+static void add_part_tables(const glia_run *run, const glia_metrics *metrics, glia_text *out) {
+    int count;
+    const glia_metrics_part *parts = glia__metrics_parts(metrics, &count);
+    for (int i = 0; i < count; i++) {
+        glia_report r = glia_metrics_report(parts[i].metrics);
+        r.loss = NAN; /* of the sum alone it is known */
+        glia__text_printf(out, "\n%s:\n", parts[i].name);
+        add_figure_table(&r, out);
+        add_class_table(run, &r, out);
+    }
+}
+
+static void add_json(const glia_run *run, const char *name, const glia_report *r, const glia_metrics *metrics,
+                     glia_text *out) {
     char class_name[64];
     glia__text_add(out, "{\"data\":");
     glia__text_add_json(out, name);
     glia__text_add(out, ",");
+    add_parts_json(metrics, out);
     cli_add_report_json(out, r);
     int64_t classes = GLIA_MIN(r->classes, (int64_t)GLIA_REPORT_CLASSES);
     for (int64_t c = 0; c < classes; c++) {
@@ -56,20 +82,24 @@ static void add_json(const glia_run *run, const char *name, const glia_report *r
 static int evaluate(const cli_options *options, glia_run *run, const glia_dataset *data) {
     glia_error err = {0};
     const glia_dataset_info *info = glia_dataset_get_info(data);
-    glia_report r = glia_evaluate(run->model, data, .loss = glia_recipe_fit_options(run->recipe).loss,
-                                  .threads = (int)GLIA_MAX(options->threads, 0), .error = &err);
+    glia_metrics *metrics;
+    glia_report r =
+        glia_evaluate(run->model, data, .loss = glia_recipe_fit_options(run->recipe).loss,
+                      .threads = (int)GLIA_MAX(options->threads, 0), .metrics = &metrics, .error = &err);
     if (err.status != GLIA_OK) return cli_fail(&err);
     glia_text out;
     char count[40];
     glia__text_init(&out, NULL);
     if (options->json == GLIA_YES) {
-        add_json(run, info->name, &r, &out);
+        add_json(run, info->name, &r, metrics, &out);
     } else {
         glia__text_printf(&out, "%s: %s examples, %.2f s\n", info->name,
                           cli_count(r.examples, count, sizeof count), r.seconds);
         add_figure_table(&r, &out);
         add_class_table(run, &r, &out);
+        add_part_tables(run, metrics, &out);
     }
+    glia_metrics_free(metrics);
     return cli_print(&out);
 }
 

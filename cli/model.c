@@ -17,9 +17,24 @@ bool cli_parse_shape(const char *text, glia_shape *out) {
     return glia__field_parse(&field, out, list, NULL, NULL) == GLIA_OK && out->rank > 0;
 }
 
+/* Inputs by name have shapes of their own; what is to be predicted, the data say where they are there. */
+static void find_arrays(const cli_options *options, cli_model *m, glia_shape *shape) {
+    const glia_recipe *recipe = m->recipe;
+    *shape = GLIA_SHAPE(0);
+    for (int i = 0; i < recipe->n_inputs; i++) shape->dim[0] += glia_shape_elems(&recipe->inputs[i].shape);
+    m->target.kind = GLIA_TARGET_VALUES;
+    if (glia_recipe_data(recipe, &m->data, NULL, NULL, cli_logger(options->quiet == GLIA_YES), NULL) ==
+        GLIA_OK)
+        m->target = glia__target_of(glia_dataset_get_info(m->data));
+}
+
 /* What goes in and what should come out: from --input, from the run, or from the data. */
 static glia_status find_types(const cli_options *options, cli_model *m, glia_shape *shape, glia_error *err) {
     const glia_recipe *recipe = m->recipe;
+    if (recipe->n_inputs) {
+        find_arrays(options, m, shape);
+        return GLIA_OK;
+    }
     if (options->input[0]) {
         m->target.kind = glia__recipe_target(recipe);
         if (cli_parse_shape(options->input, shape)) return GLIA_OK;
@@ -107,5 +122,6 @@ int cli_open_model(const cli_options *options, char **arguments, int count, cli_
 
 void cli_close_model(cli_model *m) {
     glia_model_free(m->model);
+    glia_dataset_free(m->data);
     glia_recipe_free(m->recipe);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "cli.h"
+#include "train/loss.h"
+#include "train/model.h"
 
 /* What is being predicted. */
 typedef struct request {
@@ -93,6 +95,53 @@ static void add_positions(const request *r, glia_text *out) {
     glia__text_add(out, json ? "]}\n" : "\n");
 }
 
+/* Whether a part's numbers are scores of classes, by the loss that it was trained with. */
+static bool is_class(const glia_model_part *p) {
+    const glia_loss *loss = p->loss ? glia__loss_find(p->loss) : NULL;
+    return loss && (loss->classes || strstr(loss->name, "cross_entropy"));
+}
+
+/* "kind: 2 0.981": the most probable class of one output. */
+static void add_class_of(const float *x, int64_t n, glia_text *out) {
+    int64_t best = 0;
+    double sum = 0;
+    if (n == 1) {
+        const double p = 1 / (1 + exp(-(double)x[0]));
+        glia__text_printf(out, " %d %.3f", p > 0.5, p > 0.5 ? p : 1 - p);
+        return;
+    }
+    for (int64_t i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    for (int64_t i = 0; i < n; i++) sum += exp((double)x[i] - (double)x[best]);
+    glia__text_printf(out, " %lld %.3f", (long long)best, 1 / sum);
+}
+
+/* Several outputs: "new.npz[0]  kind: 2 0.981  age: 31.2". */
+static void add_parts(const request *r, glia_text *out) {
+    const glia_model *model = r->run->model;
+    const bool json = r->options->json == GLIA_YES;
+    if (!json) add_name(r, out);
+    for (int k = 0; k < model->n_parts; k++) {
+        const glia_model_part *p = &model->parts[k];
+        const float *x = r->outputs + p->at;
+        if (!p->shown) continue;
+        glia__text_printf(out, json ? ",\"%s\":" : "  %s:", p->name);
+        if (!json && is_class(p) && glia_value_shape(p->value).rank == 2) {
+            add_class_of(x, p->elems, out);
+            continue;
+        }
+        for (int64_t i = 0; i < p->elems; i++) {
+            if (json) glia__text_add(out, i ? "," : "[");
+            if (json)
+                glia__text_add_number(out, (double)x[i]);
+            else
+                glia__text_printf(out, " %.6g", (double)x[i]);
+        }
+        if (json) glia__text_add(out, "]");
+    }
+    glia__text_add(out, json ? "}\n" : "\n");
+}
+
 static void add_prediction(const request *r, glia_text *out) {
     bool json = r->options->json == GLIA_YES;
     float two[2] = {1 - r->outputs[0], r->outputs[0]}; /* one unit for two classes: P(class 1) */
@@ -102,6 +151,10 @@ static void add_prediction(const request *r, glia_text *out) {
         glia__text_add(out, "{\"file\":");
         glia__text_add_json(out, r->file);
         glia__text_printf(out, ",\"index\":%lld", (long long)r->index);
+    }
+    if (r->run->model->n_parts) {
+        add_parts(r, out);
+        return;
     }
     if (r->run->classes && r->run->target_shape.rank) {
         add_positions(r, out);

@@ -42,8 +42,12 @@ static void add_table(glia_model *model, const totals *t, int64_t batch, glia_te
         names = GLIA_MAX(names, (int)strlen(glia_model_layer(model, i).name));
     glia__text_printf(out, "%-*s %-16s %-16s %12s %12s\n", names, "layer", "kind", "output", "parameters",
                       "MFLOP");
-    example_shape(glia_value_shape(glia_model_input(model, 0)), shape, sizeof shape);
-    glia__text_printf(out, "%-*s %-16s %s\n", names, "input", "", shape);
+    for (int i = 0; glia_model_input(model, i); i++) {
+        const glia_value *input = glia_model_input(model, i);
+        example_shape(glia_value_shape(input), shape, sizeof shape);
+        glia__text_printf(out, "%-*s %-16s %s\n", names,
+                          glia_model_input(model, 1) ? glia_value_name(input) : "input", "", shape);
+    }
     for (size_t i = 0; i < glia_model_layers(model); i++) {
         glia_layer_info layer = glia_model_layer(model, i);
         example_shape(layer.output_shape, shape, sizeof shape);

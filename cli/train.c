@@ -22,6 +22,11 @@ static int print_result(const cli_options *options, const glia_recipe *recipe, c
         if (r->evaluated) {
             glia__text_printf(&out, ",\"%s\":{", r->evaluated);
             cli_add_report_json(&out, &r->report);
+            for (int i = 0; i < r->n_parts; i++) {
+                glia__text_printf(&out, ",\"%s\":{", r->parts[i].name);
+                cli_add_report_json(&out, &r->parts[i].report);
+                glia__text_add(&out, "}");
+            }
             glia__text_add(&out, "}");
         }
         glia__text_add(&out, "}\n");
@@ -31,6 +36,10 @@ static int print_result(const cli_options *options, const glia_recipe *recipe, c
     if (r->evaluated) {
         glia__text_printf(&out, "%s ", r->evaluated);
         cli_add_figures(&out, recipe, &r->report);
+        for (int i = 0; i < r->n_parts; i++) {
+            glia__text_printf(&out, " · %s: ", r->parts[i].name);
+            cli_add_figures(&out, recipe, &r->parts[i].report);
+        }
         glia__text_add(&out, " · ");
     }
     glia__text_printf(&out, "saved %s (report.html, best.safetensors)\n", r->dir);

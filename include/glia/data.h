@@ -22,6 +22,14 @@ typedef enum glia_target_kind {
 /* The class of a position that counts for nothing, neither in the loss nor in figures: padding, for example. */
 enum { GLIA_IGNORED = -100 };
 
+/* One of several arrays of a data set. */
+typedef struct glia_array_info {
+    const char *name;
+    glia_shape shape; /* of one example */
+    bool whole;       /* whole numbers: as targets they are classes */
+    int64_t classes;  /* the largest of them plus one */
+} glia_array_info;
+
 /* What a data set holds. Strings and arrays belong to the data set. */
 typedef struct glia_dataset_info {
     const char *name; /* "mnist:train": what was really read */
@@ -39,7 +47,11 @@ typedef struct glia_dataset_info {
     double scale;                     /* 1 when raw */
     const float *mean, *std;          /* per channel, or NULL */
     int channel_axis; /* dimension of input_shape that channels lie along: 0, of a series [steps, columns] 1 */
-    int64_t season;   /* of a series: see glia_series_options; 0: no series */
+    /* Several arrays by name, in their order: their numbers of an example lie one behind the other in its inputs and in its
+     * targets, which are f32. 0: there is one of each. */
+    const glia_array_info *input_arrays, *target_arrays;
+    int n_input_arrays, n_target_arrays;
+    int64_t season;                /* of a series: see glia_series_options; 0: no series */
     const char *const *vocabulary; /* the tokens that inputs are numbers of, or NULL */
     int64_t n_vocabulary;
     const float *fill; /* per feature of a table: what a missing value becomes (missing = "mean"), or NULL */
@@ -90,6 +102,9 @@ typedef struct glia_dataset_options {
                           * that data to predict is treated as the training data were; used when n_fill is the
                           * number of features */
     int64_t n_fill;
+    const char *inputs,
+        *targets; /* NPZ: the names of several arrays, "image,meta", which become one input and one
+                                   * target (see glia_array_info); default: one of each, which the source names */
     glia_text_options text;
     glia_series_options series;
     int64_t limit;             /* read at most so many examples; default all */

@@ -56,6 +56,12 @@ typedef struct glia_run_result {
     int64_t best_epoch;    /* 0: no validation */
     const char *evaluated; /* "test" or "validation": what `report` is about; NULL: nothing to evaluate on */
     glia_report report;    /* of the best weights (the last, without validation) */
+    /* Of several outputs, those that are compared with targets; names belong to the recipe. */
+    struct {
+        const char *name;
+        glia_report report;
+    } parts[16];
+    int n_parts;
 } glia_run_result;
 
 /* Opens the data, trains, evaluates the best weights and writes the report. Gives GLIA_INTERRUPTED after a

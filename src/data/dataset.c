@@ -91,6 +91,10 @@ static glia_dataset_info info_of(const glia_table *table) {
                               .scale = table->default_scale,
                               .channel_axis = table->channel_axis,
                               .season = table->windows.season,
+                              .input_arrays = table->input_arrays,
+                              .target_arrays = table->target_arrays,
+                              .n_input_arrays = table->n_input_arrays,
+                              .n_target_arrays = table->n_target_arrays,
                               .in_place_of = table->in_place_of,
                               .class_names = (const char *const *)table->class_names,
                               .feature_names = (const char *const *)table->feature_names};

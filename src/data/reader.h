@@ -28,6 +28,8 @@ struct glia_table {
     int64_t classes;
     bool ignores;                        /* some labels are GLIA_IGNORED: found by glia__dataset_new */
     char **class_names, **feature_names; /* from glia__alloc'ed arena below; NULL: none */
+    glia_array_info *input_arrays, *target_arrays; /* in the arena; NULL: one of each */
+    int n_input_arrays, n_target_arrays;
     glia_windows windows;
     glia_token_kind tokens;        /* of what the inputs (I32) are numbers, in `vocabulary` */
     bool predicts_tokens;          /* and the targets */
@@ -70,6 +72,10 @@ GLIA_MUST_CHECK glia_status glia__table_read_folder(glia_table *table, const cha
                                                     const glia_dataset_options *options, glia_error *err);
 /* Records of CIFAR-10: of a file, or with `part` those of an archive's files whose names begin with it. */
 GLIA_MUST_CHECK glia_status glia__table_read_cifar(glia_table *table, const char *path, const char *part,
+                                                   const glia_dataset_options *options, glia_error *err);
+
+/* The arrays that options->inputs and options->targets name, of the file at `path`, laid one behind the other. */
+GLIA_MUST_CHECK glia_status glia__table_read_named(glia_table *table, const char *path,
                                                    const glia_dataset_options *options, glia_error *err);
 
 /* What "text:path" does. */

@@ -195,6 +195,7 @@ static glia_status read_npz(glia_table *out, const char *source, const glia_data
     glia_tensor labels = {0};
     glia_weights *file;
     GLIA_TRY(two_paths(source, "npz", path, arrays, sizeof path, err));
+    if (options->inputs && *options->inputs) return glia__table_read_named(out, path, options, err);
     if (*arrays) GLIA_TRY(two_paths(arrays, "npz", inputs, targets, sizeof inputs, err));
     GLIA_TRY(glia_weights_open(&file, path, options->allocator, err));
     glia_status status = read_arrays(out, &labels, file, path, inputs, targets, options, err);

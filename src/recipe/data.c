@@ -327,6 +327,8 @@ static glia_status open_source(const glia_recipe *recipe, const char *source, co
                               .missing = glia__recipe_missing(recipe),
                               .text = glia__recipe_text_options(recipe),
                               .series = glia__recipe_series_options(recipe),
+                              .inputs = recipe->input_names,
+                              .targets = recipe->target_names,
                               .limit = recipe->data.limit,
                               .logger = logger,
                               .allocator = recipe->arena.allocator};
@@ -335,7 +337,8 @@ static glia_status open_source(const glia_recipe *recipe, const char *source, co
         snprintf(full, sizeof full, "%s:%s", source, part);
         source = full;
     }
-    return glia_dataset_open_with(out, source, o, err);
+    GLIA_TRY(glia_dataset_open_with(out, source, o, err));
+    return glia__recipe_check_arrays(recipe, glia_dataset_get_info(*out), err);
 }
 
 /* A named set without ":part" has parts of its own. */

@@ -36,20 +36,35 @@ static glia_status add_facts(glia_export_model *e, const glia_run *run, glia_err
     return GLIA_OK;
 }
 
+/* Outputs each by itself, and of the inputs those that they depend on: labels that only a loss looks at stay behind. */
+static glia_status take_parts(glia_export_model *e, const glia_model *model, glia_error *err) {
+    e->model.inputs = e->inputs;
+    e->model.n_inputs = e->model.n_outputs = 0;
+    for (int i = 0; i < model->n_inputs; i++) {
+        bool needed;
+        GLIA_TRY(glia__model_needs_input(model, i, &needed, err));
+        if (needed) e->inputs[e->model.n_inputs++] = model->inputs[i];
+    }
+    for (int i = 0; i < model->n_parts; i++)
+        if (model->parts[i].shown) e->outputs[e->model.n_outputs++] = model->parts[i].value;
+    return GLIA_OK;
+}
+
 glia_status glia__export_of_model(glia_export_model *e, const glia_model *model, glia_error *err) {
     GLIA_TRY(glia__model_with_weights(model, err));
-    *e = (glia_export_model){.output = model->output};
+    *e = (glia_export_model){.outputs = {model->output}};
     glia__arena_init(&e->arena, model->allocator);
     e->model = (glia_export){.name = model->name,
                              .graph = model->graph,
                              .inputs = model->inputs,
-                             .outputs = &e->output,
+                             .outputs = e->outputs,
                              .n_inputs = model->n_inputs,
                              .n_outputs = 1,
                              .n_params = model->n_params,
                              .scale = 1,
                              .facts = e->facts,
                              .allocator = model->allocator};
+    if (model->n_parts) GLIA_TRY(take_parts(e, model, err));
     glia_export_param *params = glia__arena_alloc(&e->arena, (model->n_params + 1) * sizeof *params);
     if (!params) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     for (size_t i = 0; i < model->n_params; i++)
@@ -60,7 +75,7 @@ glia_status glia__export_of_model(glia_export_model *e, const glia_model *model,
 
 glia_status glia__export_of_run(glia_export_model *e, const glia_run *run, glia_error *err) {
     GLIA_TRY(glia__export_of_model(e, run->model, err));
-    const glia_shape out = glia_value_shape(e->output);
+    const glia_shape out = glia_value_shape(e->outputs[0]);
     e->model.name = run->recipe->name;
     e->model.scale = run->scale;
     e->model.mean = run->mean;
@@ -88,7 +103,7 @@ static glia_status write_as(glia_export_model *e, const char *format, const char
 
 glia_status glia_run_export(const glia_run *run, const char *format, const char *options, const char *path,
                             glia_export_result *result, glia_error *err) {
-    glia_export_model e = {.output = NULL};
+    glia_export_model e = {.outputs = {NULL}};
     glia_status status = glia__export_of_run(&e, run, err);
     if (status == GLIA_OK) status = write_as(&e, format, options, path, result, err);
     glia__export_free(&e);

@@ -7,7 +7,7 @@
 
 typedef struct glia_export_model {
     glia_export model;
-    glia_value *output;
+    glia_value *inputs[GLIA_RECIPE_PARTS], *outputs[GLIA_RECIPE_PARTS];
     glia_key_value facts[12];
     glia_arena arena;
 } glia_export_model;

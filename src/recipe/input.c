@@ -6,6 +6,7 @@
 #include "data/channels.h"
 #include "glia/weights.h"
 #include "recipe/text.h"
+#include "train/model.h"
 
 static bool ends_with(const char *path, const char *ending) {
     size_t a = strlen(path), b = strlen(ending);
@@ -250,11 +251,98 @@ static void transform(const glia_run *run, bool invert, glia_tensor *inputs) {
             }
 }
 
+/* --- several arrays ------------------------------------------------------------------------------------- */
+
+/* The names of the inputs that the file has, or that cannot be missing; where[i]: its place among them, -1: missing. */
+static glia_status there(const glia_run *run, const char *path, int *where, glia_text *names,
+                         glia_error *err) {
+    const glia_recipe *recipe = run->recipe;
+    glia_weights *file;
+    GLIA_TRY(glia_weights_open(&file, path, recipe->arena.allocator, err));
+    glia_status status = GLIA_OK;
+    int count = 0;
+    for (int i = 0; i < recipe->n_inputs && status == GLIA_OK; i++) {
+        bool wanted = false;
+        status = glia__model_needs_input(run->model, i, &wanted, err);
+        for (size_t k = 0; k < glia_weights_count(file) && !wanted; k++)
+            wanted = strcmp(glia_weights_name(file, k), recipe->inputs[i].name) == 0;
+        where[i] = wanted ? count++ : -1;
+        if (wanted) glia__text_printf(names, "%s%s", names->length ? "," : "", recipe->inputs[i].name);
+    }
+    glia_weights_close(file);
+    if (status == GLIA_OK && names->failed) status = glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    return status;
+}
+
+/* The arrays that are there, each to its place in the rows. */
+static glia_status spread(const glia_run *run, const glia_dataset *data, const int *where, glia_tensor *out,
+                          glia_error *err) {
+    const glia_dataset_info *info = glia_dataset_get_info(data);
+    const int64_t from = glia_shape_elems(&info->input_shape), to = run->input_shape.dim[0];
+    const size_t bytes = (size_t)(info->count * from) * sizeof(float);
+    const glia_allocator *allocator = run->recipe->arena.allocator;
+    float *rows = glia__alloc(allocator, bytes);
+    if (!rows) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    glia_status status = glia_dataset_gather(data, NULL, info->count, rows, NULL, err);
+    if (status == GLIA_OK)
+        status = glia_tensor_new(out, GLIA_F32, GLIA_SHAPE(info->count, to), allocator, err);
+    if (status == GLIA_OK) memset(out->data, 0, glia_tensor_bytes(out));
+    int64_t at = 0, taken = 0;
+    for (int i = 0; i < run->recipe->n_inputs && status == GLIA_OK; i++) {
+        const int64_t elems = glia_shape_elems(&run->recipe->inputs[i].shape);
+        for (int64_t n = 0; where[i] >= 0 && n < info->count; n++)
+            memcpy((float *)out->data + n * to + at, rows + n * from + taken, (size_t)elems * sizeof(float));
+        at += elems;
+        taken += where[i] >= 0 ? elems : 0;
+    }
+    glia__free(allocator, rows, bytes);
+    return status;
+}
+
+static glia_status check_shapes(const glia_run *run, const glia_dataset_info *info, const int *where,
+                                const char *path, glia_error *err) {
+    char found[96], wanted[96];
+    for (int i = 0; i < run->recipe->n_inputs; i++) {
+        const glia_shape *want = &run->recipe->inputs[i].shape,
+                         *have = where[i] < 0 ? want : &info->input_arrays[where[i]].shape;
+        if (glia_shape_elems(want) != glia_shape_elems(have))
+            return glia_error_set(err, GLIA_BAD_SHAPE,
+                                  "%.200s: array '%s' holds examples of %s; the model expects %s", path,
+                                  run->recipe->inputs[i].name, glia_shape_text(have, found, sizeof found),
+                                  glia_shape_text(want, wanted, sizeof wanted));
+    }
+    return GLIA_OK;
+}
+
+static glia_status read_several(const glia_run *run, const char *path, glia_tensor *out, glia_error *err) {
+    int where[GLIA_RECIPE_PARTS];
+    glia_dataset *data = NULL;
+    glia_text names, source;
+    glia__text_init(&names, run->recipe->arena.allocator);
+    glia__text_init(&source, run->recipe->arena.allocator);
+    glia__text_printf(&source, "npz:%s", path);
+    glia_status status = there(run, path, where, &names, err);
+    if (status == GLIA_OK)
+        status = glia_dataset_open_with(&data, source.failed ? "" : source.data,
+                                        (glia_dataset_options){.inputs = names.data,
+                                                               .scale = 1,
+                                                               .allocator = run->recipe->arena.allocator},
+                                        err);
+    if (status == GLIA_OK) status = check_shapes(run, glia_dataset_get_info(data), where, path, err);
+    if (status == GLIA_OK) status = spread(run, data, where, out, err);
+    glia_dataset_free(data);
+    glia__text_free(&names);
+    glia__text_free(&source);
+    return status;
+}
+
 glia_status glia_run_read(const glia_run *run, const char *path, bool invert, glia_tensor *out,
                           const glia_logger *logger, glia_error *err) {
     *out = (glia_tensor){.data = NULL};
     if (glia__run_tokens(run) != GLIA_TOKENS_NONE) return glia__run_read_texts(run, path, out, err);
-    if (ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"))
+    if (run->recipe->n_inputs)
+        GLIA_TRY(read_several(run, path, out, err));
+    else if (ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"))
         GLIA_TRY(read_picture(run, path, out, logger, err));
     else if (is_series(run) && ends_with(path, ".csv"))
         GLIA_TRY(read_series(run, path, out, err));

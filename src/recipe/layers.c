@@ -21,10 +21,15 @@ typedef struct reading {
     glia_recipe_layer *layer;
 } reading;
 
-static glia_recipe_layer *find_layer(const glia_recipe_list *list, const char *name) {
+glia_recipe_layer *glia__recipe_find_layer(const glia_recipe_list *list, const char *name) {
     for (int i = 0; i < list->n_layers; i++)
         if (list->layers[i].name && strcmp(list->layers[i].name, name) == 0) return &list->layers[i];
     return NULL;
+}
+
+/* Of the model; a block has one, called "input". */
+static bool is_input(const reading *r, const char *name) {
+    return r->list == &r->recipe->model && glia__recipe_is_input(r->recipe, name);
 }
 
 static glia_status read_name(const reading *r, const glia_yaml *node, glia_error *err) {
@@ -38,7 +43,10 @@ static glia_status read_name(const reading *r, const glia_yaml *node, glia_error
     if (strcmp(node->text, "input") == 0)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "name: 'input' is the model's input; choose another name");
-    const glia_recipe_layer *twice = find_layer(r->list, node->text);
+    if (is_input(r, node->text))
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "name: '%s' is an input; choose another name", node->text);
+    const glia_recipe_layer *twice = glia__recipe_find_layer(r->list, node->text);
     if (twice && twice != r->layer)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "name: '%s' is already the name of the %s layer in line %d", node->text,
@@ -60,13 +68,17 @@ static const char *split_result(const char *text, char *name, size_t capacity, i
 /* The earlier layer called so; this one and later ones are none, so that there are no cycles. */
 static glia_status find_earlier(const reading *r, const char *what, const glia_yaml *node, bool input,
                                 glia_recipe_layer **out, glia_error *err) {
-    *out = find_layer(r->list, node->text);
-    if ((input && strcmp(node->text, "input") == 0) || (*out && *out < r->layer)) return GLIA_OK;
+    *out = glia__recipe_find_layer(r->list, node->text);
+    const bool several = r->list == &r->recipe->model && r->recipe->n_inputs;
+    if (*out && *out < r->layer) return GLIA_OK;
+    if (input && (several ? is_input(r, node->text) : strcmp(node->text, "input") == 0)) return GLIA_OK;
     if (*out)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "%s: '%s' does not stand before this layer",
                                 what, node->text);
     const char *words[64] = {"input"};
-    size_t count = input;
+    size_t count = input && !several;
+    for (int i = 0; several && input && i < r->recipe->n_inputs; i++)
+        words[count++] = r->recipe->inputs[i].name;
     for (int i = 0; &r->list->layers[i] < r->layer && count < GLIA_COUNT(words); i++)
         words[count++] = r->list->layers[i].name;
     glia_yaml at = *node;
@@ -309,6 +321,11 @@ static glia_status read_layer(glia_recipe *recipe, glia_recipe_list *list, const
     GLIA_TRY(find_def(&r, node, err));
     list->n_layers++; /* from here on it may be named */
     GLIA_TRY(read_settings(&r, node, err));
+    if (list == &recipe->model && list->n_layers == 1 && recipe->n_inputs > 1 && !layer->n_inputs)
+        return glia__yaml_key_error(
+            node, err, GLIA_INVALID_ARGUMENT,
+            "there are several inputs; say which one the first layer takes: inputs: %s",
+            recipe->inputs[0].name);
     GLIA_TRY(check_input_count(layer, err));
     GLIA_TRY(find_layer_file(recipe, layer, err));
     if (!layer->n_inputs && list->n_layers > 1) list->layers[list->n_layers - 2].used = true;
@@ -322,7 +339,7 @@ static glia_status choose_name(glia_recipe *recipe, const glia_recipe_list *list
         const char *name =
             number ? glia__arena_printf(&recipe->arena, "%s_%d", layer->def->name, number) : layer->def->name;
         if (!name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-        bool taken = find_layer(list, name) != NULL;
+        bool taken = glia__recipe_find_layer(list, name) != NULL;
         for (const glia_yaml *n = list->at->first; n && !taken; n = n->next) {
             const glia_yaml *given = n->first ? glia__yaml_get(n->first, "name") : NULL;
             taken = given && strcmp(given->text, name) == 0;
@@ -360,6 +377,8 @@ glia_status glia__recipe_read_list(glia_recipe *recipe, glia_recipe_list *list, 
 glia_status glia__recipe_read_layers(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                                      glia_error *err) {
     const glia_yaml *blocks = glia__yaml_get(recipe->root, "blocks"); /* wherever they stand */
+    const glia_yaml *inputs = glia__yaml_get(recipe->root, "inputs");
+    if (inputs && !recipe->n_inputs) GLIA_TRY(glia__recipe_read_inputs(recipe, inputs, field, err));
     if (blocks && !recipe->n_blocks) GLIA_TRY(glia__recipe_read_blocks(recipe, blocks, field, err));
     if (node->kind == GLIA_YAML_MAP && node->count == 1) { /* `model: {onnx: file}`: a layer alone */
         glia_yaml *list = glia__arena_copy(&recipe->arena, node, sizeof *node);
@@ -415,6 +434,13 @@ static void place_error(const glia_recipe_layer *layer, glia_model *model) {
     *error = placed;
 }
 
+/* "input" is that of the list; others are the model's. */
+static glia_value *input_called(const glia_model *model, const char *name, glia_value *input) {
+    for (int i = 0; i < model->n_inputs && strcmp(name, "input") != 0; i++)
+        if (strcmp(glia_value_name(model->inputs[i]), name) == 0) return model->inputs[i];
+    return input;
+}
+
 static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_layer *layer,
                                glia_model *model, glia_value *const *outputs, glia_value *input) {
     glia_value *in[GLIA_COUNT(layer->inputs)];
@@ -424,8 +450,8 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
         char of[120];
         int result;
         const glia_recipe_layer *from =
-            find_layer(list, split_result(layer->inputs[k], of, sizeof of, &result));
-        in[k] = from ? outputs[from - list->layers] : input;
+            glia__recipe_find_layer(list, split_result(layer->inputs[k], of, sizeof of, &result));
+        in[k] = from ? outputs[from - list->layers] : input_called(model, layer->inputs[k], input);
         if (result) in[k] = glia_value_sibling(in[k], result);
     }
     if (!count) in[count++] = at ? outputs[at - 1] : input;
@@ -437,15 +463,16 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
     return result;
 }
 
-glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input) {
+glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input,
+                                    glia_value **all) {
     size_t bytes = (size_t)list->n_layers * sizeof(glia_value *);
-    glia_value **outputs = glia__alloc(model->allocator, bytes), *last = NULL;
+    glia_value **outputs = all ? all : glia__alloc(model->allocator, bytes), *last = NULL;
     if (!outputs) return glia_graph_fail(glia_model_graph(model), GLIA_OUT_OF_MEMORY, NULL, "out of memory");
     for (int i = 0; i < list->n_layers && glia_model_status(model, NULL) == GLIA_OK; i++) {
         last = outputs[i] = build_layer(list, &list->layers[i], model, outputs, input);
         place_error(&list->layers[i], model);
     }
-    glia__free(model->allocator, outputs, bytes);
+    if (!all) glia__free(model->allocator, outputs, bytes);
     return glia_model_status(model, NULL) == GLIA_OK ? last : NULL;
 }
 
@@ -464,7 +491,7 @@ static glia_status check_output(const glia_recipe *recipe, glia_model *model, in
     const glia_recipe_layer *last = &recipe->model.layers[recipe->model.n_layers - 1];
     glia_shape shape = glia_value_shape(glia_model_output(model));
     char text[96];
-    if (classes <= 0) return GLIA_OK;
+    if (classes <= 0 || recipe->n_losses) return GLIA_OK;
     if (shape.rank >= 2 && gives_classes(recipe, shape, classes)) return GLIA_OK;
     glia_shape example = {.rank = shape.rank - 1};
     memcpy(example.dim, shape.dim + 1, sizeof example.dim - sizeof example.dim[0]);
@@ -486,16 +513,31 @@ static void warn_unused(const glia_recipe *recipe, const glia_logger *logger) {
     }
 }
 
+static glia_status build(const glia_recipe *recipe, glia_model *model, const glia_shape *input_shape,
+                         glia_error *err) {
+    glia_input_options input = {.reserved_ = 0};
+    const size_t bytes = (size_t)recipe->model.n_layers * sizeof(glia_value *);
+    glia_value **layers = glia__alloc(model->allocator, bytes);
+    if (!layers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (int i = 0; i < input_shape->rank; i++) input.shape[i] = input_shape->dim[i];
+    if (recipe->n_inputs)
+        glia__recipe_add_inputs(recipe, model);
+    else
+        (void)glia_input_with(model, "input", input);
+    glia_model_set_output(model,
+                          glia__recipe_build_list(&recipe->model, model, glia_model_input(model, 0), layers));
+    glia_status status = glia_model_status(model, err);
+    if (status == GLIA_OK && recipe->n_losses) status = glia__recipe_set_parts(recipe, model, layers, err);
+    glia__free(model->allocator, layers, bytes);
+    return status;
+}
+
 glia_status glia_recipe_model(const glia_recipe *recipe, glia_shape input_shape, int64_t classes,
                               glia_model **out, const glia_logger *logger, glia_error *err) {
-    glia_input_options input = {.reserved_ = 0};
     *out = NULL;
-    for (int i = 0; i < input_shape.rank; i++) input.shape[i] = input_shape.dim[i];
     glia_model *model = glia_model_new_with(recipe->name, recipe->arena.allocator);
     if (!model) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    glia_model_set_output(
-        model, glia__recipe_build_list(&recipe->model, model, glia_input_with(model, "input", input)));
-    glia_status status = glia_model_status(model, err);
+    glia_status status = build(recipe, model, &input_shape, err);
     if (status == GLIA_OK) status = check_output(recipe, model, classes, err);
     if (status != GLIA_OK) {
         glia_model_free(model);

@@ -210,19 +210,29 @@ typedef struct page {
     size_t n_layers;
 } page;
 
-static void add_figures(page *p) {
+/* Those that the file names, or the usual ones; `of`: "kind: " for one of several outputs. */
+static void add_figures_of(page *p, const char *of, const glia_report *report) {
     static const char *const usual[] = {"accuracy", "f1", "mae", "rmse", "r2"};
     const glia_recipe *recipe = p->s->recipe;
     for (const glia_figure *m = glia__figures; p->s->result->evaluated && m->name; m++) {
-        double value = glia__figure_of(m, &p->s->result->report);
+        double value = glia__figure_of(m, report);
         bool wanted = false;
         for (int i = 0; i < recipe->n_metrics; i++) wanted |= recipe->metrics[i] == m;
         for (size_t i = 0; !recipe->n_metrics && i < GLIA_COUNT(usual); i++)
             wanted |= strcmp(usual[i], m->name) == 0;
         if (!wanted || isnan(value) || p->n_figures == GLIA_COUNT(p->figures)) continue;
-        p->figures[p->n_figures++] =
-            (glia_report_fact){glia__arena_printf(&p->arena, "%s %s", p->s->result->evaluated, m->label),
-                               glia__arena_printf(&p->arena, "%.4f", value)};
+        p->figures[p->n_figures++] = (glia_report_fact){
+            glia__arena_printf(&p->arena, "%s%s %s", of, p->s->result->evaluated, m->label),
+            glia__arena_printf(&p->arena, "%.4f", value)};
+    }
+}
+
+static void add_figures(page *p) {
+    char of[64];
+    add_figures_of(p, "", &p->s->result->report);
+    for (int i = 0; i < p->s->result->n_parts; i++) {
+        snprintf(of, sizeof of, "%.50s: ", p->s->result->parts[i].name);
+        add_figures_of(p, of, &p->s->result->parts[i].report);
     }
 }
 

@@ -140,7 +140,7 @@ static glia_status name_parts(glia_recipe *recipe, const char *path) {
     return recipe->path && recipe->folder && recipe->name ? GLIA_OK : GLIA_OUT_OF_MEMORY;
 }
 
-static glia_status check_required(const glia_recipe *recipe, glia_error *err) {
+static glia_status check_required(glia_recipe *recipe, glia_error *err) {
     if (!recipe->model.n_layers) {
         glia_error_set(err, GLIA_INVALID_ARGUMENT, "no model; expected 'model:' with a list of layers");
         glia_error_at(err, recipe->path, 0, 0);
@@ -151,6 +151,7 @@ static glia_status check_required(const glia_recipe *recipe, glia_error *err) {
         glia_error_at(err, recipe->path, 0, 0);
         return GLIA_INVALID_ARGUMENT;
     }
+    GLIA_TRY(glia__recipe_check_several(recipe, err));
     for (const char *c = recipe->name; *c; c++)
         if (*c == '/' || (unsigned char)*c < ' ')
             return glia__yaml_key_error(glia__yaml_get(recipe->root, "name"), err, GLIA_INVALID_ARGUMENT,

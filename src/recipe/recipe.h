@@ -60,6 +60,25 @@ typedef struct glia_recipe_trained {
     int64_t n_mean, n_std, n_fill;
 } glia_recipe_trained;
 
+enum { GLIA_RECIPE_PARTS = 16 }; /* inputs, losses, outputs */
+
+/* One of several inputs: an array of the data. */
+typedef struct glia_recipe_input {
+    const char *name;
+    glia_shape shape; /* of one example */
+    int dtype;        /* index in "f32|i64|i32" */
+    const glia_yaml *at;
+} glia_recipe_input;
+
+/* One of several losses: of the layer of that name. */
+typedef struct glia_recipe_loss {
+    const char *layer;
+    const char *loss;   /* a name, with its settings; "mean": of the layer's numbers themselves */
+    const char *target; /* array of the data; NULL for mean */
+    double weight;
+    const glia_yaml *at;
+} glia_recipe_loss;
+
 struct glia_recipe {
     glia_arena arena;
     const char *path, *folder; /* folder: of the file, "." when it has none */
@@ -94,7 +113,16 @@ struct glia_recipe {
     glia_recipe_list model;
     glia_recipe_list *blocks; /* a block is made of layers and of earlier blocks */
     int n_blocks;
-    const char *loss; /* "auto" or a name, with its settings: "focal gamma=3" */
+    glia_recipe_input inputs[GLIA_RECIPE_PARTS]; /* none: there is one, called "input" */
+    int n_inputs;
+    glia_recipe_loss losses[GLIA_RECIPE_PARTS]; /* none: `loss` is that of the last layer */
+    int n_losses;
+    const char *outputs[GLIA_RECIPE_PARTS]; /* layers that the model gives; none: those with losses */
+    const glia_yaml *outputs_at[GLIA_RECIPE_PARTS];
+    int n_outputs;
+    const char *input_names,
+        *target_names; /* arrays of the data, with commas between them; NULL: one of each */
+    const char *loss;  /* "auto" or a name, with its settings: "focal gamma=3" */
     const glia_optimizer *optimizer;
     glia_optimizer_options optimizer_options;
     const glia_figure *metrics[GLIA_RECIPE_METRICS]; /* none: by the kind of target */
@@ -173,7 +201,39 @@ void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *fiel
 GLIA_MUST_CHECK glia_status glia__recipe_read_list(glia_recipe *recipe, glia_recipe_list *list,
                                                    const glia_yaml *node, glia_error *err);
 void glia__recipe_print_list(const glia_recipe_list *list, int indent, glia_text *out);
-glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input);
+/* `outputs` (NULL allowed) gets what each layer gives. */
+glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input,
+                                    glia_value **outputs);
+glia_recipe_layer *glia__recipe_find_layer(const glia_recipe_list *list, const char *name);
+
+/* Several inputs, outputs and losses (several.c). */
+glia_status glia__recipe_read_inputs(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err);
+void glia__recipe_print_inputs(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out);
+glia_status glia__recipe_read_losses(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                     glia_error *err);
+void glia__recipe_print_losses(const glia_recipe *recipe, const glia_field *field, int indent,
+                               glia_text *out);
+glia_status glia__recipe_read_outputs(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                      glia_error *err);
+void glia__recipe_print_outputs(const glia_recipe *recipe, const glia_field *field, int indent,
+                                glia_text *out);
+bool glia__recipe_is_input(const glia_recipe *recipe, const char *name);
+/* When everything was read: layers that are named must be there, inputs and losses come together. */
+GLIA_MUST_CHECK glia_status glia__recipe_check_several(glia_recipe *recipe, glia_error *err);
+/* The arrays that were read must be those of the file. */
+GLIA_MUST_CHECK glia_status glia__recipe_check_arrays(const glia_recipe *recipe,
+                                                      const glia_dataset_info *info, glia_error *err);
+/* Adds the inputs to a model; then, with what the layers gave, its outputs and losses. */
+void glia__recipe_add_inputs(const glia_recipe *recipe, glia_model *model);
+GLIA_MUST_CHECK glia_status glia__recipe_set_parts(const glia_recipe *recipe, glia_model *model,
+                                                   glia_value *const *layers, glia_error *err);
+/* A loss of the file as text, and back: `name: softmax_cross_entropy`, or with settings below. */
+GLIA_MUST_CHECK glia_status glia__recipe_read_loss(glia_recipe *recipe, const glia_yaml *node,
+                                                   const char *name, const char **out, glia_error *err);
+void glia__recipe_print_loss(const glia_recipe *recipe, const char *loss, const char *name, int indent,
+                             glia_text *out);
 /* The section of blocks (blocks.c), and the layer that a block is: false when there is none of that name. */
 glia_status glia__recipe_read_blocks(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                                      glia_error *err);

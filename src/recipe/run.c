@@ -46,7 +46,7 @@ static bool holds_others(const char *path) {
 /* What must agree for a resumed training to be the same one: what the weights, the optimiser's moments, the order of
  * the examples and the best value so far belong to. How long it goes on, the learning rate and the like may change. */
 static void print_identity(const glia_recipe *recipe, glia_text *out) {
-    static const char *const keys[] = {"data", "model", "loss"};
+    static const char *const keys[] = {"data", "inputs", "model", "outputs", "losses", "loss"};
     glia_text all;
     glia__text_init(&all, recipe->arena.allocator);
     glia__recipe_print(recipe, &all);

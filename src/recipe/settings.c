@@ -17,7 +17,8 @@ static glia_status unknown_loss(const glia_yaml *at, const char *name, glia_erro
 }
 
 /* `one`: {name: settings}. */
-static glia_status read_loss_settings(glia_recipe *recipe, const glia_yaml *one, glia_error *err) {
+static glia_status read_loss_settings(glia_recipe *recipe, const glia_yaml *one, const char **out,
+                                      glia_error *err) {
     const glia_loss *loss = glia__loss_find(one->key);
     char what[64];
     glia_error inner = {0};
@@ -42,24 +43,29 @@ static glia_status read_loss_settings(glia_recipe *recipe, const glia_yaml *one,
                                      : glia__loss_parse(&choice, text.data, &recipe->arena, &inner);
     glia__text_free(&text);
     if (status != GLIA_OK) return glia__yaml_key_error(one, err, status, "%s", inner.message);
-    recipe->loss = choice.text;
+    *out = choice.text;
+    return GLIA_OK;
+}
+
+glia_status glia__recipe_read_loss(glia_recipe *recipe, const glia_yaml *node, const char *name,
+                                   const char **out, glia_error *err) {
+    char found[120];
+    if (node->kind == GLIA_YAML_MAP && node->first) return read_loss_settings(recipe, node->first, out, err);
+    if (node->kind != GLIA_YAML_TEXT)
+        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                    "%s: expected the name of a loss or {name: settings}, found %s", name,
+                                    glia__yaml_found(node, found, sizeof found));
+    const glia_loss *loss = strchr(node->text, ' ') ? NULL : glia__loss_find(node->text);
+    glia_yaml at = *node;
+    at.key = NULL; /* the value is wrong, not the key */
+    if (!loss && strcmp(node->text, "auto") != 0) return unknown_loss(&at, node->text, err);
+    *out = loss ? loss->name : "auto";
     return GLIA_OK;
 }
 
 static glia_status read_loss(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
                              glia_error *err) {
-    char found[120];
-    if (node->kind == GLIA_YAML_MAP && node->first) return read_loss_settings(recipe, node->first, err);
-    if (node->kind != GLIA_YAML_TEXT)
-        return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
-                                    "%s: expected the name of a loss or {name: settings}, found %s",
-                                    field->name, glia__yaml_found(node, found, sizeof found));
-    const glia_loss *loss = strchr(node->text, ' ') ? NULL : glia__loss_find(node->text);
-    glia_yaml at = *node;
-    at.key = NULL; /* the value is wrong, not the key */
-    if (!loss && strcmp(node->text, "auto") != 0) return unknown_loss(&at, node->text, err);
-    recipe->loss = loss ? loss->name : "auto";
-    return GLIA_OK;
+    return glia__recipe_read_loss(recipe, node, field->name, &recipe->loss, err);
 }
 
 static glia_status set_optimizer(glia_recipe *recipe, const char *name, const glia_yaml *at,
@@ -157,17 +163,22 @@ static void print_named(const char *key, const char *name, const glia_field *fie
     glia__text_add(out, "}\n");
 }
 
-static void print_loss(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+void glia__recipe_print_loss(const glia_recipe *recipe, const char *loss, const char *name, int indent,
+                             glia_text *out) {
     glia_arena arena;
     glia_loss_choice choice;
     glia__arena_init(&arena, recipe->arena.allocator);
-    if (!strchr(recipe->loss, ' '))
-        glia__text_printf(out, "%*s%s: %s\n", indent, "", field->name, recipe->loss);
-    else if (glia__loss_parse(&choice, recipe->loss, &arena, NULL) == GLIA_OK)
-        print_named(field->name, choice.loss->name, choice.loss->fields, choice.options, indent, out);
+    if (!strchr(loss, ' '))
+        glia__text_printf(out, "%*s%s: %s\n", indent, "", name, loss);
+    else if (glia__loss_parse(&choice, loss, &arena, NULL) == GLIA_OK)
+        print_named(name, choice.loss->name, choice.loss->fields, choice.options, indent, out);
     else
         out->failed = true;
     glia__arena_free(&arena);
+}
+
+static void print_loss(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    if (!recipe->n_losses) glia__recipe_print_loss(recipe, recipe->loss, field->name, indent, out);
 }
 
 static void print_optimizer(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
@@ -384,12 +395,32 @@ const glia_recipe_key glia__recipe_root[] = {
     {.field = {"name", GLIA_FIELD_STRING, AT(name), "",
                "name of the runs; default: the file's name without its ending"}},
     {.field = {"data", .doc = "what to learn from"}, .section = glia__recipe_data_keys},
+    {.field =
+         {"inputs",
+          .doc = "several inputs, by the names of arrays of the data (npz), taken as they are: shapes of one "
+                 "example, "
+                 "`image: [1, 28, 28]`, or {shape: …, dtype: f32, i64 or i32}; layers name them as `inputs`"},
+     .read = glia__recipe_read_inputs,
+     .print = glia__recipe_print_inputs},
     {.field = {"blocks", .doc = "layers that the model uses as one: a list of layers for each name"},
      .read = glia__recipe_read_blocks,
      .print = glia__recipe_print_blocks},
     {.field = {"model", .doc = "the layers, in order"},
      .read = glia__recipe_read_layers,
      .print = glia__recipe_print_layers},
+    {.field = {"outputs",
+               .doc = "with `losses`: layers whose numbers the model gives; default: those with losses"},
+     .read = glia__recipe_read_outputs,
+     .print = glia__recipe_print_outputs},
+    {.field =
+         {"losses",
+          .doc =
+              "several losses, which are added up: for the name of a layer that of a loss, or {loss: …, "
+              "weight: "
+              "1, target: ARRAY}; the targets are the array of the layer's name, if no other is given; mean: "
+              "the layer's numbers themselves, for layers that are losses (contrastive, ctc, …)"},
+     .read = glia__recipe_read_losses,
+     .print = glia__recipe_print_losses},
     {.field = {"loss", .initial = "auto",
                .doc = "what is minimised: a name, or {name: settings}; auto: softmax_cross_entropy for "
                       "classes, mse for "

@@ -55,6 +55,10 @@ glia_status glia__recipe_fit_targets(const glia_recipe *recipe, glia_model *mode
             return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                                   "denormalize '%s' gives numbers, but the targets are not: leave it out",
                                   layer.name);
+        if (info->n_input_arrays)
+            return glia_error_set(
+                err, GLIA_UNSUPPORTED,
+                "denormalize '%s' is for a model of one output; scale the arrays of several", layer.name);
         if (deviation == 0) {
             GLIA_TRY(measure(train, &mean, &deviation, recipe->arena.allocator, err));
             if (!glia__model_has_weights(model))

@@ -42,6 +42,9 @@ static void announce_data(training *t) {
                              glia_shape_text(&info->input_shape, shape, sizeof shape));
     if (info->classes)
         snprintf(line + used, sizeof line - used, ", %lld classes", (long long)info->classes);
+    else if (info->n_input_arrays)
+        snprintf(line + used, sizeof line - used, " in %d arrays, %d of targets", info->n_input_arrays,
+                 info->n_target_arrays);
     else if (info->target == GLIA_TARGET_VALUES)
         snprintf(line + used, sizeof line - used, ", to predict: numbers (%s)",
                  glia_shape_text(&info->target_shape, shape, sizeof shape));
@@ -189,7 +192,9 @@ static void prepare_points(glia_mistakes *m, const glia_model *model, const glia
     m->width = 1;
     for (int d = 1; d < output.rank; d++) m->width *= output.dim[d];
     m->classes = info->target_shape.rank ? 0 : info->classes; /* a position is no example to show */
-    if (info->target != GLIA_TARGET_VALUES || glia_shape_elems(&info->target_shape) != 1) return;
+    if (info->target != GLIA_TARGET_VALUES || info->n_input_arrays ||
+        glia_shape_elems(&info->target_shape) != 1)
+        return;
     m->capacity = GLIA_MIN(info->count, MOST);
     m->measured = glia__calloc(allocator, (size_t)m->capacity, sizeof(float));
     m->predicted = glia__calloc(allocator, (size_t)m->capacity, sizeof(float));
@@ -207,6 +212,14 @@ static glia_bool wants_areas(const glia_recipe *recipe) {
     return GLIA_DEFAULT;
 }
 
+static void take_parts(training *t) {
+    const glia_metrics_part *parts = glia__metrics_parts(t->metrics, &t->result->n_parts);
+    for (int i = 0; i < t->result->n_parts; i++) {
+        t->result->parts[i].name = glia__recipe_find_layer(&t->recipe->model, parts[i].name)->name;
+        t->result->parts[i].report = glia_metrics_report(parts[i].metrics);
+    }
+}
+
 static glia_status evaluate(training *t, glia_error *err) {
     char path[1200];
     const glia_dataset *data = t->test ? t->test : t->validation;
@@ -222,7 +235,10 @@ static glia_status evaluate(training *t, glia_error *err) {
                       .precision = fit_options.precision, .memory_limit = fit_options.memory_limit,
                       .auc = wants_areas(t->recipe), .on_batch = glia__mistakes_collect, .ctx = &t->mistakes,
                       .metrics = &t->metrics, .error = &inner);
-    if (inner.status == GLIA_OK) return GLIA_OK;
+    if (inner.status == GLIA_OK) {
+        take_parts(t);
+        return GLIA_OK;
+    }
     if (err && err->status == GLIA_OK) *err = inner;
     return inner.status;
 }

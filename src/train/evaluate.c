@@ -21,8 +21,45 @@ glia_status glia__check_data(const glia_model *model, const glia_dataset *data, 
     return glia__model_check_input(model, &info->input_shape, err);
 }
 
+static bool has_figures(const glia_loss_part *p) {
+    return p->prediction_at >= 0 && p->head;
+}
+
+/* Figures of the outputs that are compared with targets of their own, number by number or class by class. */
+static bool add_parts(glia_metrics *metrics, const glia_model *model, const glia_loss_head *head,
+                      glia_metrics_wish wish) {
+    int n = 0;
+    for (int i = 0; i < head->n_parts; i++) n += has_figures(&head->parts[i]);
+    glia_metrics_part *parts = glia__metrics_set_parts(metrics, n);
+    n = 0;
+    for (int i = 0; parts && i < head->n_parts; i++) {
+        const glia_loss_part *p = &head->parts[i];
+        if (!has_figures(p)) continue;
+        parts[n] = (glia_metrics_part){.name = p->name,
+                                       .metrics = glia__metrics_for(model, p->head, wish),
+                                       .prediction_at = p->prediction_at,
+                                       .target_at = p->target_at,
+                                       .target_elems = p->target_elems,
+                                       .classes = p->head->target_type.kind == GLIA_TARGET_CLASS};
+        if (!parts[n++].metrics) return false;
+    }
+    return parts != NULL;
+}
+
+static glia_metrics *metrics_of_parts(const glia_model *model, const glia_loss_head *head,
+                                      glia_metrics_wish wish) {
+    glia_metrics *metrics =
+        glia_metrics_new(0, glia_shape_elems(&head->target_type.shape), 0, model->allocator);
+    if (!metrics) return NULL;
+    glia__metrics_set_layout(metrics, (glia_metrics_layout){.pitch = glia__output_elems(model)});
+    if (add_parts(metrics, model, head, wish)) return metrics;
+    glia_metrics_free(metrics);
+    return NULL;
+}
+
 glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *head, glia_metrics_wish wish) {
     const glia_class_layout *layout = &head->layout;
+    if (head->n_parts) return metrics_of_parts(model, head, wish);
     const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
     const bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
     glia_metrics *metrics = glia_metrics_new(

@@ -95,6 +95,10 @@ static glia_status choose_monitor(fit *f, const glia_target *target, glia_error 
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "early_stopping monitors %s, but the data has %s; use val_loss", name,
                               target->kind == GLIA_TARGET_CLASS ? "classes" : "no classes");
+    if (f->model->n_parts && strcmp(plain, "loss") != 0)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
+                              "early_stopping monitors %s, but there are several outputs; use val_loss",
+                              name);
     if (!f->o.validation && !is_running(f->monitor))
         return glia_error_set(
             err, GLIA_INVALID_ARGUMENT,

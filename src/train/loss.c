@@ -16,7 +16,8 @@ const glia_loss *glia__loss_find(const char *text) {
 }
 
 glia_target glia__target_of(const glia_dataset_info *info) {
-    return (glia_target){info->target, info->target_shape, info->classes, info->ignores, info->weighted};
+    return (glia_target){info->target,   info->target_shape,  info->classes,        info->ignores,
+                         info->weighted, info->target_arrays, info->n_target_arrays};
 }
 
 /* --- the last layer, for messages ------------------------------------------------------------------------- */

@@ -59,10 +59,12 @@ GLIA_MUST_CHECK glia_status glia__loss_parse(glia_loss_choice *out, const char *
 /* What the targets of a data set look like. */
 typedef struct glia_target {
     glia_target_kind kind;
-    glia_shape shape; /* of one example */
-    int64_t classes;  /* 0: unknown, or no classes */
-    bool ignores;     /* some of the classes may be GLIA_IGNORED */
-    bool weighted;    /* examples come with weights */
+    glia_shape shape;              /* of one example */
+    int64_t classes;               /* 0: unknown, or no classes */
+    bool ignores;                  /* some of the classes may be GLIA_IGNORED */
+    bool weighted;                 /* examples come with weights */
+    const glia_array_info *arrays; /* several, by name; NULL: one */
+    int n_arrays;
 } glia_target;
 glia_target glia__target_of(const glia_dataset_info *info);
 
@@ -88,6 +90,14 @@ const char *glia__loss_warning(const glia_model *model, const char *loss, char *
 /* Whether the model's last op gives probabilities (softmax, sigmoid) rather than logits. */
 bool glia__model_gives_probabilities(const glia_model *model);
 
+/* A loss of several that are added up. */
+typedef struct glia_loss_part {
+    const char *name;                  /* of the layer */
+    const struct glia_loss_head *head; /* NULL: the mean of the layer's numbers themselves */
+    int64_t target_at, target_elems;   /* its numbers of an example of the targets */
+    int64_t prediction_at;             /* of the model's output; -1: they are not in it */
+} glia_loss_part;
+
 /* The nodes behind a model's output for one loss and kind of target. They stay in the graph and are made once. */
 typedef struct glia_loss_head {
     glia_loss_choice choice;
@@ -99,12 +109,17 @@ typedef struct glia_loss_head {
     glia_value *weights;      /* and for the weights of examples; NULL: they have none */
     glia_value *value;        /* the scalar loss */
     glia_value **gradients;   /* by every parameter; NULL until glia__loss_gradients */
+    glia_loss_part *parts;    /* of a model with several losses: `target` is NULL then; NULL: it is one */
+    int n_parts;
     struct glia_loss_head *next;
 } glia_loss_head;
 
 /* Finds or makes the head; it belongs to the model. After a failure the model is as it was. */
 GLIA_MUST_CHECK glia_status glia__loss_head(glia_loss_head **out, glia_model *model, const char *text,
                                             const glia_target *target, glia_error *err);
+/* The same for a model with parts (glia__model_set_parts), whatever a text says. */
+GLIA_MUST_CHECK glia_status glia__loss_parts(glia_loss_head **out, glia_model *model,
+                                             const glia_target *target, glia_error *err);
 /* What the mean loss of `count` examples was divided by: the weights of their positions, without those that are ignored. */
 double glia__loss_weight(const glia_loss_head *head, const void *targets, const float *weights,
                          int64_t count);

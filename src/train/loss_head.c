@@ -80,6 +80,7 @@ static double labels_weight(const glia_loss_head *head, const int64_t *labels) {
 double glia__loss_weight(const glia_loss_head *head, const void *targets, const float *weights,
                          int64_t count) {
     const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
+    if (head->n_parts) return (double)count;
     if (!is_weighed(head)) return (double)(classes ? count * head->layout.positions : count);
     double sum = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -188,6 +189,7 @@ glia_status glia__loss_head(glia_loss_head **out, glia_model *model, const char 
                             const glia_target *target, glia_error *err) {
     glia_loss_choice choice;
     glia_arena arena;
+    if (model && model->n_parts) return glia__loss_parts(out, model, target, err);
     glia__arena_init(&arena, model ? model->allocator : NULL);
     glia_status status = glia__loss_choose(&choice, model, text, target, &arena, err);
     for (*out = status == GLIA_OK ? model->heads : NULL; *out; *out = (*out)->next)

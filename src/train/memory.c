@@ -17,7 +17,9 @@ int64_t glia__output_elems(const glia_model *model) {
 }
 
 size_t glia__input_bytes(const glia_model *model) {
-    return (size_t)example_elems(model->inputs[0]) * sizeof(float);
+    int64_t elems = 0;
+    for (int i = 0; i < model->n_inputs; i++) elems += example_elems(model->inputs[i]);
+    return (size_t)elems * sizeof(float);
 }
 
 size_t glia__target_bytes(const glia_loss_head *head) {

@@ -19,7 +19,7 @@ typedef struct glia_memory_use {
  * matter. */
 GLIA_MUST_CHECK glia_status glia__memory_plan(glia_runner *runner, const glia_memory_use *use,
                                               glia_fit_memory *out, glia_error *err);
-/* Numbers of an example of the predictions, and bytes of an example of the input and of the target. */
+/* Numbers of an example of the predictions, and bytes of an example of all inputs and of the target. */
 int64_t glia__output_elems(const glia_model *model);
 size_t glia__input_bytes(const glia_model *model);
 size_t glia__target_bytes(const glia_loss_head *head);

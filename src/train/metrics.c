@@ -36,6 +36,10 @@ struct glia_metrics {
     int64_t *hits, *support, *predicted; /* [classes]: right ones, true ones, those that the model found */
     int64_t *confusion;                  /* [classes, classes]; NULL: too many */
     output_sums *outputs;                /* [width] */
+    glia_metrics_part *parts;            /* several outputs: only the loss is of all */
+    int n_parts;
+    int64_t *classes_of_part; /* room for the targets of an example of one */
+    int64_t most_targets;
 };
 
 enum { MOST_CONFUSED = 2048 /* classes: 32 MB */ };
@@ -92,6 +96,9 @@ void glia_metrics_free(glia_metrics *m) {
     glia__free(m->allocator, m->confusion, confusion_bytes(m->classes));
     glia__free(m->allocator, m->probabilities, (size_t)m->width * sizeof *m->probabilities);
     free_scores(m);
+    for (int i = 0; m->parts && i < m->n_parts; i++) glia_metrics_free(m->parts[i].metrics);
+    glia__free(m->allocator, m->parts, ((size_t)m->n_parts + 1) * sizeof *m->parts);
+    glia__free(m->allocator, m->classes_of_part, (size_t)m->most_targets * sizeof(int64_t));
     glia__free(m->allocator, m->naive, (size_t)m->width * sizeof *m->naive);
     glia__free(m->allocator, m->outputs, (size_t)m->width * sizeof *m->outputs);
     glia__free(m->allocator, m, sizeof *m);
@@ -102,6 +109,7 @@ void glia_metrics_reset(glia_metrics *m) {
     m->in_top_k = 0;
     m->absolute_errors = m->relative_errors = m->log_loss = m->naive_errors = m->beside_naive = 0;
     m->naive_known = 0;
+    for (int i = 0; i < m->n_parts; i++) glia_metrics_reset(m->parts[i].metrics);
     if (m->hits) memset(m->hits, 0, count_bytes(m->classes));
     if (m->confusion) memset(m->confusion, 0, confusion_bytes(m->classes));
     if (m->outputs) memset(m->outputs, 0, (size_t)m->width * sizeof *m->outputs);
@@ -251,9 +259,56 @@ static glia_status check_targets(const glia_metrics *m, const int64_t *classes, 
     return GLIA_OK;
 }
 
+/* --- several outputs ------------------------------------------------------------------------------------ */
+
+glia_metrics_part *glia__metrics_set_parts(glia_metrics *m, int count) {
+    m->parts = glia__calloc(m->allocator, (size_t)count + 1, sizeof *m->parts); /* there may be none */
+    m->n_parts = count;
+    return m->parts;
+}
+
+const glia_metrics_part *glia__metrics_parts(const glia_metrics *m, int *count) {
+    *count = m ? m->n_parts : 0;
+    return m ? m->parts : NULL;
+}
+
+static glia_status reserve_classes(glia_metrics *m, glia_error *err) {
+    int64_t most = 1;
+    for (int i = 0; i < m->n_parts; i++) most = GLIA_MAX(most, m->parts[i].target_elems);
+    if (m->classes_of_part) return GLIA_OK;
+    m->classes_of_part = glia__alloc(m->allocator, (size_t)most * sizeof(int64_t));
+    if (!m->classes_of_part) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    m->most_targets = most;
+    return GLIA_OK;
+}
+
+/* Predictions and targets of an example have those of each part one behind the other. */
+static glia_status add_parts(glia_metrics *m, const float *predictions, const float *targets, int64_t count,
+                             glia_error *err) {
+    GLIA_TRY(reserve_classes(m, err));
+    for (int64_t i = 0; i < count; i++)
+        for (int k = 0; k < m->n_parts; k++) {
+            const glia_metrics_part *p = &m->parts[k];
+            const float *x = predictions + i * m->layout.pitch + p->prediction_at;
+            const float *y = targets + i * m->width + p->target_at;
+            for (int64_t j = 0; p->classes && j < p->target_elems; j++) m->classes_of_part[j] = llrintf(y[j]);
+            GLIA_TRY(glia_metrics_add(p->metrics, x, p->classes ? (const void *)m->classes_of_part : y, 1, 0,
+                                      err));
+        }
+    m->sums.examples += count;
+    m->sums.known += count;
+    m->sums.weight += (double)count;
+    return GLIA_OK;
+}
+
 glia_status glia_metrics_add(glia_metrics *m, const float *predictions, const void *targets, int64_t count,
                              double loss_sum, glia_error *err) {
     const int64_t *classes = targets, before = m->sums.known;
+    if (m->parts) {
+        GLIA_TRY(add_parts(m, predictions, targets, count, err));
+        m->sums.loss += loss_sum;
+        return GLIA_OK;
+    }
     if (m->classes) GLIA_TRY(check_targets(m, classes, count, err));
     if (m->layout.scores) GLIA_TRY(reserve_scores(m, m->sums.known + count * m->positions, err));
     for (int64_t i = 0; i < count; i++) {
@@ -421,6 +476,7 @@ glia_report glia_metrics_report(const glia_metrics *m) {
     if (!m || m->sums.known == 0) return r;
     r.examples = m->sums.examples;
     r.loss = glia__metrics_loss(m);
+    if (m->parts) return r;
     if (!m->classes) {
         report_values(m, &r);
         return r;

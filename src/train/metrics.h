@@ -19,6 +19,17 @@ typedef struct glia_metrics_layout {
     int64_t pitch;      /* numbers from one example to the next, of which the first are compared */
 } glia_metrics_layout;
 void glia__metrics_set_layout(glia_metrics *metrics, glia_metrics_layout layout);
+/* Figures of one of several outputs, which are compared with the targets of their own. */
+typedef struct glia_metrics_part {
+    const char *name;
+    glia_metrics *metrics;
+    int64_t prediction_at, target_at; /* its numbers of an example */
+    int64_t target_elems;
+    bool classes;
+} glia_metrics_part;
+/* Room for `count` parts, to be filled; NULL: out of memory. Their metrics are freed with these. */
+glia_metrics_part *glia__metrics_set_parts(glia_metrics *metrics, int count);
+const glia_metrics_part *glia__metrics_parts(const glia_metrics *metrics, int *count);
 /* glia_metrics_add of a mean loss that was taken over `weight`: the positions that are not ignored. */
 GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float *predictions,
                                               const void *targets, int64_t count, double loss, double weight,

@@ -50,6 +50,17 @@ typedef struct glia_padded {
     const struct glia_padded *before;
 } glia_padded;
 
+/* What a model gives of several things, and what is minimised: of model files with `losses`. */
+typedef struct glia_model_part {
+    const char *name; /* of the layer */
+    glia_value *value;
+    const char *loss;   /* as in glia_fit_options; NULL: by the targets */
+    const char *target; /* the array of its targets; NULL: its numbers themselves are minimised */
+    double weight;      /* of its loss in the sum; 0: it has none */
+    bool shown;         /* in the output */
+    int64_t at, elems;  /* its numbers of an example of the output; at -1: not shown */
+} glia_model_part;
+
 struct glia_model {
     const glia_allocator *allocator;
     glia_arena arena; /* names and options */
@@ -67,6 +78,8 @@ struct glia_model {
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */
     int n_targets;
+    glia_model_part *parts; /* NULL: one output with one loss */
+    int n_parts;
     struct glia_onnx **files; /* kept open for the sake of parameters */
     size_t n_files;
     int64_t block_elems;   /* all parameters with the padding between them, which stays zero */
@@ -102,6 +115,13 @@ void glia__model_set_sparse(glia_model *model, const glia_value *param);
 const glia_param *glia__model_sparse(const glia_model *model);
 /* The model closes the file when it is freed; false when out of memory. */
 bool glia__model_keep_file(glia_model *model, struct glia_onnx *file);
+/* Gives the model several outputs and losses (copied but for the names): its output becomes the shown ones, one behind the
+ * other, [N, all]. */
+GLIA_MUST_CHECK glia_status glia__model_set_parts(glia_model *model, const glia_model_part *parts, int count,
+                                                  glia_error *err);
+/* Whether the output depends on input `i`. */
+GLIA_MUST_CHECK glia_status glia__model_needs_input(const glia_model *model, int i, bool *out,
+                                                    glia_error *err);
 /* GLIA_OK when the model has no builder error, an input and an output. */
 GLIA_MUST_CHECK glia_status glia__model_ready(const glia_model *model, glia_error *err);
 /* The same, and it has weights. */

@@ -50,6 +50,10 @@ static void make_targets(glia_rehearsal *r) {
     const glia_random random = {r->runner.seed, glia_random_stream("rehearsal.targets")};
     const glia_loss_head *head = r->runner.head;
     const glia_class_layout *layout = &head->layout;
+    if (head->n_parts) { /* whatever they are: a class or a number */
+        memset(r->targets, 0, r->target_bytes);
+        return;
+    }
     if (head->target_type.kind == GLIA_TARGET_CLASS)
         for (int64_t i = 0; i < r->count * layout->positions; i++)
             ((int64_t *)r->targets)[i] =
@@ -65,7 +69,7 @@ static glia_status make_data(glia_rehearsal *r, glia_error *err) {
     const glia_allocator *allocator = model->allocator;
     if (!glia__model_has_weights(model)) GLIA_TRY(glia_model_initialize(model, r->runner.seed, err));
     if (!r->inputs) {
-        r->input_bytes = (size_t)(r->count * elems_of_example(glia_model_input(model, 0))) * sizeof(float);
+        r->input_bytes = (size_t)r->count * glia__input_bytes(model);
         r->inputs = glia__alloc_aligned(allocator, r->input_bytes, 64);
         if (r->inputs) make_inputs(r);
     }

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "train/runner_rows.h"
+#include "train/several.h"
 
 /* What a training run computes for a parameter: its gradient, or for state its new value (NULL: none). */
 static glia_value *computed_for(const glia_runner *r, size_t param) {
@@ -210,6 +211,16 @@ static glia_status get_program(glia_runner *r, glia_run_mode mode, int64_t count
     return GLIA_OK;
 }
 
+glia_status glia__runner_reserve(glia_runner *r, size_t bytes, glia_error *err) {
+    if (bytes <= r->whole_bytes) return GLIA_OK;
+    void *whole = glia__alloc_aligned(r->model->allocator, bytes, 64);
+    if (!whole) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory for a batch");
+    glia__free(r->model->allocator, r->whole, r->whole_bytes);
+    r->whole = whole;
+    r->whole_bytes = bytes;
+    return GLIA_OK;
+}
+
 /* The batch in the dtype of the model's input: as it is, or as whole numbers. */
 static glia_status convert_inputs(glia_runner *r, const float *inputs, int64_t count, const void **out,
                                   glia_error *err) {
@@ -224,13 +235,7 @@ static glia_status convert_inputs(glia_runner *r, const float *inputs, int64_t c
     shape.dim[0] = count;
     int64_t n = glia_shape_elems(&shape);
     size_t bytes = (size_t)n * glia_dtype_bytes(dtype);
-    if (bytes > r->whole_bytes) {
-        void *whole = glia__alloc_aligned(r->model->allocator, bytes, 64);
-        if (!whole) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-        glia__free(r->model->allocator, r->whole, r->whole_bytes);
-        r->whole = whole;
-        r->whole_bytes = bytes;
-    }
+    GLIA_TRY(glia__runner_reserve(r, bytes, err));
     for (int64_t i = 0; i < n; i++)
         if (dtype == GLIA_I64)
             ((int64_t *)r->whole)[i] = llrintf(inputs[i]);
@@ -244,6 +249,7 @@ static glia_status convert_inputs(glia_runner *r, const float *inputs, int64_t c
 static glia_status bind_batch(glia_runner *r, glia_program *program, const float *inputs, const void *targets,
                               int64_t count, glia_error *err) {
     const void *converted;
+    if (r->model->n_parts) return glia__several_bind(r, program, inputs, targets, count, err);
     GLIA_TRY(convert_inputs(r, inputs, count, &converted, err));
     GLIA_TRY(glia_program_bind(program, glia_model_input(r->model, 0), (void *)(uintptr_t)converted, err));
     if (!targets) return GLIA_OK;

@@ -55,7 +55,7 @@ typedef struct glia_runner {
     } programs[GLIA_RUNNER_PROGRAMS];
     int next; /* whose place a new program takes */
     const glia_program *last;
-    void *whole; /* inputs as whole numbers, for models that begin with an embedding */
+    void *whole; /* inputs as whole numbers, or several inputs and targets each by itself: see several.h */
     size_t whole_bytes;
 } glia_runner;
 

@@ -9,10 +9,15 @@ glia_status glia__model_check_input(const glia_model *model, const glia_shape *s
     char want[96], have[96];
     glia_value *input = glia_model_input(model, 0);
     glia_shape expected = glia_value_shape(input);
-    if (model->n_inputs != 1)
-        return glia_error_set(err, GLIA_UNSUPPORTED,
-                              "model '%s' has %d inputs; data sets feed one. Run its graph by hand instead",
-                              model->name, model->n_inputs);
+    if (model->n_parts || model->n_inputs != 1) { /* their numbers lie one behind the other */
+        const int64_t elems = (int64_t)(glia__input_bytes(model) / sizeof(float));
+        if (model->n_parts && shape->rank == 1 && shape->dim[0] == elems) return GLIA_OK;
+        return glia_error_set(
+            err, GLIA_UNSUPPORTED,
+            "model '%s' has %d inputs; this data set feeds one. Name its arrays in a model file, or "
+            "run the graph by hand",
+            model->name, model->n_inputs);
+    }
     bool same = expected.rank == shape->rank + 1;
     for (int i = 0; same && i < shape->rank; i++) same = expected.dim[i + 1] == shape->dim[i];
     if (same) return GLIA_OK;

@@ -1,0 +1,162 @@
+/* Several arrays of an archive as rows of one input and one target; a run of two losses through the library. */
+#include "test.h"
+
+#include "core/file.h"
+#include "data/dataset.h"
+#include "failing_allocator.h"
+#include "recipe/recipe.h"
+#include "scratch.h"
+
+enum { ROWS = 12 };
+
+/* a [12, 2], b i64 [12], y [12, 1], kind i64 [12]; other [3], empty [0, 2], scalar. */
+static const char *write_arrays(void) {
+    static float a[ROWS][2], y[ROWS][1];
+    static int64_t b[ROWS], kind[ROWS];
+    static char path[512];
+    glia_error err = {0};
+    for (int i = 0; i < ROWS; i++) {
+        a[i][0] = (float)i;
+        a[i][1] = (float)-i;
+        b[i] = i % 4;
+        y[i][0] = (float)(i % 4) - 1;
+        kind[i] = i % 4 > 1;
+    }
+    static int64_t large[ROWS] = {1 << 25};
+    const glia_named_tensor arrays[] = {{"a", glia_tensor_wrap(a, GLIA_F32, GLIA_SHAPE(ROWS, 2))},
+                                        {"b", glia_tensor_wrap(b, GLIA_I64, GLIA_SHAPE(ROWS))},
+                                        {"y", glia_tensor_wrap(y, GLIA_F32, GLIA_SHAPE(ROWS, 1))},
+                                        {"kind", glia_tensor_wrap(kind, GLIA_I64, GLIA_SHAPE(ROWS))},
+                                        {"large", glia_tensor_wrap(large, GLIA_I64, GLIA_SHAPE(ROWS))},
+                                        {"few", glia_tensor_wrap(a, GLIA_F32, GLIA_SHAPE(3, 2))},
+                                        {"scalar", glia_tensor_wrap(y, GLIA_F32, (glia_shape){.rank = 0})}};
+    snprintf(path, sizeof path, "%s", scratch_path("arrays.safetensors"));
+    CHECK_OK(glia_safetensors_write(path, arrays, GLIA_COUNT(arrays), NULL, 0, &err), &err);
+    return path;
+}
+
+static glia_status open_arrays(glia_dataset **d, const char *path, const char *inputs, const char *targets,
+                               const glia_allocator *allocator, glia_error *err) {
+    char source[600];
+    snprintf(source, sizeof source, "npz:%s", path);
+    return glia_dataset_open_with(
+        d, source, (glia_dataset_options){.inputs = inputs, .targets = targets, .allocator = allocator}, err);
+}
+
+TEST(rows) {
+    scratch_make();
+    glia_dataset *d = NULL;
+    glia_error err = {0};
+    CHECK_OK(open_arrays(&d, write_arrays(), "b,a", "y,kind", NULL, &err), &err);
+    const glia_dataset_info *info = glia_dataset_get_info(d);
+    CHECK_INT(info->count, ROWS);
+    CHECK_INT(info->n_input_arrays, 2);
+    CHECK_STR(info->input_arrays[0].name, "b");
+    CHECK(info->input_arrays[0].whole && !info->input_arrays[1].whole);
+    CHECK_INT(info->target_arrays[1].classes, 2);
+    CHECK_INT(info->input_shape.dim[0], 3);
+    float x[3], y[2];
+    const int64_t i = 7;
+    CHECK_OK(glia_dataset_gather(d, &i, 1, x, y, &err), &err);
+    CHECK(x[0] == 3 && x[1] == 7 && x[2] == -7);
+    CHECK(y[0] == 2 && y[1] == 1);
+    glia_dataset_free(d);
+    scratch_remove();
+}
+
+TEST(refusals) {
+    static const struct {
+        const char *inputs, *targets, *message;
+    } cases[] = {{"a,c", "y", "holds no array 'c' for the input of that name; it holds a"},
+                 {"a,few", "y", "array 'few' has 3 examples, the others have 12"},
+                 {"scalar", "y", "array 'scalar' has no examples"},
+                 {"a", "large", "array 'large', example 0: 3.35544e+07 is no number to train on"},
+                 {"a", "z", "holds no array 'z' for the target of that name"}};
+    scratch_make();
+    const char *path = write_arrays();
+    for (size_t i = 0; i < GLIA_COUNT(cases); i++) {
+        glia_dataset *d;
+        glia_error err = {0};
+        CHECK(open_arrays(&d, path, cases[i].inputs, cases[i].targets, NULL, &err) != GLIA_OK);
+        CHECK_HAS(err.message, cases[i].message);
+    }
+    scratch_remove();
+}
+
+TEST(memory) {
+    scratch_make();
+    const char *path = write_arrays();
+    FOR_EACH_FAILURE(memory) {
+        glia_dataset *d = NULL;
+        glia_error err = {0};
+        const glia_status status = open_arrays(&d, path, "a,b", "y,kind", &memory.allocator, &err);
+        CHECK_FAILED_ONCE(memory, status);
+        glia_dataset_free(d);
+    }
+    scratch_remove();
+}
+
+static const char model_file[] = "inputs: {a: [2], b: {dtype: i64}}\n"
+                                 "model:\n"
+                                 "  - embedding: {vocabulary: 4, units: 3, inputs: b}\n"
+                                 "  - concat: {inputs: [a, embedding]}\n"
+                                 "  - dense: {units: 8, activation: relu, name: body}\n"
+                                 "  - dense: {units: 1, name: y}\n"
+                                 "  - dense: {units: 2, name: kind, inputs: body}\n"
+                                 "losses: {y: {loss: mse, weight: 2}, kind: softmax_cross_entropy}\n"
+                                 "optimizer: {adam: {learning_rate: 0.05}}\n"
+                                 "train: {epochs: 1, batch_size: 4}\n";
+
+static glia_status fit(const char *path, const glia_allocator *allocator, glia_report *report,
+                       glia_error *err) {
+    char text[2000];
+    glia_recipe *recipe = NULL;
+    glia_dataset *train = NULL;
+    glia_model *model = NULL;
+    const size_t bytes =
+        (size_t)snprintf(text, sizeof text, "data: {source: {npz: %s}}\n%s", path, model_file);
+    glia_status status = glia__recipe_parse(&recipe, "m.yaml", text, bytes, NULL, 0, allocator, err);
+    if (status == GLIA_OK) status = glia_recipe_data(recipe, &train, NULL, NULL, NULL, err);
+    if (status == GLIA_OK)
+        status = glia_recipe_model(recipe, glia_dataset_get_info(train)->input_shape, 0, &model, NULL, err);
+    if (status == GLIA_OK) {
+        glia_fit_options o = glia_recipe_fit_options(recipe);
+        o.epochs = allocator ? 1 : 60;
+        o.error = err;
+        o.threads = 1;
+        status = glia_fit_with(model, train, o);
+    }
+    if (status == GLIA_OK) {
+        *report = glia_evaluate(model, train, .error = err, .threads = 1);
+        status = err->status;
+    }
+    glia_model_free(model);
+    glia_dataset_free(train);
+    glia_recipe_free(recipe);
+    return status;
+}
+
+/* Both losses fall, by their weights: 2·mse + cross-entropy. */
+TEST(two_losses) {
+    scratch_make();
+    glia_error err = {0};
+    glia_report report = {0};
+    CHECK_OK(fit(write_arrays(), NULL, &report, &err), &err);
+    CHECK(report.loss < 0.1);
+    scratch_remove();
+}
+
+TEST(want_of_memory) {
+    scratch_make();
+    const char *path = write_arrays();
+    FOR_EACH_FAILURE(memory) {
+        glia_error err = {0};
+        glia_report report;
+        const glia_status status = fit(path, &memory.allocator, &report, &err);
+        CHECK_FAILED_ONCE(memory, status);
+    }
+    scratch_remove();
+}
+
+TEST_MAIN(TEST_ENTRY(rows), TEST_ENTRY(refusals), TEST_ENTRY(memory), TEST_ENTRY(two_losses),
+          TEST_ENTRY(want_of_memory))
