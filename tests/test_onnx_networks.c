@@ -57,6 +57,12 @@ static const network networks[] = {
     {"conv3d_transpose", "filters=2 kernel=2", "v", 0},
     {"denormalize", NULL, "n", 0},
     {"dot", NULL, "nn", 0},
+    {"distance", NULL, "nn", 0},
+    {"contrastive", "margin=2", "nnl", 0},
+    {"triplet", NULL, "nnn", 0},
+    {"info_nce", NULL, "nn", 0},
+    {"bpr", NULL, "nn", 0},
+    {"ctc", "blank=5", "st", NONE},
     {"gaussian_noise", "0.3", "n", 0},
     {"global_average_pool1d", NULL, "s", 0},
     {"global_average_pool3d", NULL, "v", 0},
@@ -97,6 +103,9 @@ static const network networks[] = {
     {"multi_head_attention", "heads=2", "s", 23},
     {"transformer_encoder", "heads=2 units=8", "s", 0},
     {"transformer_decoder", "heads=2 units=8", "ss", 0},
+    {"mlp", "units=8 classes=3", "p", 0},
+    {"lenet", "classes=5", "P", 0},
+    {"tutorial_cnn", "filters=4 classes=3", "p", 0},
     {"resnet", "depth=18 classes=5 stem=cifar", "p", 0},
     {"vgg", "depth=11 batch_norm=yes classes=5 units=8 pool=1", "P", 0},
     {"mobilenet_v2", "classes=5", "P", 0},
@@ -191,7 +200,7 @@ static glia_status run(glia_model *m, const network *n, glia_value **inputs, gli
 /* --- there and back, and there again --------------------------------------------------------------------------- */
 
 static bool write_file(glia_model *m, const network *n, const char *path) {
-    glia_export_model e = {.output = NULL};
+    glia_export_model e = {.outputs = {NULL}};
     const glia_exporter *exporter;
     glia_error err = {0};
     char options[32];
