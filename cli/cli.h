@@ -16,7 +16,7 @@ typedef struct cli_options {
     int64_t seed, threads; /* -1: not given */
     const char *out, *data, *input, *weights, *map;
     int part, task, mode, precision; /* choices */
-    glia_bool resume, force, invert, profile, trace, partial;
+    glia_bool resume, force, invert, profile, trace, partial, tta;
     int64_t top, index, batch, runs, tokens, top_k;
     double temperature;
     const char *prompt;
@@ -60,8 +60,11 @@ extern const cli_command *const cli_commands[]; /* ends with NULL */
 #define CLI_JSON    CLI_FLAG(json, BOOL, "no", "results as JSON", .count = 0)
 #define CLI_QUIET   CLI_FLAG(quiet, BOOL, "no", "no progress, no hints; errors and warnings only", .count = 0)
 #define CLI_THREADS CLI_FLAG(threads, INT, NULL, "workers; default every core", .min = 1, .max = 1024)
-#define CLI_INPUT   CLI_FLAG(input, STRING, "", "shape of one example, e.g. 1x28x28; reads no data", .count = 0)
-#define CLI_SEED    CLI_FLAG(seed, INT, NULL, "seed of everything random", .min = 0, .max = 9e15)
+#define CLI_TTA                                                                                      \
+    CLI_FLAG(tta, BOOL, "no", "test-time augmentation: mean over each picture and its mirror image", \
+             .count = 0)
+#define CLI_INPUT CLI_FLAG(input, STRING, "", "shape of one example, e.g. 1x28x28; reads no data", .count = 0)
+#define CLI_SEED  CLI_FLAG(seed, INT, NULL, "seed of everything random", .min = 0, .max = 9e15)
 
 /* args.c: parses what follows the command. Returns CLI_OK, or CLI_USAGE having said why. The positional
  * words move to the front of `words`; *count is set. */
@@ -76,7 +79,10 @@ const char *cli_flag_text(const glia_field *flag, char *out, size_t capacity);
 extern volatile sig_atomic_t cli_stop;
 void cli_catch_signals(void);
 
-/* model.c: a network to look at, and its targets. */
+/* model.c: a trained run to use, with what --tta says; `source` NULL, or what takes the place of its test data. Returns CLI_OK,
+ * or CLI_FAILED having said why. */
+int cli_open_run(const cli_options *options, const char *path, const char *source, glia_run *run);
+/* A network to look at, and its targets. */
 typedef struct cli_model {
     glia_recipe *recipe;
     glia_model *model;

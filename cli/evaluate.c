@@ -93,8 +93,9 @@ static int evaluate(const cli_options *options, glia_run *run, const glia_datase
     if (options->json == GLIA_YES) {
         add_json(run, info->name, &r, metrics, &out);
     } else {
-        glia__text_printf(&out, "%s: %s examples, %.2f s\n", info->name,
-                          cli_count(r.examples, count, sizeof count), r.seconds);
+        glia__text_printf(&out, "%s: %s examples%s, %.2f s\n", info->name,
+                          cli_count(r.examples, count, sizeof count),
+                          options->tta == GLIA_YES ? ", each with its mirror image" : "", r.seconds);
         add_figure_table(&r, &out);
         add_class_table(run, &r, &out);
         add_part_tables(run, metrics, &out);
@@ -107,13 +108,10 @@ static int run_evaluate(const cli_options *options, char **arguments, int count)
     (void)count;
     glia_error err = {0};
     glia_run run;
-    char source[1100];
-    const char *override = source;
-    bool other = options->data[0], wants_train = options->part == PART_TRAIN;
+    bool wants_train = options->part == PART_TRAIN;
     bool wants_validation = options->part == PART_VALIDATION;
-    snprintf(source, sizeof source, "data.test=%s", other ? options->data : "");
-    if (glia__run_open_with(&run, arguments[0], &override, other, NULL, &err) != GLIA_OK)
-        return cli_fail(&err);
+    if (cli_open_run(options, arguments[0], options->data[0] ? options->data : NULL, &run) != CLI_OK)
+        return CLI_FAILED;
 
     const glia_logger *logger = cli_logger(options->quiet == GLIA_YES);
     glia_dataset *train = NULL, *validation = NULL, *test = NULL;
@@ -151,6 +149,7 @@ const cli_command cli_evaluate = {
             CLI_FLAG(part, CHOICE, "test", "what to measure on: test, validation or train",
                      .choices = "test|validation|train"),
             CLI_FLAG(data, STRING, "", "another source instead of the test part", .count = 0),
+            CLI_TTA,
             CLI_THREADS,
             CLI_JSON,
             CLI_QUIET,

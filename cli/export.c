@@ -83,7 +83,7 @@ static int export_run(const cli_options *options, const char *path, const char *
     glia_error err = {0};
     glia_run run;
     glia_export_result result;
-    if (glia_run_open(&run, path, NULL, &err) != GLIA_OK) return cli_fail(&err);
+    if (cli_open_run(options, path, NULL, &run) != CLI_OK) return CLI_FAILED;
     glia_status status = glia_run_export(&run, format, format_text, options->out, &result, &err);
     glia_run_close(&run);
     if (status != GLIA_OK) return cli_fail(&err);
@@ -124,6 +124,7 @@ const cli_command cli_export = {
         (const glia_field[]){
             CLI_FLAG(format, STRING, "", "what to write; default: by the ending of --out", .count = 0),
             CLI_FLAG(out, STRING, "", "file; default: the model's name and the ending", .count = 0),
+            CLI_TTA,
             CLI_JSON,
             {.name = NULL}},
     .min_arguments = 1,

@@ -1,4 +1,4 @@
-/* model.c: the network of a model file or a run, for commands that only look at it. */
+/* model.c: the network of a run to use, or of a model file or a run to look at. */
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -7,6 +7,18 @@
 #include "recipe/import.h"
 #include "recipe/recipe.h"
 #include "recipe/run.h"
+
+int cli_open_run(const cli_options *options, const char *path, const char *source, glia_run *run) {
+    char text[1100];
+    const char *override = text;
+    glia_error err = {0};
+    snprintf(text, sizeof text, "data.test=%s", source ? source : "");
+    if (glia__run_open_with(run, path, &override, source ? 1 : 0, NULL, &err) != GLIA_OK)
+        return cli_fail(&err);
+    if (options->tta != GLIA_YES || glia_run_average_mirrored(run, &err) == GLIA_OK) return CLI_OK;
+    glia_run_close(run);
+    return cli_fail(&err);
+}
 
 bool cli_parse_shape(const char *text, glia_shape *out) {
     static const glia_field field = {.name = "input", .kind = GLIA_FIELD_DIMS, .min = 1, .max = 1 << 30};

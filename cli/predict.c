@@ -217,9 +217,8 @@ static int predict_file(const cli_options *options, const glia_run *run, const c
 }
 
 static int run_predict(const cli_options *options, char **arguments, int count) {
-    glia_error err = {0};
     glia_run run;
-    if (glia_run_open(&run, arguments[0], NULL, &err) != GLIA_OK) return cli_fail(&err);
+    if (cli_open_run(options, arguments[0], NULL, &run) != CLI_OK) return CLI_FAILED;
     int status = CLI_OK;
     for (int i = 1; i < count; i++) {
         int one = predict_file(options, &run, arguments[i]); /* a bad file does not stop the others */
@@ -249,6 +248,7 @@ const cli_command cli_predict = {
                                       "swap dark and light: for dark ink on white paper, where training had "
                                       "light on dark (MNIST)",
                                       .count = 0),
+                             CLI_TTA,
                              CLI_JSON,
                              CLI_QUIET,
                              {.name = NULL}},

@@ -114,6 +114,58 @@ TEST(train_and_use) {
     remove_files();
 }
 
+/* What the run says of its 24 pictures, or of their mirror images, in its own pixels. */
+static void predict_pictures(glia_run *run, bool mirrored, float p[24][2]) {
+    glia_error err = {0};
+    glia_tensor inputs, outputs = glia_tensor_wrap(p, GLIA_F32, GLIA_SHAPE(24, 2));
+    CHECK_OK(glia_run_read(run, images, false, &inputs, NULL, &err), &err);
+    for (float *row = inputs.data; mirrored && row < (float *)inputs.data + 24 * 4 * 4; row += 4)
+        for (int x = 0; x < 2; x++) {
+            const float left = row[x];
+            row[x] = row[3 - x];
+            row[3 - x] = left;
+        }
+    CHECK_OK(glia_predict(run->model, &inputs, false, &outputs, &err), &err);
+    glia_tensor_free(&inputs);
+}
+
+/* With a shared layer, a state and a network without a name. */
+TEST(test_time_augmentation) {
+    glia_error err = {0};
+    glia_run_result result;
+    glia_run run;
+    float plain[24][2], mirrored[24][2], mean[24][2];
+    make_pictures(
+        "model: [conv2d: {filters: 1, kernel: 3, padding: same, name: a}, conv2d: {share: a}, batch_norm, "
+        "flatten, {dense: {units: 2, activation: softmax}}]\ntrain: {epochs: 1}\n");
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    CHECK_OK(glia_run_open(&run, run_dir, NULL, &err), &err);
+    predict_pictures(&run, false, plain);
+    predict_pictures(&run, true, mirrored);
+    const int64_t params = glia_model_param_count(run.model);
+    CHECK_OK(glia_run_average_mirrored(&run, &err), &err);
+    CHECK_OK(glia_run_average_mirrored(&run, &err), &err); /* again: nothing more */
+    CHECK_INT(glia_model_param_count(run.model), params);
+    predict_pictures(&run, false, mean);
+    for (int i = 0; i < 24; i++)
+        for (int c = 0; c < 2; c++) CHECK_NEAR(mean[i][c], (plain[i][c] + mirrored[i][c]) / 2, 1e-5);
+    CHECK(fabsf(plain[1][0] - mirrored[1][0]) > 1e-4f);
+    glia_run_close(&run);
+    remove_files();
+}
+
+TEST(test_time_augmentation_refused) {
+    glia_error err = {0};
+    glia_run_result result;
+    glia_run run;
+    make_files(CLASSES, "");
+    CHECK_OK(train(NULL, false, &result, &err), &err);
+    CHECK_OK(glia_run_open(&run, run_dir, NULL, &err), &err);
+    CHECK_ERR(glia_run_average_mirrored(&run, &err), GLIA_UNSUPPORTED, &err, "expected a model of pictures");
+    glia_run_close(&run);
+    remove_files();
+}
+
 /* What is missing at prediction becomes what it became in training: the mean of the training table, which after the
  * normalisation is 0, not that of the few rows to predict. */
 TEST(missing_values) {
@@ -269,9 +321,11 @@ TEST(out_of_memory_while_used) {
 }
 
 #ifdef GLIA_HAVE_YAML
-TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(missing_values), TEST_ENTRY(training_rows_only),
-          TEST_ENTRY(out_of_memory_classes), TEST_ENTRY(out_of_memory_numbers),
-          TEST_ENTRY(out_of_memory_pictures), TEST_ENTRY(out_of_memory_while_used))
+TEST_MAIN(TEST_ENTRY(train_and_use), TEST_ENTRY(test_time_augmentation),
+          TEST_ENTRY(test_time_augmentation_refused), TEST_ENTRY(missing_values),
+          TEST_ENTRY(training_rows_only), TEST_ENTRY(out_of_memory_classes),
+          TEST_ENTRY(out_of_memory_numbers), TEST_ENTRY(out_of_memory_pictures),
+          TEST_ENTRY(out_of_memory_while_used))
 #else
 int main(void) {
     printf("skipped: this build has no libyaml, so it reads no model files\n");

@@ -85,6 +85,9 @@ typedef struct glia_run {
 } glia_run;
 GLIA_API GLIA_MUST_CHECK glia_status glia_run_open(glia_run *run, const char *path,
                                                    const glia_allocator *allocator, glia_error *err);
+/* Test-time augmentation, for models that give pictures one class: from here on the run's model gives the mean of what it
+ * says of a picture and of its mirror image, as logits where the model gives logits. It takes twice the time and memory; called again, it changes nothing. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_run_average_mirrored(glia_run *run, glia_error *err);
 GLIA_API void glia_run_close(glia_run *run); /* {0} allowed */
 /* Reads examples to predict from a picture (.png), arrays (.npy, .npz, IDX) or a table (.csv, with or without the
  * target column; of a series its last steps, to predict what follows) to a new f32 [count, input_shape…], transformed as in training; the caller frees it.

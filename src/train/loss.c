@@ -45,7 +45,7 @@ static const char *last_layer_text(const glia_model *model, char *out, size_t ca
 
 /* The op at the end, seen through those that only change the shape. */
 static const char *last_op(const glia_model *model) {
-    const glia_value *value = model->output;
+    const glia_value *value = model->averaged ? model->averaged : model->output;
     while (value->node && (value->node->op->traits & (GLIA_TRAIT_ALIAS | GLIA_TRAIT_TRAINING_ONLY)))
         value = value->node->inputs[0];
     return glia_value_op(value);

@@ -69,6 +69,8 @@ struct glia_model {
     glia_value *inputs[GLIA_MODEL_INPUTS];
     int n_inputs;
     glia_value *output;
+    const glia_value
+        *averaged; /* what the last layer gave, where the output is a mean of that and more; or NULL */
     glia_param *params;
     size_t n_params, capacity_params;
     const glia_scope *scope;     /* NULL: the model itself */
