@@ -201,6 +201,26 @@ TEST(residual) {
     glia_graph_free(g);
 }
 
+/* A table that words are looked up in and that is the last layer too. */
+TEST(accumulate) {
+    glia_graph *g = glia_graph_new(NULL);
+    glia_error err = {0};
+    glia_value *table = numbers(g, D(50, 8), 1), *gradient;
+    glia_value *words = array(g, GLIA_I64, D(6), (double[]){3, 49, 3, 0, 7, 3});
+    glia_value *h = glia_op_gather(table, words, (glia_gather_attrs){0});
+    glia_value *y = glia_op_linear(glia_op_tanh(h), table, NULL, (glia_linear_attrs){0});
+    CHECK_OK(glia_graph_gradients(g, glia_op_sum(glia_op_square(y), ALL), &table, 1, &gradient, &err), &err);
+    expect(g, &gradient, 1, TRAINING, "gather_accumulate", true);
+    expect(g, &gradient, 1, TRAINING, "gather_backward", false);
+    glia_value *in[] = {table, words, h};
+    glia_value *rows = glia_graph_apply(g, "gather_backward", in, 3, NULL), *other = glia_op_square(table);
+    glia_value *sum = glia_op_add(other, rows);
+    expect(g, (glia_value *[]){sum, other}, 2, TRAINING, "gather_accumulate",
+           true); /* not in place: both are wanted */
+    expect(g, (glia_value *[]){sum, rows}, 2, TRAINING, "gather_accumulate", false); /* wanted as it is */
+    glia_graph_free(g);
+}
+
 TEST(conv_pool) {
     glia_graph *g = glia_graph_new(NULL);
     glia_error err = {0};
@@ -413,6 +433,7 @@ TEST(fold_memory) {
 
 TEST_MAIN(TEST_ENTRY(elementwise_chain), TEST_ENTRY(elementwise_dag), TEST_ENTRY(elementwise_stops),
           TEST_ENTRY(elementwise_many), TEST_ENTRY(elementwise_half), TEST_ENTRY(elementwise_memory),
-          TEST_ENTRY(activation), TEST_ENTRY(conv_pool), TEST_ENTRY(channels_last), TEST_ENTRY(precision),
-          TEST_ENTRY(batch_norm_folded), TEST_ENTRY(batch_norm_folded_in_half), TEST_ENTRY(batch_norm_stays),
+          TEST_ENTRY(activation), TEST_ENTRY(residual), TEST_ENTRY(accumulate), TEST_ENTRY(conv_pool),
+          TEST_ENTRY(channels_last), TEST_ENTRY(precision), TEST_ENTRY(batch_norm_folded),
+          TEST_ENTRY(batch_norm_folded_in_half), TEST_ENTRY(batch_norm_stays),
           TEST_ENTRY(prologue_runs_when_bound), TEST_ENTRY(prologue_leaves_outputs), TEST_ENTRY(fold_memory))

@@ -14,6 +14,13 @@ for f in $sources; do
     [ "$lines" -le 1000 ] || { echo "$f: $lines lines; 1000 at most: split it" >&2; failed=1; }
 done
 
+# A test that is not in its file's list never runs.
+for f in $(git ls-files 'tests/*.c'); do
+    for t in $(sed -n 's/^TEST(\([a-z0-9_]*\)).*/\1/p' "$f"); do
+        grep -q "TEST_ENTRY($t)" "$f" || { echo "$f: TEST($t) is in no TEST_MAIN" >&2; failed=1; }
+    done
+done
+
 # Library code never ends the process nor prints to stdout.
 if git grep -nE '\b(exit|abort|_exit|printf|puts|putchar)\(' -- 'src/*.c' | grep -vE '(//|/\*|\*).*\(' ; then
     echo "lint: library code must not end the process or print to stdout" >&2

@@ -304,6 +304,7 @@ static void measure(const glia_program *program, glia_planned_call *call) {
     const glia_type *out = types + node->n_inputs;
     call->flops =
         node->op->flops ? node->op->flops(types, out, node->attrs) : (double)glia_shape_elems(&out[0].shape);
+    if (node->op->bytes) call->bytes = node->op->bytes(types, out, node->attrs);
     const glia_kernel_query query = query_for(program, call, call->cut.rows, 1, types);
     const bool plain = program->options.reference == GLIA_YES;
     const glia_kernel *kernel = plain ? NULL : glia__kernel_choose(&query, NULL);

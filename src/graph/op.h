@@ -146,6 +146,11 @@ struct glia_op {
     uint32_t (*sums)(const glia_type *in, int n_in, const void *attrs);
     /* Floating-point operations of one run, for plans and reports (NULL: one per output element). */
     double (*flops)(const glia_type *in, const glia_type *out, const void *attrs);
+    /* Bytes that one run reads and writes, where that is not every array once (NULL). */
+    double (*bytes)(const glia_type *in, const glia_type *out, const void *attrs);
+    /* The op that adds the same to an array instead of to zeros: to its input 0, in place of this one's, of which only the
+     * shape matters. NULL: there is none. */
+    const char *onto;
     /* In ONNX: the operator that is the same one-to-one ("Relu"), with the first opset in which it is; or onnx_write, which
      * adds the nodes that compute the op (graph/to_onnx.h). With both, `onnx` is the operator that comes near. */
     const char *onnx;

@@ -83,6 +83,16 @@ static void gather_step(glia_stepping *s) {
     if (!s->goes[0] && ((const glia_gather_attrs *)s->node->attrs)->axis == 0) glia__step_same(s);
 }
 
+static double type_bytes(const glia_type *type) {
+    return (double)(glia_shape_elems(&type->shape) * (int64_t)glia_dtype_bytes(type->dtype));
+}
+
+/* Of the table as much as the result holds. */
+static double gather_bytes(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)attrs;
+    return type_bytes(&in[1]) + 2 * type_bytes(&out[0]);
+}
+
 #define GATHER_FIELDS                                                   \
     GLIA_FIELDS({.name = "axis",                                        \
                  .kind = GLIA_FIELD_INT,                                \
@@ -114,6 +124,7 @@ GLIA_OP(gather) = {
     .step = gather_step,
     .ref = gather_ref,
     .flops = glia__no_flops,
+    .bytes = gather_bytes,
     .onnx = "Gather",
     .onnx_since = 13,
     .onnx_write = gather_to_onnx,
@@ -141,14 +152,13 @@ static glia_status gather_backward_infer(const glia_type *in, int n_in, const vo
     return GLIA_OK;
 }
 
-/* Adds in the order of the indices, so that repeated ones always give the same bits. */
-static glia_status gather_backward_ref(const glia_call *c) {
+/* Adds dy to the result in the order of the indices, so that repeated ones always give the same bits. */
+static glia_status add_rows(const glia_call *c) {
     const glia_lines l = glia__lines_of(&c->in[0].shape, ((const glia_gather_attrs *)c->attrs)->axis);
     const int64_t count = glia_shape_elems(&c->in[1].shape);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *dy = c->in[2].data;
         T *dx = c->out[0].data;
-        memset(dx, 0, (size_t)glia_shape_elems(&c->out[0].shape) * sizeof(T));
         for (int64_t o = 0; o < l.outer; o++)
             for (int64_t i = 0; i < count; i++, dy += l.inner) {
                 int64_t index;
@@ -160,10 +170,24 @@ static glia_status gather_backward_ref(const glia_call *c) {
     return GLIA_OK;
 }
 
+static size_t result_bytes(const glia_call *c) {
+    return (size_t)glia_shape_elems(&c->out[0].shape) * glia_dtype_bytes(c->out[0].dtype);
+}
+
+static glia_status gather_backward_ref(const glia_call *c) {
+    memset(c->out[0].data, 0, result_bytes(c));
+    return add_rows(c);
+}
+
 static void gather_backward_grad(glia_gradient *g) {
     glia_value *in[] = {g->dy[0], g->x[1]};
     if (g->needed[2]) g->dx[2] = glia_graph_apply(g->graph, "gather", in, 2, g->attrs);
 }
+
+#define GATHERED_CASES                                                                              \
+    GLIA_CASES({.inputs = "5x3 4:i64<5 4x3"}, {.inputs = "2x5x3 4:i64<2 2x4x3", .attrs = "axis=1"}, \
+               {.inputs = "3x2 0:i64<3 0x2"},                                                       \
+               {.inputs = "5x3 4:i64<5 5x3", .expect_error = "cannot be f32 5×3"})
 
 GLIA_OP(gather_backward) = {
     .name = "gather_backward",
@@ -179,9 +203,43 @@ GLIA_OP(gather_backward) = {
     .infer = gather_backward_infer,
     .grad = gather_backward_grad,
     .ref = gather_backward_ref,
-    .cases = GLIA_CASES({.inputs = "5x3 4:i64<5 4x3"}, {.inputs = "2x5x3 4:i64<2 2x4x3", .attrs = "axis=1"},
-                        {.inputs = "3x2 0:i64<3 0x2"},
-                        {.inputs = "5x3 4:i64<5 5x3", .expect_error = "cannot be f32 5×3"}),
+    .onto = "gather_accumulate",
+    .cases = GATHERED_CASES,
+};
+
+static glia_status gather_accumulate_ref(const glia_call *c) {
+    if (c->out[0].data != c->in[0].data) memcpy(c->out[0].data, c->in[0].data, result_bytes(c));
+    return add_rows(c);
+}
+
+/* In place: rows of dy are read, and as many of the table read and written. */
+static double gather_accumulate_bytes(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out;
+    (void)attrs;
+    return type_bytes(&in[1]) + 3 * type_bytes(&in[2]);
+}
+
+static double gather_accumulate_flops(const glia_type *in, const glia_type *out, const void *attrs) {
+    (void)out;
+    (void)attrs;
+    return (double)glia_shape_elems(&in[2].shape);
+}
+
+GLIA_OP(gather_accumulate) = {
+    .name = "gather_accumulate",
+    .version = 1,
+    .doc =
+        "y = x, indices and dy: x with dy added up at the indices, in its place where nobody else reads it",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_INPLACE | GLIA_TRAIT_NO_GRADIENT,
+    .attrs = GATHER_FIELDS,
+    .attrs_size = sizeof(glia_gather_attrs),
+    .infer = gather_backward_infer,
+    .ref = gather_accumulate_ref,
+    .flops = gather_accumulate_flops,
+    .bytes = gather_accumulate_bytes,
+    .cases = GATHERED_CASES,
 };
 
 extern GLIA_OP(add);
