@@ -187,10 +187,13 @@ TEST(residual) {
                                     .channels_last = GLIA_YES};
     const bool rides = takes_residual(
         "conv2d", (glia_type[]){image, {GLIA_F32, D(32, 32, 3, 3)}, none, image}, &image, &last);
-    expect(g, &y, 1, INFERENCE, " add", !rides);
-    expect(g, &y, 1, INFERENCE, " relu", !rides);
-    expect(g, (glia_value *[]){first, second, y}, 3, INFERENCE, "add",
-           true); /* both are wanted as they are */
+    glia_program *program = compare(g, &y, 1, INFERENCE, 2e-4); /* minimal filtering rounds more */
+    check_has(program, " add_3  ", !rides);
+    check_has(program, " relu_4  ", !rides);
+    glia_program_free(program);
+    program = compare(g, (glia_value *[]){first, second, y}, 3, INFERENCE, 2e-4);
+    check_has(program, "relu_4: add+relu", true); /* both are wanted as they are */
+    glia_program_free(program);
     const glia_type wide = {GLIA_F32, D(24, 40)}, out = {GLIA_F32, D(24, 32)};
     const bool dense_rides =
         takes_residual("linear", (glia_type[]){wide, {GLIA_F32, D(32, 40)}, {GLIA_F32, D(32)}, out}, &out,
@@ -210,14 +213,12 @@ TEST(accumulate) {
     glia_value *h = glia_op_gather(table, words, (glia_gather_attrs){0});
     glia_value *y = glia_op_linear(glia_op_tanh(h), table, NULL, (glia_linear_attrs){0});
     CHECK_OK(glia_graph_gradients(g, glia_op_sum(glia_op_square(y), ALL), &table, 1, &gradient, &err), &err);
-    expect(g, &gradient, 1, TRAINING, "gather_accumulate", true);
-    expect(g, &gradient, 1, TRAINING, "gather_backward", false);
+    expect(g, &gradient, 1, TRAINING, "10 calls", true); /* no addition among them */
     glia_value *in[] = {table, words, h};
     glia_value *rows = glia_graph_apply(g, "gather_backward", in, 3, NULL), *other = glia_op_square(table);
     glia_value *sum = glia_op_add(other, rows);
-    expect(g, (glia_value *[]){sum, other}, 2, TRAINING, "gather_accumulate",
-           true); /* not in place: both are wanted */
-    expect(g, (glia_value *[]){sum, rows}, 2, TRAINING, "gather_accumulate", false); /* wanted as it is */
+    expect(g, (glia_value *[]){sum, other}, 2, TRAINING, "3 calls", true); /* not in place: both are wanted */
+    expect(g, (glia_value *[]){sum, rows}, 2, TRAINING, ": square+add", true); /* wanted as it is */
     glia_graph_free(g);
 }
 
