@@ -15,7 +15,12 @@ static glia_status check(const glia_run *run, glia_error *err) {
             "test-time augmentation: expected a model that gives a picture one class; what '%s' "
             "gives would have to be mirrored too",
             run->recipe->name);
-    if (in->rank == 3 && run->channel_axis == 0 && run->model->n_inputs == 1) return GLIA_OK;
+    if (run->recipe->n_inputs || run->recipe->n_losses)
+        return glia_error_set(
+            err, GLIA_UNSUPPORTED,
+            "test-time augmentation: expected a model of one input and one output, '%s' names several",
+            run->recipe->name);
+    if (in->rank == 3 && run->channel_axis == 0) return GLIA_OK;
     return glia_error_set(
         err, GLIA_UNSUPPORTED,
         "test-time augmentation: expected a model of pictures (channels×height×width), '%s' "
@@ -32,7 +37,7 @@ glia_status glia_run_average_mirrored(glia_run *run, glia_error *err) {
         model->inputs[0], (glia_slice_attrs){.axis = -1, .start = -1, .end = INT64_MIN, .step = -1});
     /* Its layers are called mirror.NAME, and have the weights of NAME. */
     if (turned && glia__scope_open(model, "mirror", NULL, "mirror", "")) {
-        glia_value *mirrored = glia__recipe_build_list(&run->recipe->model, model, turned);
+        glia_value *mirrored = glia__recipe_build_list(&run->recipe->model, model, turned, NULL);
         glia__scope_back(model, outside);
         glia_value *sum = mirrored ? glia_op_add(model->output, mirrored) : NULL;
         model->averaged = model->output;
