@@ -102,6 +102,13 @@ predicts_the_same kinds data/kinds.csv --preprocess --probabilities
 predicts_the_same kinds data/kinds.csv
 expect 0 "tan 0." cat theirs.txt
 expect 0 "class_names: [" cat theirs/config.yaml
+# Arrays beside the file may be a link to a file there, but not to one elsewhere.
+mkdir apart
+expect 0 "wrote apart/kinds.onnx.data" "$GLIA" export kinds -o apart/kinds.onnx --external 16
+mv apart/kinds.onnx.data apart/blob && ln -s blob apart/kinds.onnx.data
+expect 0 "saved theirs" "$GLIA" import apart/kinds.onnx --out theirs --force
+mv apart/blob blob && ln -sf ../blob apart/kinds.onnx.data
+expect 1 "a link that leads out of the model's folder" "$GLIA" import apart/kinds.onnx --out theirs --force
 expect 0 "one/kinds.onnx: " "$GLIA" convert kinds.onnx one/kinds.onnx
 expect 0 "two/kinds.onnx: " "$GLIA" convert one/kinds.onnx two/kinds.onnx
 same one/kinds.onnx two/kinds.onnx "an ONNX file with labels is not the same after it was read and written again"
@@ -123,6 +130,20 @@ if [ -d "$models" ]; then
     expect 0 "saved back" "$GLIA" import one/model.onnx --out back
     expect 0 "digit.png  7 " "$GLIA" predict back "$GLIA_SOURCE_DIR/tests/data/digit.png"
     same digits/best.safetensors back/best.safetensors "mnist_onnx has other weights after a round trip"
+    # Keras's file goes to every other format, and is the same model there.
+    if ! "$GLIA" doctor | grep -q '^hdf5 *none'; then
+        keras=$models/keras_mnist/mnist.h5
+        expect 0 "dense/kernel:0" "$GLIA" summary "$keras"
+        expect 0 "predict 2 examples" "$GLIA" plan "$keras" --mode predict --batch 2
+        expect 0 "keras.npz: 25 arrays" "$GLIA" convert "$keras" keras.npz
+        expect 0 "keras.onnx: " "$GLIA" convert "$keras" keras.onnx
+        expect 0 "keras.c: " "$GLIA" convert "$keras" keras.c
+        expect 0 "saved k1" "$GLIA" import "$keras" data.scale=1/255 --out k1
+        expect 0 "saved k2" "$GLIA" import keras.onnx data.scale=1/255 --out k2
+        for run in k1 k2; do "$GLIA" predict $run "$GLIA_SOURCE_DIR/tests/data/digit.png" >$run.txt; done
+        expect 0 "digit.png  7 " cat k1.txt
+        same k1.txt k2.txt "a Keras model predicts otherwise as ONNX"
+    fi
     # The digits' convolutions under a new head: with 2,000 pictures of garments, far better than chance, which is 0.1.
     expect 0 "saved garments" env GLIA_DATA="${models%/models}" "$GLIA" train "$GLIA_SOURCE_DIR/examples/fine_tune.yaml" \
         data.limit=2500 data.split.validation=500 --out garments

@@ -1,6 +1,8 @@
 /* tensor.c: TensorProto: its type, dimensions and data checked against each other; external data; closing a file. */
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "onnx/carried.h"
 #include "onnx/proto.h"
@@ -66,6 +68,21 @@ static bool name_stays(const char *name) {
     return true;
 }
 
+static bool lies_under(const char *path, const char *folder, size_t length) {
+    return strncmp(path, folder, length) == 0 && path[length] == '/';
+}
+
+/* A link may lead to a file beside the model, or beside what the model itself is a link to, and to no other. What is not
+ * there is for others to say. */
+static bool link_stays(const char *model, const char *data) {
+    char whole[PATH_MAX], at[PATH_MAX], folder[PATH_MAX];
+    const char *slash = strrchr(model, '/');
+    if (!realpath(data, whole)) return true;
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - model) + 1 : 1, slash ? model : ".");
+    if (realpath(folder, at) && lies_under(whole, at, strcmp(at, "/") == 0 ? 0 : strlen(at))) return true;
+    return realpath(model, at) && lies_under(whole, at, (size_t)(strrchr(at, '/') - at));
+}
+
 static glia_status open_external(glia_onnx *file, const char *name, const external **out, glia_error *err) {
     for (const external *e = file->external; e; e = e->next)
         if (strcmp(e->name, name) == 0) {
@@ -77,6 +94,7 @@ static glia_status open_external(glia_onnx *file, const char *name, const extern
     const char *path = glia__arena_printf(&file->arena, "%.*s%s", folder, file->path, name);
     external *e = glia__arena_alloc(&file->arena, sizeof *e);
     if (!path || !e) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    if (!link_stays(file->path, path)) return GLIA_OK; /* *out stays NULL */
     GLIA_TRY(glia__map_open(&e->map, path, err));
     e->name = name;
     e->next = file->external;
@@ -102,6 +120,9 @@ static glia_status use_external(glia_onnx *file, glia_onnx_tensor *t, size_t byt
     if (length != (int64_t)bytes)
         return bad(file, t, err, "the length of its external data does not fit its type and dimensions");
     GLIA_TRY(open_external(file, location, &e, err));
+    if (!e)
+        return bad(file, t, err,
+                   "its external data are a link that leads out of the model's folder, which is refused");
     if (offset < 0 || (uint64_t)offset > e->map.bytes || e->map.bytes - (uint64_t)offset < bytes)
         return bad(file, t, err, "its external data reach beyond the end of their file");
     t->data = e->map.data + offset;
