@@ -52,11 +52,12 @@ static glia_type type_of(const glia_value *value) {
     return value ? value->type : (glia_type){.shape = {.rank = -1}};
 }
 
-/* In C: where windows do not overlap, so that nothing is computed twice. */
+/* In C, where all places of a window are computed at once: of windows that are small, and do not overlap, so that nothing is
+ * computed twice. */
 static bool has_own_places(const glia_node *pool) {
     const glia_pool2d_attrs *a = pool->attrs;
     return (!a->strides[0] || a->strides[0] >= a->size[0]) &&
-           (!a->strides[1] || a->strides[1] >= a->size[1]) && a->size[0] * a->size[1] <= GLIA_NO_WINNER;
+           (!a->strides[1] || a->strides[1] >= a->size[1]) && a->size[0] * a->size[1] <= 9;
 }
 
 /* Whether our kernels take both halves. */
