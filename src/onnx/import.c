@@ -185,8 +185,19 @@ static bool is_known_operator(const glia_onnx_import *import, const glia_onnx_no
            (find_block(node->op_type, opset) || glia__onnx_find_op(node->op_type, opset));
 }
 
+/* Glia plans memory before it runs, from shapes. */
+static bool is_sized_by_data(const glia_onnx_node *node) {
+    static const char *const operators[] = {"NonMaxSuppression", "NonZero", "Unique"};
+    for (size_t i = 0; i < GLIA_COUNT(operators); i++)
+        if (is_main_domain(node->domain) && strcmp(node->op_type, operators[i]) == 0) return true;
+    return false;
+}
+
 static void refuse_operator(glia_onnx_import *import, const glia_onnx_node *node) {
-    glia__onnx_add_refusal(import, node, is_control_flow(node) ? "control flow is not supported" : NULL);
+    glia__onnx_add_refusal(import, node,
+                           is_control_flow(node)    ? "control flow is not supported"
+                           : is_sized_by_data(node) ? "the size of its result depends on the data"
+                                                    : NULL);
 }
 
 /* GLIA_OK also when an input is the result of a refused node: then *ready is false. */

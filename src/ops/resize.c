@@ -284,12 +284,34 @@ static const glia_field resize_fields[] = {
     NUMBER(outside, "0", "of tf_crop_and_resize: the value outside"),
     {.name = NULL}};
 
+/* Parts of equal length are windows of a pool, which ONNX has over what follows [N, C]. */
+static void average_to_onnx(glia_to_onnx *w, const glia_resize_attrs *a) {
+    const glia_shape *x = &w->node->inputs[0]->type.shape;
+    int64_t window[GLIA_MAX_RANK];
+    int axis;
+    if (!glia__axis_resolve(a->axis, x->rank, &axis)) return;
+    const long long length = x->dim[axis], size = a->size;
+    if (axis < 2 || x->rank > 5)
+        glia__to_onnx_refuse(w, "ONNX has averages over height and width of images [N, C, …] only");
+    else if (length < 1 || size < 1 || length % size)
+        glia__to_onnx_refuse(
+            w, "ONNX has averages of parts of equal length only: %lld is no multiple of %lld", length, size);
+    if (w->status != GLIA_OK) return;
+    for (int d = 2; d < x->rank; d++) window[d - 2] = d == axis ? length / size : 1;
+    GLIA_TO_ONNX(w, w->y[0], "AveragePool", w->x[0]);
+    glia__to_onnx_ints(w, "kernel_shape", window, x->rank - 2);
+    glia__to_onnx_ints(w, "strides", window, x->rank - 2);
+}
+
 /* ONNX resizes by sizes or by scales, which then say the sizes too. */
 static void resize_to_onnx(glia_to_onnx *w) {
     const glia_resize_attrs *a = w->node->attrs;
+    if (a->mode == GLIA_RESIZE_AVERAGE) {
+        average_to_onnx(w, a);
+        return;
+    }
     const float roi[] = {(float)a->from, (float)a->to}, scale = (float)a->scale;
     if (w->opset < 19) glia__to_onnx_refuse(w, "ONNX has it since opset 19 (--opset 19)");
-    if (a->mode == GLIA_RESIZE_AVERAGE) glia__to_onnx_refuse(w, "ONNX has no mode average");
     if (a->coordinates == TF_NEAREST)
         glia__to_onnx_refuse(w, "ONNX has no coordinates tf_half_pixel_for_nn any more");
     int axis;
@@ -346,6 +368,8 @@ GLIA_OP(resize) = {
         {.inputs = "2x5",
          .attrs = "axis=1 size=6 mode=linear coordinates=tf_crop_and_resize from=0.4 to=1.2 outside=10"},
         {.inputs = "7x2", .attrs = "size=3 mode=average"}, {.inputs = "3x2", .attrs = "size=5 mode=average"},
+        {.inputs = "2x3x8x5", .attrs = "axis=2 size=4 mode=average"},
+        {.inputs = "2x3x6", .attrs = "axis=-1 size=1 mode=average"},
         {.inputs = "0x4", .attrs = "axis=1 size=2"}, {.inputs = "3x4", .attrs = "size=0 mode=linear"},
         {.inputs = "0x4", .attrs = "size=2", .expect_error = "dimension 0 of 0×4 is empty"},
         {.inputs = "3:i64<5", .attrs = "size=2 mode=linear", .expect_error = "expected f32 or f64"},
