@@ -16,7 +16,7 @@ typedef struct cli_options {
     int64_t seed, threads; /* -1: not given */
     const char *out, *data, *input, *weights, *map;
     int part, task, mode, precision; /* choices */
-    glia_bool resume, force, invert, profile, trace, partial, tta;
+    glia_bool resume, force, invert, profile, trace, partial, tta, check;
     int64_t top, index, batch, runs, tokens, top_k;
     double temperature;
     const char *prompt;

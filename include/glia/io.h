@@ -58,6 +58,8 @@ typedef struct glia_export_result {
         double value;
     } figures[12]; /* of the format, worth knowing */
     int n_figures;
+    char check[200];   /* what a check found; "": there was none */
+    double difference; /* the largest between what was written and Glia, relative to 1 + |number| */
 } glia_export_result;
 
 /* --- NumPy's NPY ---------------------------------------------------------------------------------------- */

@@ -20,7 +20,8 @@ GLIA_API void glia_onnx_close(glia_onnx *file); /* NULL allowed */
 /* What the file says of itself. Texts belong to the file; "" where it says nothing. */
 GLIA_API int64_t glia_onnx_opset(const glia_onnx *file); /* of ai.onnx */
 GLIA_API const char *glia_onnx_producer(const glia_onnx *file);
-GLIA_API const char *glia_onnx_metadata(const glia_onnx *file, const char *key); /* NULL: it is not there */
+GLIA_API const char *glia_onnx_metadata(const glia_onnx *file, const char *key);  /* NULL: it is not there */
+GLIA_API const char *glia_onnx_metadata_key(const glia_onnx *file, size_t index); /* NULL past the last */
 GLIA_API size_t glia_onnx_nodes(const glia_onnx *file);
 /* Inputs that must be fed (initialisers are none), and outputs, by their names; NULL past the last. */
 GLIA_API const char *glia_onnx_input(const glia_onnx *file, size_t index);

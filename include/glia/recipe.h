@@ -103,6 +103,12 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_run_read(const glia_run *run, const ch
 GLIA_API GLIA_MUST_CHECK glia_status glia_run_export(const glia_run *run, const char *format,
                                                      const char *options, const char *path,
                                                      glia_export_result *result, glia_error *err);
+/* Checks what glia_run_export wrote with the same arguments, and adds to its result what was found: an ONNX file is read and run
+ * on made-up examples, a C file compiled (by CC, else cc) with its self-test, arrays of weights are compared. An error: the file
+ * is not what the model is, or cannot be checked. */
+GLIA_API GLIA_MUST_CHECK glia_status glia_run_export_check(const glia_run *run, const char *format,
+                                                           const char *options, const char *path,
+                                                           glia_export_result *result, glia_error *err);
 
 #ifdef __cplusplus
 }

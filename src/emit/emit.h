@@ -40,6 +40,10 @@ GLIA_MUST_CHECK glia_status glia__emit_c99(glia_emit_result *out, const glia_gra
                                            glia_value *const *outputs, int n_outputs,
                                            const glia_emit_options *options, glia_error *err);
 void glia__emit_result_free(glia_emit_result *result);
+/* Compiles the file at `path`, whose names begin with `prefix`, with its self-test (by CC, else cc) and runs that; `weights`: the
+ * file of them, or NULL. */
+GLIA_MUST_CHECK glia_status glia__emit_check(const char *path, const char *prefix, const char *weights,
+                                             glia_export_result *result, glia_error *err);
 
 /* --- between the files of this folder ---------------------------------------------------------------------- */
 

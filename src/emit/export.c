@@ -121,6 +121,20 @@ static glia_status write_c(const glia_export *model, const void *options_, const
     return status;
 }
 
+static glia_status check_c(const glia_export *model, const void *options_, const char *path,
+                           glia_export_result *result, glia_error *err) {
+    const c_options *a = options_;
+    char source[1200], weights[1200];
+    names n;
+    (void)model;
+    GLIA_TRY(find_names(path, a->name, &n, err));
+    if (!a->tests)
+        return glia_error_set(err, GLIA_INVALID_ARGUMENT, "without --tests there is nothing to check by");
+    snprintf(source, sizeof source, "%s%s.c", n.folder, n.file);
+    snprintf(weights, sizeof weights, "%s%s.bin", n.folder, n.file);
+    return glia__emit_check(source, n.prefix, a->split_weights == GLIA_YES ? weights : NULL, result, err);
+}
+
 GLIA_EXPORTER(c) = {
     .name = "c",
     .extension = ".c",
@@ -128,4 +142,5 @@ GLIA_EXPORTER(c) = {
     .options = c_fields,
     .options_size = sizeof(c_options),
     .write = write_c,
+    .check = check_c,
 };

@@ -44,19 +44,33 @@ glia_status glia__exporter_find(const glia_exporter **out, const char *name, con
     return unknown_format(name, path, err);
 }
 
-glia_status glia__export_write(const glia_export *model, const glia_exporter *exporter, const char *options,
-                               const char *path, glia_export_result *result, glia_error *err) {
+typedef glia_status export_step(const glia_export *model, const void *options, const char *path,
+                                glia_export_result *result, glia_error *err);
+
+static glia_status with_options(const glia_export *model, const glia_exporter *exporter, export_step *step,
+                                const char *options, const char *path, glia_export_result *result,
+                                glia_error *err) {
     glia_arena arena;
-    glia_export_result own;
-    if (!result) result = &own;
-    *result = (glia_export_result){.format = exporter->name};
     glia__arena_init(&arena, model->allocator);
     void *parsed = glia__arena_alloc(&arena, exporter->options_size + 1);
     glia_status status = parsed ? glia__fields_parse(exporter->options, parsed, options, &arena, err)
                                 : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    if (status == GLIA_OK) status = exporter->write(model, parsed, path, result, err);
+    if (status == GLIA_OK) status = step(model, parsed, path, result, err);
     glia__arena_free(&arena);
     return status;
+}
+
+glia_status glia__export_write(const glia_export *model, const glia_exporter *exporter, const char *options,
+                               const char *path, glia_export_result *result, glia_error *err) {
+    glia_export_result own;
+    if (!result) result = &own;
+    *result = (glia_export_result){.format = exporter->name};
+    return with_options(model, exporter, exporter->write, options, path, result, err);
+}
+
+glia_status glia__export_check(const glia_export *model, const glia_exporter *exporter, const char *options,
+                               const char *path, glia_export_result *result, glia_error *err) {
+    return with_options(model, exporter, exporter->check, options, path, result, err);
 }
 
 void glia__export_wrote(glia_export_result *result, const char *path, int64_t bytes) {

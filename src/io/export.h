@@ -47,6 +47,10 @@ typedef struct glia_exporter {
      * with glia__export_wrote and glia__export_figure what was written. `options`: options_size bytes. */
     glia_status (*write)(const glia_export *model, const void *options, const char *path,
                          glia_export_result *result, glia_error *err);
+    /* Reads, or runs, what `write` made with the same arguments; result->check says what it was compared with. An error: it is
+     * not what the model is, or cannot be checked. */
+    glia_status (*check)(const glia_export *model, const void *options, const char *path,
+                         glia_export_result *result, glia_error *err);
 } glia_exporter;
 
 #define GLIA_EXPORTER(exporter_name) const glia_exporter glia__exporter_##exporter_name
@@ -58,6 +62,10 @@ GLIA_MUST_CHECK glia_status glia__exporter_find(const glia_exporter **out, const
                                                 glia_error *err);
 /* Writes `model` with that exporter. `options`: as text, "opset=18", or NULL. `result` may be NULL. */
 GLIA_MUST_CHECK glia_status glia__export_write(const glia_export *model, const glia_exporter *exporter,
+                                               const char *options, const char *path,
+                                               glia_export_result *result, glia_error *err);
+/* Checks what glia__export_write wrote with the same arguments, and adds to its result what was found. */
+GLIA_MUST_CHECK glia_status glia__export_check(const glia_export *model, const glia_exporter *exporter,
                                                const char *options, const char *path,
                                                glia_export_result *result, glia_error *err);
 /* For exporters: notes a file that now lies there, and a figure worth telling ("opset"; `unit` "" or "bytes", static). */

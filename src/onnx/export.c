@@ -23,7 +23,8 @@ static void add_numbers(glia_text *out, const char *key, const float *numbers, i
     glia__text_add(out, "]");
 }
 
-/* {"scale":0.00392,"mean":[0.13],"std":[0.31]}: input = (raw · scale − mean) / std. */
+/* {"scale":0.00392,"mean":[0.13],"std":[0.31]}: input = (raw · scale − mean) / std. Channels lie along dimension 1 of the
+ * input, or "axis". */
 static void add_preprocessing(glia_text *out, const glia_export *model) {
     const glia_shape *shape = &model->inputs[0]->type.shape;
     const int axis = 1 + model->channel_axis;
@@ -32,6 +33,7 @@ static void add_preprocessing(glia_text *out, const glia_export *model) {
     glia__text_add_number(out, model->scale);
     add_numbers(out, "mean", model->mean, channels);
     add_numbers(out, "std", model->std, channels);
+    if (model->channel_axis && (model->mean || model->std)) glia__text_printf(out, ",\"axis\":%d", axis);
     glia__text_add(out, "}");
 }
 
@@ -174,6 +176,17 @@ static glia_status write_onnx(const glia_export *model, const void *options, con
     return status;
 }
 
+static glia_status check_onnx(const glia_export *model, const void *options, const char *path,
+                              glia_export_result *result, glia_error *err) {
+    const onnx_options *o = options;
+    glia_inference inference;
+    GLIA_TRY(
+        glia__inference_new(&inference, model, o->preprocess == GLIA_YES, o->probabilities == GLIA_YES, err));
+    glia_status status = glia__onnx_check(&inference, path, result, err);
+    glia__inference_free(&inference);
+    return status;
+}
+
 GLIA_EXPORTER(onnx) = {
     .name = "onnx",
     .extension = ".onnx",
@@ -205,4 +218,5 @@ GLIA_EXPORTER(onnx) = {
                      .doc = "arrays of at least so many bytes go to FILE.data; 0: only above 2 GB"}),
     .options_size = sizeof(onnx_options),
     .write = write_onnx,
+    .check = check_onnx,
 };

@@ -18,6 +18,11 @@ const char *glia_onnx_metadata(const glia_onnx *file, const char *key) {
     return NULL;
 }
 
+const char *glia_onnx_metadata_key(const glia_onnx *file, size_t index) {
+    if (!file || index >= file->model.n_metadata) return NULL;
+    return file->model.metadata[index].key ? file->model.metadata[index].key : "";
+}
+
 size_t glia_onnx_nodes(const glia_onnx *file) {
     return file ? file->model.graph->n_nodes : 0;
 }

@@ -41,6 +41,9 @@ typedef struct glia_onnx_bytes {
 GLIA_MUST_CHECK glia_status glia__onnx_encode(glia_onnx_bytes *bytes, const glia_onnx_out *out,
                                               uint64_t threshold, const char *location, glia_arena *arena,
                                               glia_error *err);
+/* Reads the file at `path` and compares its predictions for made-up examples with the model's. */
+GLIA_MUST_CHECK glia_status glia__onnx_check(const glia_inference *model, const char *path,
+                                             glia_export_result *result, glia_error *err);
 /* Where an external array that comes after `offset` bytes begins. */
 static inline uint64_t glia__onnx_aligned(uint64_t offset) {
     return (offset + 4095) / 4096 * 4096;

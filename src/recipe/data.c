@@ -554,7 +554,9 @@ glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *inf
         .target = (int)info->target,
         .target_shape = info->target_shape,
         .scale = info->scale,
-        .channel_axis = info->channel_axis};
+        .channel_axis = info->channel_axis,
+        .origin = t->origin,
+        .n_origin = t->n_origin};
     if (info->mean) t->mean = glia__arena_copy(arena, info->mean, bytes), t->n_mean = channels;
     if (info->std) t->std = glia__arena_copy(arena, info->std, bytes), t->n_std = channels;
     if (info->fill) t->fill = glia__arena_copy(arena, info->fill, bytes), t->n_fill = channels;

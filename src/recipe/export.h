@@ -8,7 +8,7 @@
 typedef struct glia_export_model {
     glia_export model;
     glia_value *inputs[GLIA_RECIPE_PARTS], *outputs[GLIA_RECIPE_PARTS];
-    glia_key_value facts[12];
+    glia_key_value facts[12 + GLIA_MOST_ORIGIN];
     glia_arena arena;
 } glia_export_model;
 
@@ -18,5 +18,8 @@ GLIA_MUST_CHECK glia_status glia__export_of_model(glia_export_model *e, const gl
                                                   glia_error *err);
 GLIA_MUST_CHECK glia_status glia__export_of_run(glia_export_model *e, const glia_run *run, glia_error *err);
 void glia__export_free(glia_export_model *e); /* {0} allowed */
+/* Whether the model, trained or not, can be written in that format: it is, to a folder that is removed again, and checked. */
+GLIA_MUST_CHECK glia_status glia__export_try(const glia_model *model, const char *format, const char *options,
+                                             glia_export_result *result, glia_error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/log.h"
+#include "data/channels.h"
 #include "glia/onnx.h"
 #include "recipe/import.h"
 #include "recipe/yaml.h"
@@ -108,13 +109,13 @@ static bool take_labels(glia_recipe *recipe, const glia_yaml *labels) {
     return true;
 }
 
-/* One number for each channel, or nothing; false: it is neither. */
-static bool take_channels(glia_recipe *recipe, const glia_yaml *list, double least, float **out,
-                          int64_t *count) {
+/* A number for each of the channels, or nothing; false: it is neither. */
+static bool take_channels(glia_recipe *recipe, const glia_yaml *list, int64_t channels, double least,
+                          float **out, int64_t *count) {
     const glia_field number = {.name = "number", .kind = GLIA_FIELD_FLOAT, .min = least, .max = 1e30};
     double value;
     if (!list) return true;
-    if (list->kind != GLIA_YAML_LIST || list->count != recipe->trained.input_shape.dim[0]) return false;
+    if (list->kind != GLIA_YAML_LIST || list->count != channels) return false;
     float *numbers = glia__arena_alloc(&recipe->arena, (size_t)list->count * sizeof *numbers);
     if (!numbers) return false;
     *count = 0;
@@ -127,19 +128,47 @@ static bool take_channels(glia_recipe *recipe, const glia_yaml *list, double lea
     return true;
 }
 
-/* {"scale": …, "mean": […], "std": […]}; false when it cannot be followed. */
+/* {"scale": …, "mean": […], "std": […], "axis": …}; false when it cannot be followed. */
 static bool take_preprocessing(glia_recipe *recipe, const glia_yaml *map) {
     static const glia_field scale = {.name = "scale", .kind = GLIA_FIELD_FLOAT, .min = -1e30, .max = 1e30};
+    static const glia_field axis = {
+        .name = "axis", .kind = GLIA_FIELD_INT, .min = 1, .max = GLIA_MAX_RANK - 1};
     glia_recipe_trained t = recipe->trained;
-    const glia_yaml *given = glia__yaml_get(map, "scale");
+    const glia_yaml *given = glia__yaml_get(map, "scale"), *along = glia__yaml_get(map, "axis");
     glia_error err = {0};
+    int64_t dimension = 1 + t.channel_axis;
     t.mean = t.std = NULL;
     t.n_mean = t.n_std = 0;
     if (given && glia__recipe_field(given, &scale, &t.scale, &recipe->arena, &err) != GLIA_OK) return false;
-    if (!take_channels(recipe, glia__yaml_get(map, "mean"), -1e30, &t.mean, &t.n_mean) ||
-        !take_channels(recipe, glia__yaml_get(map, "std"), 1e-30, &t.std, &t.n_std))
+    if (along && glia__recipe_field(along, &axis, &dimension, &recipe->arena, &err) != GLIA_OK) return false;
+    if (dimension > t.input_shape.rank) return false;
+    t.channel_axis = dimension - 1;
+    const int64_t channels = glia__channels(&t.input_shape, (int)t.channel_axis).count;
+    if (!take_channels(recipe, glia__yaml_get(map, "mean"), channels, -1e30, &t.mean, &t.n_mean) ||
+        !take_channels(recipe, glia__yaml_get(map, "std"), channels, 1e-30, &t.std, &t.n_std))
         return false;
     recipe->trained = t;
+    return true;
+}
+
+/* Everything else is where the model comes from: it is kept for the next export. */
+static bool take_origin(glia_recipe *recipe, const glia_onnx *file) {
+    static const char *const used[] = {"labels", "preprocessing", "target"};
+    glia_recipe_trained *t = &recipe->trained;
+    size_t count = 0;
+    const char *key;
+    while (glia_onnx_metadata_key(file, count)) count++;
+    t->origin = glia__arena_alloc(&recipe->arena, (count + 1) * sizeof *t->origin);
+    t->n_origin = 0;
+    if (!t->origin) return false;
+    for (size_t i = 0; (key = glia_onnx_metadata_key(file, i)); i++) {
+        bool taken = !*key || strchr(key, '=');
+        for (size_t u = 0; u < GLIA_COUNT(used); u++) taken |= strcmp(key, used[u]) == 0;
+        if (taken || t->n_origin == GLIA_MOST_ORIGIN) continue;
+        t->origin[t->n_origin] =
+            glia__arena_printf(&recipe->arena, "%s=%s", key, glia_onnx_metadata(file, key));
+        if (!t->origin[t->n_origin++]) return false;
+    }
     return true;
 }
 
@@ -156,6 +185,8 @@ glia_status glia__onnx_learn(glia_recipe *recipe, const char *path, const glia_l
     if (raw && !asked && !take_preprocessing(recipe, raw))
         glia__log(logger, GLIA_LOG_WARNING,
                   "%s: its preprocessing is not for inputs of this shape; inputs stay as they are", path);
+    const bool kept = take_origin(recipe, file);
     glia_onnx_close(file);
-    return glia__recipe_resolve(recipe, err);
+    return kept ? glia__recipe_resolve(recipe, err)
+                : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
 }

@@ -43,6 +43,8 @@ typedef struct glia_recipe_list {
 } glia_recipe_list;
 
 /* What training knew about the data; only in the config.yaml of a run. */
+enum { GLIA_MOST_ORIGIN = 32 };
+
 typedef struct glia_recipe_trained {
     const char *version;    /* of Glia; "": the file is no run's */
     const char *substitute; /* "fashion_mnist in place of mnist", or "" */
@@ -54,6 +56,8 @@ typedef struct glia_recipe_trained {
     int64_t n_class_names;
     const char **vocabulary; /* the tokens that inputs are numbers of */
     int64_t n_vocabulary;
+    const char **origin; /* "seed=7": what the imported file says of itself */
+    int64_t n_origin;
     double scale;
     int64_t channel_axis;
     float *mean, *std, *fill; /* fill: what missing values of a table became */

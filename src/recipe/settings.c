@@ -236,9 +236,9 @@ static void print_initial_weights(const glia_recipe *recipe, const glia_field *f
 
 /* The list that a key is about, and how many words it has. */
 static const char ***words_of(glia_recipe_trained *t, const char *name, int64_t **count) {
-    const bool vocabulary = strcmp(name, "vocabulary") == 0;
-    *count = vocabulary ? &t->n_vocabulary : &t->n_class_names;
-    return vocabulary ? &t->vocabulary : &t->class_names;
+    const bool vocabulary = strcmp(name, "vocabulary") == 0, origin = strcmp(name, "origin") == 0;
+    *count = vocabulary ? &t->n_vocabulary : origin ? &t->n_origin : &t->n_class_names;
+    return vocabulary ? &t->vocabulary : origin ? &t->origin : &t->class_names;
 }
 
 static glia_status read_names(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
@@ -322,6 +322,9 @@ static const glia_recipe_key trained_keys[] = {
                .max = 1 << 24}},
     {.field = {"class_names", .doc = "in order"}, .read = read_names, .print = print_names},
     {.field = {"vocabulary", .doc = "tokens, in the order of their numbers"},
+     .read = read_names,
+     .print = print_names},
+    {.field = {"origin", .doc = "what the file that was imported says of itself: key=value"},
      .read = read_names,
      .print = print_names},
     {.field = {"scale", GLIA_FIELD_FLOAT, AT(trained.scale), "1", "input = (raw · scale − mean) / std",

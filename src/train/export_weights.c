@@ -1,4 +1,5 @@
 /* export_weights.c: the weights alone, as another framework calls and lays them out. */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "io/export.h"
@@ -48,22 +49,65 @@ static glia_status lay_out(const glia_export *e, size_t index, const glia_names 
     return GLIA_OK;
 }
 
-static glia_status write_weights(const glia_export *e, const void *options, const char *path,
-                                 write_function *write, glia_export_result *result, glia_error *err) {
+static void free_tensors(const glia_export *e, glia_named_tensor *tensors) {
+    for (size_t i = 0; tensors && i < e->n_params; i++) glia_tensor_free(&tensors[i].tensor);
+}
+
+/* All parameters, in the arena; free them, after failures too. */
+static glia_status lay_out_all(const glia_export *e, const void *options, glia_arena *arena,
+                               glia_named_tensor **tensors, glia_error *err) {
     const glia_names *names = glia__names_find(((const weights_options *)options)->names, err);
     if (!names) return GLIA_INVALID_ARGUMENT;
+    *tensors = glia__arena_alloc(arena, (e->n_params + 1) * sizeof **tensors);
+    if (!*tensors) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (size_t i = 0; i < e->n_params; i++) GLIA_TRY(lay_out(e, i, names, arena, &(*tensors)[i], err));
+    return GLIA_OK;
+}
+
+static glia_status write_weights(const glia_export *e, const void *options, const char *path,
+                                 write_function *write, glia_export_result *result, glia_error *err) {
     glia_arena arena;
+    glia_named_tensor *tensors = NULL;
     glia__arena_init(&arena, e->allocator);
-    glia_named_tensor *tensors = glia__arena_alloc(&arena, (e->n_params + 1) * sizeof *tensors);
-    glia_status status = tensors ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    for (size_t i = 0; i < e->n_params && status == GLIA_OK; i++)
-        status = lay_out(e, i, names, &arena, &tensors[i], err);
+    glia_status status = lay_out_all(e, options, &arena, &tensors, err);
     if (status == GLIA_OK) status = write(path, tensors, e->n_params, e->facts, e->n_facts, err);
-    for (size_t i = 0; tensors && i < e->n_params; i++) glia_tensor_free(&tensors[i].tensor);
+    free_tensors(e, tensors);
     glia__arena_free(&arena);
     struct stat st;
     if (status == GLIA_OK) glia__export_wrote(result, path, stat(path, &st) == 0 ? (int64_t)st.st_size : 0);
     glia__export_figure(result, "arrays", (double)e->n_params, "");
+    return status;
+}
+
+static glia_status compare_array(const glia_weights *file, const glia_named_tensor *wanted, const char *path,
+                                 glia_error *err) {
+    for (size_t i = 0; i < glia_weights_count(file); i++) {
+        if (strcmp(glia_weights_name(file, i), wanted->name) != 0) continue;
+        const glia_tensor found = glia_weights_tensor(file, i), *want = &wanted->tensor;
+        if (found.dtype == want->dtype && glia_shape_equal(&found.shape, &want->shape) &&
+            memcmp(found.data, want->data, glia_tensor_bytes(want)) == 0)
+            return GLIA_OK;
+    }
+    return glia_error_set(err, GLIA_BAD_DATA, "%.300s has no array '%.100s' like the model's", path,
+                          wanted->name);
+}
+
+/* Names, types, shapes and every bit. */
+static glia_status check_weights(const glia_export *e, const void *options, const char *path,
+                                 glia_export_result *result, glia_error *err) {
+    glia_arena arena;
+    glia_weights *file = NULL;
+    glia_named_tensor *tensors = NULL;
+    glia__arena_init(&arena, e->allocator);
+    glia_status status = lay_out_all(e, options, &arena, &tensors, err);
+    if (status == GLIA_OK) status = glia_weights_open(&file, path, e->allocator, err);
+    for (size_t i = 0; i < e->n_params && status == GLIA_OK; i++)
+        status = compare_array(file, &tensors[i], path, err);
+    glia_weights_close(file);
+    free_tensors(e, tensors);
+    glia__arena_free(&arena);
+    if (status == GLIA_OK)
+        snprintf(result->check, sizeof result->check, "read back, %zu arrays are equal", e->n_params);
     return status;
 }
 
@@ -84,6 +128,7 @@ GLIA_EXPORTER(safetensors) = {
     .options = weights_fields,
     .options_size = sizeof(weights_options),
     .write = write_safetensors,
+    .check = check_weights,
 };
 
 GLIA_EXPORTER(npz) = {
@@ -93,4 +138,5 @@ GLIA_EXPORTER(npz) = {
     .options = weights_fields,
     .options_size = sizeof(weights_options),
     .write = write_npz,
+    .check = check_weights,
 };
