@@ -37,11 +37,15 @@ static int convert_weights(const char *from, const char *to) {
     return cli_print(&out);
 }
 
+static bool is_folder(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* A run, or a file that says what its model is. */
 static glia_status open_model(const char *from, glia_run *run, glia_error *err) {
-    struct stat st;
     glia_import_report *report;
-    if (stat(from, &st) == 0 && S_ISDIR(st.st_mode)) return glia_run_open(run, from, NULL, err);
+    if (is_folder(from)) return glia_run_open(run, from, NULL, err);
     const glia_recipe_import request = {.weights = from};
     glia_status status = glia__recipe_import_open(&request, run, &report, err);
     glia_import_report_free(report);
@@ -65,6 +69,22 @@ static int convert_model(const char *from, const char *to) {
     return cli_print(&out);
 }
 
+/* All endings that a model or weights can be written with. */
+static int unknown_ending(const char *to) {
+    char list[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < glia__exporters_count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                                 glia__exporters[i]->extension);
+    for (size_t i = 0; i < glia__weights_formats_count; i++) {
+        const glia_weights_format *f = glia__weights_formats[i];
+        for (size_t k = 0; f->write && k < GLIA_COUNT(f->endings) && f->endings[k] && used < sizeof list; k++)
+            if (!strstr(list, f->endings[k]))
+                used += (size_t)snprintf(list + used, sizeof list - used, ", %s", f->endings[k]);
+    }
+    return cli_usage("convert", "'%s' ends like no format; expected one of %s", to, list);
+}
+
 /* Files of weights go to files of weights as they are; everything else is a model, which is built and exported. */
 static int run_convert(const cli_options *options, char **arguments, int count) {
     (void)options, (void)count;
@@ -72,9 +92,12 @@ static int run_convert(const cli_options *options, char **arguments, int count) 
     const glia_weights_format *format = glia__weights_format_of(to);
     const bool weights = format && format->write && glia__weights_format_of(from);
     const glia_exporter *exporter;
-    if (weights || glia__exporter_find(&exporter, NULL, to, &(glia_error){0}) != GLIA_OK)
-        return convert_weights(from, to);
-    return convert_model(from, to);
+    char best[1200];
+    if (!weights && glia__exporter_find(&exporter, NULL, to, &(glia_error){0}) == GLIA_OK)
+        return convert_model(from, to);
+    if (!format || !format->write) return unknown_ending(to);
+    snprintf(best, sizeof best, is_folder(from) ? "%s/best.safetensors" : "%s", from);
+    return convert_weights(best, to);
 }
 
 const cli_command cli_convert = {

@@ -95,7 +95,7 @@ static glia_status load_import(const glia_recipe_import *request, cli_model *m, 
 static glia_status load(const cli_options *options, const char *file, const char *const *overrides,
                         size_t count, cli_model *m, glia_error *err) {
     glia_recipe_import request = {.overrides = overrides, .n_overrides = count, .weights = file};
-    if (!glia__weights_format_of(file))
+    if (!glia__weights_format_of(file) && !glia__weights_pickled(file))
         return glia_recipe_load(&m->recipe, file, overrides, count, NULL, err);
     if (options->input[0] && !cli_parse_shape(options->input, &request.input))
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,

@@ -101,18 +101,88 @@ static int print_summary(const cli_options *options, const glia_recipe *recipe, 
     return cli_print(&out);
 }
 
+/* --- ONNX files ------------------------------------------------------------------------------------------ */
+
+static void add_inputs(const glia_onnx *file, glia_text *out) {
+    char shape[128];
+    const char *name;
+    for (size_t i = 0; (name = glia_onnx_input(file, i)); i++) {
+        glia_error err = {0};
+        glia_dtype dtype;
+        glia_shape dims;
+        if (glia_onnx_input_type(file, i, &dtype, &dims, &err) == GLIA_OK)
+            glia__text_printf(out, "input   %s, %s %s\n", name, glia_dtype_name(dtype),
+                              glia_shape_text(&dims, shape, sizeof shape));
+        else
+            glia__text_printf(out, "input   %s\n", err.message);
+    }
+    for (size_t i = 0; (name = glia_onnx_output(file, i)); i++) glia__text_printf(out, "output  %s\n", name);
+}
+
+/* "nodes   2 Conv, 3 Relu", in the order in which they come first. */
+static void add_operators(const glia_onnx *file, glia_text *out) {
+    const char *first, *other;
+    glia__text_add(out, "nodes   ");
+    for (size_t i = 0; (first = glia_onnx_operator(file, i)); i++) {
+        size_t count = 0, before = 0;
+        while (before < i && strcmp(glia_onnx_operator(file, before), first) != 0) before++;
+        if (before < i) continue;
+        for (size_t k = i; (other = glia_onnx_operator(file, k)); k++) count += strcmp(other, first) == 0;
+        glia__text_printf(out, "%s%zu %s", i ? ", " : "", count, first);
+    }
+    glia__text_add(out, "\n");
+}
+
+static void add_metadata(const glia_onnx *file, glia_text *out) {
+    const char *key;
+    for (size_t i = 0; (key = glia_onnx_metadata_key(file, i)); i++) {
+        const char *value = glia_onnx_metadata(file, key);
+        const int shown = (int)strcspn(value, "\n");
+        glia__text_printf(out, "%s: %.*s%s\n", key, GLIA_MIN(shown, 100), value,
+                          shown > 100 || value[shown] ? " …" : "");
+    }
+}
+
+/* What the file says of itself, before the table of layers; *several: it has more than one output. */
+static int overview_onnx(const char *path, bool *several) {
+    glia_error err = {0};
+    glia_onnx *file;
+    glia_text out;
+    if (glia_onnx_open(&file, path, NULL, &err) != GLIA_OK) return cli_fail(&err);
+    const char *producer = glia_onnx_producer(file);
+    glia__text_init(&out, NULL);
+    glia__text_printf(&out, "%s: ONNX, opset %lld%s%s\n", path, (long long)glia_onnx_opset(file),
+                      *producer ? ", by " : "", producer);
+    add_inputs(file, &out);
+    add_operators(file, &out);
+    add_metadata(file, &out);
+    glia__text_add(&out, "\n");
+    *several = glia_onnx_output(file, 1) != NULL;
+    glia_onnx_close(file);
+    return cli_print(&out);
+}
+
+static bool names_output(char **arguments, int count) {
+    for (int i = 1; i < count; i++)
+        if (strncmp(arguments[i], "model.onnx.output=", 18) == 0) return true;
+    return false;
+}
+
 /* --- files of weights ----------------------------------------------------------------------------------- */
 
-static void add_arrays(const glia_weights *file, glia_text *out) {
+static void add_arrays(const glia_weights *file, const char *path, glia_text *out) {
     char shape[96], count[40], size[40];
     int64_t numbers = 0;
     double bytes = 0;
+    int names = 16;
+    for (size_t i = 0; i < glia_weights_count(file); i++)
+        names = GLIA_MAX(names, (int)strlen(glia_weights_name(file, i)));
     for (size_t i = 0; i < glia_weights_count(file); i++) {
         const char *name = glia_weights_name(file, i);
         glia_tensor t = glia_weights_tensor(file, i);
         int64_t elems = glia_shape_elems(&t.shape);
         glia_shape_text(&t.shape, shape, sizeof shape);
-        glia__text_printf(out, "%s%*s %-5s %-*s %12s\n", name, cli_pad(name, 40), "",
+        glia__text_printf(out, "%s%*s %-5s %-*s %12s\n", name, cli_pad(name, names), "",
                           glia_dtype_name(t.dtype), width(shape, 20), shape,
                           cli_count(elems, count, sizeof count));
         numbers += elems;
@@ -120,6 +190,8 @@ static void add_arrays(const glia_weights *file, glia_text *out) {
     }
     glia__text_printf(out, "\n%zu arrays, %s numbers, %s\n", glia_weights_count(file),
                       cli_count(numbers, count, sizeof count), cli_bytes(bytes, size, sizeof size));
+    if (glia_weights_metadata(file, "model_config"))
+        glia__text_printf(out, "with their model: glia plan %s, glia import %s\n", path, path);
 }
 
 static void add_arrays_json(const glia_weights *file, glia_text *out) {
@@ -145,13 +217,21 @@ static int summarize_file(const cli_options *options, const char *path) {
     if (options->json == GLIA_YES)
         add_arrays_json(file, &out);
     else
-        add_arrays(file, &out);
+        add_arrays(file, path, &out);
     glia_weights_close(file);
     return cli_print(&out);
 }
 
 static int run_summary(const cli_options *options, char **arguments, int count) {
     cli_model m;
+    bool several = false;
+    if (glia__names_onnx(arguments[0]) && options->json != GLIA_YES) {
+        if (overview_onnx(arguments[0], &several) != CLI_OK) return CLI_FAILED;
+        if (several && !names_output(arguments, count)) {
+            puts("several outputs: model.onnx.output=NAME shows the work up to one");
+            return CLI_OK;
+        }
+    }
     if (count == 1 && !glia__names_onnx(arguments[0]) && glia__weights_format_of(arguments[0]))
         return summarize_file(options, arguments[0]);
     if (cli_open_model(options, arguments, count, &m) != CLI_OK) return CLI_FAILED;
@@ -165,7 +245,8 @@ const cli_command cli_summary = {
     .arguments = "MODEL.yaml|RUN [key.sub=value ...] | FILE",
     .summary = "Show the layers of a network, their shapes, parameters, work and memory",
     .details = "The shape of the input comes from the run, from the data, or from --input. Of a FILE of "
-               "weights (.safetensors, .npz,\n.h5, …) its arrays are listed.",
+               "weights (.safetensors, .npz,\n.h5, …) its arrays are listed, of an ONNX file first what it "
+               "says of itself.",
     .examples = "glia summary runs/mnist_cnn-7\n"
                 "glia summary examples/mnist_cnn.yaml --input 1x28x28 model.conv2d.filters=64",
     .flags =

@@ -5,6 +5,7 @@ models=${GLIA_DATA-}/models
 cp "$GLIA_SOURCE_DIR/tests/data/bars.onnx" .
 
 expect 0 "195 parameters" "$GLIA" summary bars.onnx
+expect 0 "nodes   1 Flatten, 1 Gemm" "$GLIA" summary bars.onnx
 expect 0 "onnx.head.linear" "$GLIA" plan bars.onnx --mode predict
 expect 0 "saved imported" "$GLIA" import bars.onnx --out imported
 expect 0 '{"run":"again"}' "$GLIA" import bars.onnx --out again --json --quiet
@@ -60,6 +61,10 @@ expect 0 "2 arrays" "$GLIA" convert bars.onnx weights.safetensors
 expect 0 "head.weight" "$GLIA" summary weights.safetensors
 expect 0 "initial weights: 2 of 2" "$GLIA" train imported/config.yaml "$source" train.initial_weights=bars.onnx --out fine --force
 expect 0 "bars.c: " "$GLIA" convert bars.onnx bars.c
+expect 2 "expected one of " "$GLIA" convert bars.onnx bars.xyz
+cp bars.onnx bars.pt
+expect 1 "safetensors.torch.save_file" "$GLIA" summary bars.pt
+expect 1 "safetensors.torch.save_file" "$GLIA" convert bars.pt bars.npz
 expect 0 "imported.c: " "$GLIA" convert imported imported.c
 # A file that Glia wrote, read and written again, is the same file: names of what is in between, of inputs and outputs too.
 mkdir one two
@@ -111,7 +116,28 @@ mv apart/blob blob && ln -sf ../blob apart/kinds.onnx.data
 expect 1 "a link that leads out of the model's folder" "$GLIA" import apart/kinds.onnx --out theirs --force
 expect 0 "one/kinds.onnx: " "$GLIA" convert kinds.onnx one/kinds.onnx
 expect 0 "two/kinds.onnx: " "$GLIA" convert one/kinds.onnx two/kinds.onnx
-same one/kinds.onnx two/kinds.onnx "an ONNX file with labels is not the same after it was read and written again"
+same kinds.onnx one/kinds.onnx "an ONNX file with labels and provenance is not the same after it was read and written again"
+same one/kinds.onnx two/kinds.onnx "an ONNX file is not the same after it was read and written twice"
+# Where a model comes from stays known when it is trained further.
+expect 0 "saved further" "$GLIA" train theirs/config.yaml "data.source={csv: {table: data/kinds.csv}}" \
+    train.initial_weights=theirs train.epochs=2 train.seed=5 --out further
+expect 0 "wrote further.onnx" "$GLIA" export further -o further.onnx
+expect 0 "origin_seed: 1" "$GLIA" summary further.onnx
+expect_lines 1 '^seed: 5$' "the seed of the training is not in the file"
+
+# --check: what was written is the model, and what cannot be written is named before any training.
+for options in "" "--preprocess --probabilities --opset 21" "--external 16"; do
+    # shellcheck disable=SC2086
+    expect 0 "checked: 3 made-up examples, at most" "$GLIA" export kinds -o checked.onnx --check $options
+done
+expect 0 "checked: read back, 4 arrays are equal" "$GLIA" export kinds -o checked.safetensors --check
+expect 0 "checked: read back, 4 arrays are equal" "$GLIA" export kinds -o checked.npz --check --names keras
+expect 0 '"check":"3 made-up examples' "$GLIA" export kinds -o checked.onnx --check --json
+expect 0 "net.yaml can be written as onnx: 3 made-up examples" "$GLIA" export net.yaml --format onnx --check --input 1x8x8
+expect 1 "no multiple of 3" "$GLIA" export net.yaml --format onnx --check --input 1x8x8 \
+    'model=[{adaptive_average_pool2d: 3}, flatten, {dense: 3}]'
+expect 2 "net.yaml' is no run; with --check" "$GLIA" export net.yaml -o net.onnx
+expect 2 "unexpected 'more' after a run" "$GLIA" export kinds more -o net.onnx
 expect 0 "saved theirs" "$GLIA" import kinds.onnx --out theirs --force data.scale=2
 expect 0 "scale: 2" cat theirs/config.yaml
 
@@ -131,7 +157,9 @@ if [ -d "$models" ]; then
     expect 0 "digit.png  7 " "$GLIA" predict back "$GLIA_SOURCE_DIR/tests/data/digit.png"
     same digits/best.safetensors back/best.safetensors "mnist_onnx has other weights after a round trip"
     # Keras's file goes to every other format, and is the same model there.
+    expect 0 "several outputs: model.onnx.output=NAME" "$GLIA" summary "$models/yunet/yunet_n_320_320.onnx"
     if ! "$GLIA" doctor | grep -q '^hdf5 *none'; then
+        expect 0 "run.h5: 8 arrays" "$GLIA" convert digits run.h5
         keras=$models/keras_mnist/mnist.h5
         expect 0 "dense/kernel:0" "$GLIA" summary "$keras"
         expect 0 "predict 2 examples" "$GLIA" plan "$keras" --mode predict --batch 2

@@ -34,6 +34,10 @@ head -n 8 sales.csv >short.csv
 expect 1 "short.csv has 7 rows; an example needs 12" "$GLIA" predict runs/sales short.csv
 expect 0 "runs/sales" "$GLIA" train sales.yaml --out runs/sales --resume train.epochs=31
 expect 0 "wrote" "$GLIA" export runs/sales -o sales.onnx
+expect 0 '"axis":2}' "$GLIA" summary sales.onnx
+expect 0 "saved theirs" "$GLIA" import sales.onnx --out theirs
+expect 0 "channel_axis: 1" cat theirs/config.yaml
+expect 0 "mean: [" cat theirs/config.yaml
 expect 0 "wrote" "$GLIA" export runs/sales -o sales.c
 
 expect 1 "sales.yaml:2:11: error: sales.csv: there is no column 'salse' (did you mean 'sales'?)" \

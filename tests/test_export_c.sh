@@ -31,6 +31,11 @@ checks=$((checks + 1))
 if grep -qE 'malloc|calloc|free *\(' model.c || sed '/#ifdef MODEL_TEST/,$d' model.c | grep -qE 'stdio|printf'; then
     say_failed "the file uses the heap, or prints" ""
 fi
+expect 0 "checked: compiled, 3 made-up examples, at most" "$GLIA" export run -o checked.c --check
+expect 0 "checked: compiled, 2 made-up examples, at most" "$GLIA" export run -o checked.c --check --split-weights --tests 2
+expect 1 "no compiler 'no-such-compiler'" env CC=no-such-compiler "$GLIA" export run -o checked.c --check
+expect 1 "without --tests" "$GLIA" export run -o checked.c --check --tests 0
+expect 0 "net.yaml can be written as c: compiled" "$GLIA" export net.yaml --format c --check --input 1x8x8
 expect 1 "is no name in C" "$GLIA" export run -o other.c --name 2fast
 expect 0 "wrote digits-2.c" "$GLIA" export run -o digits-2.c --name digits
 

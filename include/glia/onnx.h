@@ -23,6 +23,7 @@ GLIA_API const char *glia_onnx_producer(const glia_onnx *file);
 GLIA_API const char *glia_onnx_metadata(const glia_onnx *file, const char *key);  /* NULL: it is not there */
 GLIA_API const char *glia_onnx_metadata_key(const glia_onnx *file, size_t index); /* NULL past the last */
 GLIA_API size_t glia_onnx_nodes(const glia_onnx *file);
+GLIA_API const char *glia_onnx_operator(const glia_onnx *file, size_t node); /* "Conv"; NULL past the last */
 /* Inputs that must be fed (initialisers are none), and outputs, by their names; NULL past the last. */
 GLIA_API const char *glia_onnx_input(const glia_onnx *file, size_t index);
 GLIA_API const char *glia_onnx_output(const glia_onnx *file, size_t index);

@@ -23,6 +23,13 @@ const glia_weights_format *glia__weights_format_of(const char *path) {
     return best;
 }
 
+bool glia__weights_pickled(const char *path) {
+    static const char *const endings[] = {".pt", ".pth", ".ckpt", ".bin"};
+    for (size_t i = 0; i < GLIA_COUNT(endings); i++)
+        if (ends_with(path, endings[i])) return true;
+    return false;
+}
+
 /* "…; expected .h5, .npz, …" */
 static glia_status unknown_format(const char *path, bool writing, glia_error *err) {
     char list[160] = "";
@@ -34,6 +41,10 @@ static glia_status unknown_format(const char *path, bool writing, glia_error *er
                 used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
                                          f->endings[k]);
     }
+    if (glia__weights_pickled(path))
+        return glia__file_error(err, GLIA_UNSUPPORTED, path,
+                                "PyTorch's own files are programs in Python, which Glia does not run; there: "
+                                "safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")");
     return glia__file_error(err, GLIA_UNSUPPORTED, path,
                             "the ending does not say in which format to %s weights; expected one of %s",
                             writing ? "write" : "read", list);

@@ -43,6 +43,8 @@ extern const size_t glia__weights_formats_count;
 
 /* The format that a file's name says, or NULL. */
 const glia_weights_format *glia__weights_format_of(const char *path);
+/* Whether the name is that of one of PyTorch's pickled files, which cannot be read: the error says what to do. */
+bool glia__weights_pickled(const char *path);
 /* Adds an array and takes it over, also on failure; copies `name`. Two arrays of one name are an error. */
 GLIA_MUST_CHECK glia_status glia__weights_add(glia_weights *weights, const char *name, glia_tensor tensor,
                                               glia_error *err);

@@ -27,6 +27,11 @@ size_t glia_onnx_nodes(const glia_onnx *file) {
     return file ? file->model.graph->n_nodes : 0;
 }
 
+const char *glia_onnx_operator(const glia_onnx *file, size_t node) {
+    if (node >= glia_onnx_nodes(file)) return NULL;
+    return file->model.graph->nodes[node].op_type ? file->model.graph->nodes[node].op_type : "";
+}
+
 const char *glia_onnx_input(const glia_onnx *file, size_t index) {
     return file && index < file->n_inputs ? file->inputs[index]->name : NULL;
 }

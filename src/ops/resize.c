@@ -284,23 +284,33 @@ static const glia_field resize_fields[] = {
     NUMBER(outside, "0", "of tf_crop_and_resize: the value outside"),
     {.name = NULL}};
 
-/* Parts of equal length are windows of a pool, which ONNX has over what follows [N, C]. */
+/* Parts of equal length are windows of a pool, which ONNX has over what follows [N, C]; over a line as over an image of
+ * height 1, as pools of lines are here. */
 static void average_to_onnx(glia_to_onnx *w, const glia_resize_attrs *a) {
     const glia_shape *x = &w->node->inputs[0]->type.shape;
-    int64_t window[GLIA_MAX_RANK];
+    const int64_t none[6] = {0};
+    const bool line = x->rank == 3;
+    int64_t window[3] = {1, 1, 1};
     int axis;
     if (!glia__axis_resolve(a->axis, x->rank, &axis)) return;
     const long long length = x->dim[axis], size = a->size;
     if (axis < 2 || x->rank > 5)
-        glia__to_onnx_refuse(w, "ONNX has averages over height and width of images [N, C, …] only");
+        glia__to_onnx_refuse(w, "ONNX has averages over the sides of images [N, C, …] only");
     else if (length < 1 || size < 1 || length % size)
         glia__to_onnx_refuse(
-            w, "ONNX has averages of parts of equal length only: %lld is no multiple of %lld", length, size);
+            w, "ONNX has averages of parts of equal length only, and %lld is no multiple of %lld", length,
+            size);
     if (w->status != GLIA_OK) return;
-    for (int d = 2; d < x->rank; d++) window[d - 2] = d == axis ? length / size : 1;
-    GLIA_TO_ONNX(w, w->y[0], "AveragePool", w->x[0]);
-    glia__to_onnx_ints(w, "kernel_shape", window, x->rank - 2);
-    glia__to_onnx_ints(w, "strides", window, x->rank - 2);
+    const int sides = line ? 2 : x->rank - 2;
+    window[line ? 1 : axis - 2] = length / size;
+    const char *front = line ? glia__to_onnx_list(w, &(int64_t){2}, 1) : "";
+    const char *from = line ? GLIA_TO_ONNX(w, NULL, "Unsqueeze", w->x[0], front) : w->x[0];
+    const char *y = GLIA_TO_ONNX(w, line ? NULL : w->y[0], "AveragePool", from);
+    glia__to_onnx_int(w, "count_include_pad", 0);
+    glia__to_onnx_ints(w, "kernel_shape", window, sides);
+    glia__to_onnx_ints(w, "pads", none, 2 * sides);
+    glia__to_onnx_ints(w, "strides", window, sides);
+    if (line) GLIA_TO_ONNX(w, w->y[0], "Squeeze", y, front);
 }
 
 /* ONNX resizes by sizes or by scales, which then say the sizes too. */
