@@ -45,12 +45,18 @@ static glia_status add_origin(glia_export_model *e, const glia_recipe_trained *t
     return GLIA_OK;
 }
 
+/* What was imported a moment ago, and is in no run's folder yet, has no history, whatever lies beside its file. */
+static bool is_saved(const glia_recipe *recipe) {
+    const char *slash = strrchr(recipe->path, '/');
+    return strcmp(slash ? slash + 1 : recipe->path, "config.yaml") == 0;
+}
+
 /* What made the model, as far as it is known: it goes into the file. A run that was imported and not trained since is what its
  * file was. */
 static glia_status add_facts(glia_export_model *e, const glia_run *run, glia_error *err) {
     const glia_recipe *recipe = run->recipe;
     glia_history history = {.allocator = recipe->arena.allocator};
-    glia__history_load(&history, recipe->folder);
+    if (is_saved(recipe)) glia__history_load(&history, recipe->folder);
     const bool trained = history.epochs > 0;
     double accuracy = NAN;
     if (history.best_epoch > 0 && history.best_epoch <= history.epochs)
