@@ -259,7 +259,10 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia__run_dir_choose(&t->dir, t->recipe, t->options, err));
     snprintf(t->result->dir, sizeof t->result->dir, "%s", t->dir.path);
     if (!t->dir.resuming) /* what another run measured on its training part is not this one's */
-        t->recipe->trained = (glia_recipe_trained){.version = "", .substitute = ""};
+        t->recipe->trained = (glia_recipe_trained){.version = "",
+                                                   .substitute = "",
+                                                   .origin = t->recipe->trained.origin,
+                                                   .n_origin = t->recipe->trained.n_origin};
     GLIA_TRY(glia_recipe_data(t->recipe, &t->train, &t->validation, &t->test, &t->dir.tee, err));
     const glia_dataset_info *info = glia_dataset_get_info(t->train);
     if (t->dir.resuming) GLIA_TRY(glia__recipe_check_substitute(t->dir.substitute, info, err));
