@@ -11,7 +11,7 @@ expect 0 "w.npz: 4 arrays, 604 bytes" "$GLIA" convert $best w.npz
 expect 0 "back.safetensors: 4 arrays, " "$GLIA" convert w.npz back.safetensors
 expect 0 "again.npz: 4 arrays, " "$GLIA" convert back.safetensors again.npz
 same w.npz again.npz "arrays change on the way from npz to safetensors and back"
-expect 1 "the ending does not say in which format to write weights; expected one of " "$GLIA" convert w.npz w.bin
+expect 2 "'w.bin' ends like no format; expected one of " "$GLIA" convert w.npz w.bin
 expect 1 "none.npz" "$GLIA" convert none.npz w.safetensors
 expect 2 "too few arguments" "$GLIA" convert w.npz
 

@@ -24,7 +24,7 @@ const glia_weights_format *glia__weights_format_of(const char *path) {
 }
 
 bool glia__weights_pickled(const char *path) {
-    static const char *const endings[] = {".pt", ".pth", ".ckpt", ".bin"};
+    static const char *const endings[] = {".pt", ".pth", ".ckpt"};
     for (size_t i = 0; i < GLIA_COUNT(endings); i++)
         if (ends_with(path, endings[i])) return true;
     return false;
