@@ -18,6 +18,14 @@ static void sharpen(glia_model *m) {
     }
 }
 
+/* A block like LLaMA's: RMS norms first, SwiGLU, no biases; attention with `options`. */
+static glia_value *llama(glia_value *x, const char *options) {
+    glia_value *y = glia_apply(glia_apply(x, "rms_norm", NULL), "multi_head_attention", options);
+    x = glia_op_add(x, y);
+    y = glia_dense(glia_apply(x, "rms_norm", NULL), .units = 48, .use_bias = GLIA_NO);
+    return glia_op_add(x, glia_dense(glia_apply(y, "swiglu", NULL), .units = 16, .use_bias = GLIA_NO));
+}
+
 /* Tokens → logits, by a network of the zoo or by layers around `kind`. */
 static glia_model *language(const char *kind, const char *options, const glia_allocator *allocator) {
     glia_model *m = glia_model_new_with("language", allocator);
@@ -26,8 +34,13 @@ static glia_model *language(const char *kind, const char *options, const glia_al
         x = glia_apply(x, kind, options);
     } else {
         x = glia_embedding(x, .vocabulary = VOCABULARY, .units = 16);
-        if (strstr(kind, "transformer")) x = glia_apply(x, "positional_embedding", "kind=sinusoidal");
-        x = glia_dense(glia_apply(x, kind, options), .units = VOCABULARY);
+        if (strcmp(kind, "llama") == 0)
+            x = glia_apply(llama(llama(x, options), options), "rms_norm", NULL);
+        else if (strstr(kind, "transformer") && !strstr(options, "rotary"))
+            x = glia_apply(glia_apply(x, "positional_embedding", "kind=sinusoidal"), kind, options);
+        else
+            x = glia_apply(x, kind, options);
+        x = glia_dense(x, .units = VOCABULARY);
     }
     glia_model_set_output(m, x);
     return m;
@@ -42,6 +55,11 @@ static const struct {
      true},
     {"transformer_decoder", "layers=2 heads=2 activation=relu", true, true},
     {"multi_head_attention", "heads=2 causal=yes", true, true},
+    {"multi_head_attention", "heads=2 causal=yes positions=rotary rotary_size=6", true, true},
+    {"transformer_encoder", "layers=2 heads=2 norm=pre causal=yes positions=rotary rotary_interleaved=yes",
+     true, true},
+    {"llama", "heads=4 key_value_heads=2 causal=yes use_bias=no positions=rotary", true, true},
+    {"gpt2", "vocabulary=37 length=32 layers=2 heads=2 width=16 positions=rotary", true, true},
     {"language_model", "vocabulary=37 width=8 units=16 layers=2", true, false},
     {"language_model", "vocabulary=37 width=8 units=16 cell=gru", true, false},
     {"rnn", "units=16 return_sequences=yes", true, false},

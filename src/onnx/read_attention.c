@@ -210,59 +210,43 @@ GLIA_ONNX(attention) = {
 
 /* --- rotary embedding ---------------------------------------------------------------------------------------- */
 
-static glia_value *part(glia_value *x, int64_t start, int64_t end, int64_t step) {
-    return glia_op_slice(x, (glia_slice_attrs){.axis = -1, .start = start, .end = end, .step = step});
-}
-
-/* Rows of a cache for every position, with a dimension of 1 for the heads: [B, S, 1, size/2], or of all examples. */
-static glia_value *angles(glia_onnx_read *r, int cache) {
+/* The cosines or sines of every position, [B, S, pairs], or [S, pairs] for all examples. */
+static glia_value *angles(glia_onnx_read *r, int cache, int64_t pairs) {
     glia_value *x = glia__onnx_in(r, cache);
-    if (glia__onnx_has(r, 3)) x = glia_op_gather(x, glia__onnx_in(r, 3), (glia_gather_attrs){.axis = 0});
-    return glia_op_unsqueeze(x, (glia_squeeze_attrs){{1, {2}}});
-}
-
-/* x [B, S, heads, size]: pairs of numbers, neighbours or halves, are turned. */
-static glia_value *turned(glia_onnx_read *r, glia_value *x, bool neighbours, int64_t turning) {
     const glia_shape shape = glia_value_shape(x);
-    const int64_t size = shape.dim[3], half = turning / 2;
-    glia_value *a = neighbours ? part(x, 0, turning, 2) : part(x, 0, half, 1);
-    glia_value *b = neighbours ? part(x, 1, turning, 2) : part(x, half, turning, 1);
-    glia_value *cosine = angles(r, 1), *sine = angles(r, 2);
-    glia_value *y[3] = {glia_op_sub(glia_op_mul(cosine, a), glia_op_mul(sine, b)),
-                        glia_op_add(glia_op_mul(sine, a), glia_op_mul(cosine, b)), NULL};
-    if (neighbours) {
-        for (int i = 0; i < 2; i++) y[i] = glia_op_unsqueeze(y[i], (glia_squeeze_attrs){{1, {-1}}});
-        y[0] = glia_op_concat(y, 2, (glia_concat_attrs){.axis = -1});
-        y[0] = glia_op_reshape(y[0], (glia_reshape_attrs){{4, {0, shape.dim[1], shape.dim[2], turning}}});
-    } else {
-        y[0] = glia_op_concat(y, 2, (glia_concat_attrs){.axis = -1});
-    }
-    y[1] = part(x, turning, size, 1);
-    return turning == size ? y[0] : glia_op_concat(y, 2, (glia_concat_attrs){.axis = -1});
+    if (x && (shape.rank < 1 || shape.dim[shape.rank - 1] != pairs))
+        return glia__onnx_refuse(r, "its input %d does not fit heads of which %lld numbers are turned", cache,
+                                 (long long)(2 * pairs));
+    return glia__onnx_has(r, 3) ? glia_op_gather(x, glia__onnx_in(r, 3), (glia_gather_attrs){.axis = 0}) : x;
 }
 
 static void read_rotary_embedding(glia_onnx_read *r) {
     const bool neighbours = glia__onnx_int(r, "interleaved", 0) != 0;
-    const int64_t heads = glia__onnx_int(r, "num_heads", 0),
-                  wanted = glia__onnx_int(r, "rotary_embedding_dim", 0);
+    const int64_t wanted = glia__onnx_int(r, "rotary_embedding_dim", 0);
+    int64_t heads = glia__onnx_int(r, "num_heads", 0);
     glia_value *x = glia__onnx_in(r, 0);
     if (!x) return;
     const glia_shape shape = glia_value_shape(x);
     const bool flat = shape.rank == 3;
-    if ((flat && (heads < 1 || shape.dim[2] % heads)) || (!flat && shape.rank != 4)) {
+    if (!flat && shape.rank == 4) heads = shape.dim[1];
+    if ((!flat && shape.rank != 4) || heads < 1 || (flat && shape.dim[2] % heads)) {
         (void)glia__onnx_refuse(r, "its input does not fit the number of heads");
         return;
     }
-    x = flat ? glia_op_reshape(x, (glia_reshape_attrs){{4, {0, shape.dim[1], heads, shape.dim[2] / heads}}})
-             : permuted(x, 0, 2, 1, 3);
-    const int64_t size = glia_value_shape(x).dim[3], turning = wanted ? wanted : size;
+    const int64_t size = flat ? shape.dim[2] / heads : shape.dim[3], turning = wanted ? wanted : size;
     if (turning < 2 || turning > size || turning % 2) {
         (void)glia__onnx_refuse(r, "rotary_embedding_dim %lld is not supported", (long long)turning);
         return;
     }
-    glia_value *y = turned(r, x, neighbours, turning);
-    r->out[0] = flat ? glia_op_reshape(y, (glia_reshape_attrs){{3, {0, shape.dim[1], shape.dim[2]}}})
-                     : permuted(y, 0, 2, 1, 3);
+    if (!flat) /* heads side by side */
+        x = glia_op_reshape(permuted(x, 0, 2, 1, 3), (glia_reshape_attrs){{3, {0, 0, heads * size}}});
+    glia_value *cosines = angles(r, 1, turning / 2), *sines = angles(r, 2, turning / 2);
+    if (!cosines || !sines) return;
+    const glia_rotary_embedding_attrs attrs = {.heads = heads,
+                                               .interleaved = neighbours ? GLIA_YES : GLIA_NO};
+    glia_value *y = glia_op_rotary_embedding(x, cosines, sines, attrs);
+    r->out[0] =
+        flat ? y : permuted(glia_op_reshape(y, (glia_reshape_attrs){{4, {0, 0, heads, size}}}), 0, 2, 1, 3);
 }
 GLIA_ONNX(rotary_embedding) = {.op_type = "RotaryEmbedding",
                                .since = 23,

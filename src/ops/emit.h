@@ -57,6 +57,7 @@ GLIA_EMIT(scatter_elements);
 GLIA_EMIT(scatter_nd);
 GLIA_EMIT(reverse_sequence);
 GLIA_EMIT(attention);
+GLIA_EMIT(rotary_embedding);
 
 /* Reads an index, "index", which must be below `bound`; negative ones count from the end if they may. */
 void glia__emit_index(glia_c *c, const glia_c_array *indices, const char *at, int64_t bound, bool from_end);

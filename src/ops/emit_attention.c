@@ -1,10 +1,11 @@
 /* emit_attention.c: attention in C: for every query the products with all keys that it sees, in memory for one row, and then
- * the weighted sum of the values. */
+ * the weighted sum of the values; and rotary positions. */
 
 #include <stdio.h>
 
 #include "ops/attention.h"
 #include "ops/emit.h"
+#include "ops/rotary.h"
 
 typedef struct attending {
     glia_c *c;
@@ -126,5 +127,52 @@ GLIA_EMIT(attention) {
     emit_scores(&s, head);
     emit_sum(&s, head);
     for (int d = 0; d < 3; d++) glia__c_end(c);
+    return GLIA_OK;
+}
+
+/* --- rotary positions ----------------------------------------------------------------------------------------- */
+
+/* Stores numbers [begin, end) of heads [first, past) as they are. */
+static void keep_numbers(glia_c *c, const glia_c_call *call, const glia_rotary *r, int64_t first,
+                         int64_t past, int64_t begin, int64_t end) {
+    char at[160], value[200];
+    if (first == past || begin == end) return;
+    glia__c_for(c, "h", past - first);
+    glia__c_for(c, "k", end - begin);
+    snprintf(at, sizeof at, "at + h * %lld + k + %lld", (long long)r->size,
+             (long long)(first * r->size + begin));
+    snprintf(value, sizeof value, "%s[%s]", call->in[GLIA_ROTARY_X].name, at);
+    glia__c_store(c, call, at, value);
+    glia__c_end(c);
+    glia__c_end(c);
+}
+
+GLIA_EMIT(rotary_embedding) {
+    const glia_type in[] = {call->in[GLIA_ROTARY_X].type, call->in[GLIA_ROTARY_COSINES].type};
+    const glia_rotary r = glia__rotary_of(in, call->attrs);
+    const char *x = call->in[GLIA_ROTARY_X].name;
+    char row[64] = "t", second[32];
+    if (r.of_examples) snprintf(row, sizeof row, "(n * %lld + t)", (long long)r.steps);
+    snprintf(second, sizeof second, "p + %lld", (long long)r.apart);
+    c->macs = (double)(r.n * r.steps) * (double)(4 * r.turned * r.half);
+    glia__c_for(c, "n", r.n);
+    glia__c_for(c, "t", r.steps);
+    glia__c_line(c, "const int at = (n * %lld + t) * %lld;", (long long)r.steps,
+                 (long long)(r.heads * r.size));
+    glia__c_line(c, "const float *c = %s + %s * %lld, *s = %s + %s * %lld;",
+                 call->in[GLIA_ROTARY_COSINES].name, row, (long long)r.half, call->in[GLIA_ROTARY_SINES].name,
+                 row, (long long)r.half);
+    glia__c_for(c, "h", r.turned);
+    glia__c_for(c, "i", r.half);
+    glia__c_line(c, "const int p = at + h * %lld + i * %lld;", (long long)r.size, (long long)r.step);
+    glia__c_line(c, "const float a = %s[p], b = %s[%s];", x, x, second);
+    glia__c_store(c, call, "p", r.back ? "(a * c[i] + b * s[i])" : "(a * c[i] - b * s[i])");
+    glia__c_store(c, call, second, r.back ? "(b * c[i] - a * s[i])" : "(b * c[i] + a * s[i])");
+    glia__c_end(c);
+    glia__c_end(c);
+    keep_numbers(c, call, &r, 0, r.turned, 2 * r.half, r.size);
+    keep_numbers(c, call, &r, r.turned, r.heads, 0, r.size);
+    glia__c_end(c);
+    glia__c_end(c);
     return GLIA_OK;
 }

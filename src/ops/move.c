@@ -4,6 +4,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "graph/step.h"
 #include "graph/to_onnx.h"
 #include "ops/emit.h"
 #include "ops/lines.h"
@@ -351,6 +352,10 @@ static uint32_t slice_rows(const glia_type *in, int n_in, const void *attrs) {
                  .max = 1 << 30,                                                                  \
                  .doc = "take every step-th element; negative: walk down from start"})
 
+static void slice_step(glia_stepping *s) {
+    glia__step_vectors(s, ((const glia_slice_attrs *)s->node->attrs)->axis);
+}
+
 static void slice_to_onnx(glia_to_onnx *w) {
     const glia_slice_attrs *a = w->node->attrs;
     const int64_t step = a->step ? a->step : 1;
@@ -369,6 +374,7 @@ GLIA_OP(slice) = {
     .attrs_size = sizeof(glia_slice_attrs),
     .infer = slice_infer,
     .grad = slice_grad,
+    .step = slice_step,
     .ref = slice_ref,
     .rows = slice_rows,
     .flops = glia__no_flops,

@@ -5,12 +5,15 @@
 
 #include "glia/ops.h"
 #include "train/layers_attention.h"
+#include "train/layers_position.h"
 #include "train/model.h"
 
 typedef struct attention_options {
     int64_t heads, key_value_heads, head_size;
     double dropout;
     glia_bool causal, use_bias;
+    int positions;
+    glia_rotary_options rotary;
 } attention_options;
 
 /* --- what may be seen ------------------------------------------------------------------------------------------- */
@@ -123,6 +126,9 @@ static glia_value *build_attention(const glia_layer_build *b, const void *option
     if (in.memory && o->causal == GLIA_YES)
         return glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
                                 "looks at another sequence, which cannot be causal");
+    if (in.memory && o->positions == GLIA_POSITIONS_ROTARY)
+        return glia__layer_fail(b, GLIA_INVALID_ARGUMENT,
+                                "looks at another sequence; rotary positions are those of one");
     const int64_t all = w.queries + 2 * w.keys;
     const bool biased = o->use_bias != GLIA_NO;
     glia_value *bias =
@@ -135,6 +141,9 @@ static glia_value *build_attention(const glia_layer_build *b, const void *option
             in.x,
             glia_model_param(b->model, "in_proj_weight", GLIA_SHAPE(all, w.in), "glorot_uniform", w.in, all),
             bias);
+        const int64_t turned = (w.queries + w.keys) / w.size;
+        if (o->positions == GLIA_POSITIONS_ROTARY)
+            q = glia__layer_rotary(b, q, all / w.size, turned, &o->rotary);
     }
     glia_value *y =
         glia_op_attention(q, k, v, for_all_heads(in.mask), in.lengths,
@@ -194,7 +203,8 @@ GLIA_LAYER(multi_head_attention) = {
          .kind = GLIA_FIELD_BOOL,
          .offset = offsetof(attention_options, use_bias),
          .initial = "yes",
-         .doc = "whether biases are added"}),
+         .doc = "whether biases are added"},
+        GLIA_POSITIONS_FIELDS(attention_options)),
     .options_size = sizeof(attention_options),
     .shorthand = "heads",
     .build = build_attention,

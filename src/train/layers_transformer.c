@@ -6,6 +6,7 @@
 
 #include "glia/ops.h"
 #include "train/layers_attention.h"
+#include "train/layers_position.h"
 #include "train/model.h"
 
 typedef struct transformer_options {
@@ -13,6 +14,8 @@ typedef struct transformer_options {
     int norm, activation;
     double dropout, epsilon;
     glia_bool causal, use_bias;
+    int positions; /* of a sequence looking at itself */
+    glia_rotary_options rotary;
 } transformer_options;
 
 enum { POST, PRE };                     /* norm */
@@ -37,14 +40,18 @@ static glia_value *normed(const transformer *t, glia_value *x, const char *name)
 static glia_value *attended(const transformer *t, glia_value *x, glia_value *memory, bool others, bool causal,
                             const char *name) {
     glia_value *inputs[4] = {x};
-    char options[160];
+    const bool rotary = !memory && t->o->positions == GLIA_POSITIONS_ROTARY;
+    char options[320];
     int count = 1;
     if (memory) inputs[count++] = memory;
     if (others && t->in.mask) inputs[count++] = t->in.mask;
     if (others && t->in.lengths) inputs[count++] = t->in.lengths;
-    snprintf(options, sizeof options, "heads=%lld key_value_heads=%lld causal=%s use_bias=%s",
+    snprintf(options, sizeof options,
+             "heads=%lld key_value_heads=%lld causal=%s use_bias=%s positions=%s rotary_base=%.17g "
+             "rotary_size=%lld rotary_interleaved=%s",
              (long long)t->o->heads, (long long)t->o->key_value_heads, causal ? "yes" : "no",
-             t->o->use_bias == GLIA_NO ? "no" : "yes");
+             t->o->use_bias == GLIA_NO ? "no" : "yes", rotary ? "rotary" : "none", t->o->rotary.base,
+             (long long)t->o->rotary.size, t->o->rotary.interleaved == GLIA_YES ? "yes" : "no");
     return dropped(t, glia_layer(t->b->model, "multi_head_attention", name, inputs, count, options));
 }
 
@@ -147,10 +154,12 @@ static glia_value *build_decoder(const glia_layer_build *b, const void *options)
          .doc = "of the normalisations",                                                                 \
          .min = 1e-12,                                                                                   \
          .max = 1},                                                                                      \
-    {                                                                                                    \
-        .name = "use_bias", .kind = GLIA_FIELD_BOOL, .offset = offsetof(transformer_options, use_bias),  \
-        .initial = "yes", .doc = "whether dense layers and attention add biases"                         \
-    }
+        {.name = "use_bias",                                                                             \
+         .kind = GLIA_FIELD_BOOL,                                                                        \
+         .offset = offsetof(transformer_options, use_bias),                                              \
+         .initial = "yes",                                                                               \
+         .doc = "whether dense layers and attention add biases"},                                        \
+        GLIA_POSITIONS_FIELDS(transformer_options)
 
 GLIA_LAYER(transformer_encoder) = {
     .name = "transformer_encoder",

@@ -5,12 +5,16 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "train/layers_position.h"
 #include "zoo/zoo.h"
 
 typedef struct gpt2_options {
     int64_t vocabulary, length, layers, heads, width;
     double dropout;
+    int positions;
 } gpt2_options;
+
+enum { LEARNED, ROTARY }; /* positions */
 
 static glia_value *dropped(const gpt2_options *o, glia_value *x) {
     return o->dropout > 0 ? glia_op_dropout(x, (glia_dropout_attrs){.rate = o->dropout}) : x;
@@ -30,6 +34,8 @@ static glia_value *block(const glia_layer_build *b, const gpt2_options *o, glia_
     glia_value *y = glia_layer_norm(x, .name = "ln_1");
     glia_scope_begin(b->model, "attn");
     y = dense(y, 3 * o->width, "normal:0.02", "c_attn");
+    if (o->positions == ROTARY)
+        y = glia__layer_rotary(b, y, 3 * o->heads, 2 * o->heads, &(glia_rotary_options){.base = 10000});
     y = glia_op_attention(y, NULL, NULL, NULL, NULL,
                           (glia_attention_attrs){.heads = o->heads, .causal = GLIA_YES});
     x = glia_op_add(x, dropped(o, dense(y, o->width, small, "c_proj")));
@@ -58,7 +64,7 @@ static glia_value *build_gpt2(const glia_layer_build *b, const void *options) {
     glia_value *table = x ? x->node->inputs[0] : NULL; /* wte.weight */
     char positions[64];
     snprintf(positions, sizeof positions, "length=%lld", (long long)o->length);
-    x = glia_layer(b->model, "positional_embedding", "wpe", &x, 1, positions);
+    if (o->positions == LEARNED) x = glia_layer(b->model, "positional_embedding", "wpe", &x, 1, positions);
     x = dropped(o, x);
     for (int64_t i = 0; i < o->layers && x; i++) {
         glia__zoo_begin(x, "h.%lld", (long long)i);
@@ -88,7 +94,14 @@ GLIA_LAYER(gpt2) = {
                            .initial = "0",
                            .doc = "share that is dropped of what is added, while training",
                            .min = 0,
-                           .max = 0.99}),
+                           .max = 0.99},
+                          {.name = "positions",
+                           .kind = GLIA_FIELD_CHOICE,
+                           .offset = offsetof(gpt2_options, positions),
+                           .initial = "learned",
+                           .choices = "learned|rotary",
+                           .doc = "learned, as published: wpe.weight; rotary: queries and keys are turned "
+                                  "by angles that grow with the step, and length does not matter"}),
     .options_size = sizeof(gpt2_options),
     .network = true,
     .build = build_gpt2,
