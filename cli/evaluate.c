@@ -38,7 +38,7 @@ static void add_parts_json(const glia_metrics *metrics, glia_text *out) {
     int count;
     const glia_metrics_part *parts = glia__metrics_parts(metrics, &count);
     for (int i = 0; i < count; i++) {
-        const glia_report r = glia_metrics_report(parts[i].metrics);
+        const glia_report r = glia__metrics_part_report(&parts[i]);
         glia__text_printf(out, "\"%s\":{", parts[i].name);
         cli_add_report_json(out, &r);
         glia__text_add(out, "},");
@@ -50,8 +50,7 @@ static void add_part_tables(const glia_run *run, const glia_metrics *metrics, gl
     int count;
     const glia_metrics_part *parts = glia__metrics_parts(metrics, &count);
     for (int i = 0; i < count; i++) {
-        glia_report r = glia_metrics_report(parts[i].metrics);
-        r.loss = NAN; /* of the sum alone it is known */
+        const glia_report r = glia__metrics_part_report(&parts[i]);
         glia__text_printf(out, "\n%s:\n", parts[i].name);
         add_figure_table(&r, out);
         add_class_table(run, &r, out);

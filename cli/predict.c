@@ -12,9 +12,9 @@ typedef struct request {
     const cli_options *options;
     const glia_run *run;
     const char *file;
-    int64_t index, count; /* example of the file */
-    const float *outputs; /* of this example */
-    int64_t width;
+    int64_t index, count;          /* example of the file */
+    const float *inputs, *outputs; /* of this example */
+    int64_t width;                 /* of the outputs */
 } request;
 
 /* The `top` most probable classes, best first, to `order`; returns how many. */
@@ -102,18 +102,55 @@ static bool is_class(const glia_model_part *p) {
 }
 
 /* "kind: 2 0.981": the most probable class of one output. */
-static void add_class_of(const float *x, int64_t n, glia_text *out) {
+static void add_class_of(const glia_model *model, const glia_model_part *part, const float *x,
+                         glia_text *out) {
+    const bool logits = !glia__gives_probabilities(model, part->value);
+    const int64_t n = part->elems;
     int64_t best = 0;
     double sum = 0;
     if (n == 1) {
-        const double p = 1 / (1 + exp(-(double)x[0]));
+        const double p = logits ? 1 / (1 + exp(-(double)x[0])) : (double)x[0];
         glia__text_printf(out, " %d %.3f", p > 0.5, p > 0.5 ? p : 1 - p);
         return;
     }
     for (int64_t i = 1; i < n; i++)
         if (x[i] > x[best]) best = i;
     for (int64_t i = 0; i < n; i++) sum += exp((double)x[i] - (double)x[best]);
-    glia__text_printf(out, " %lld %.3f", (long long)best, 1 / sum);
+    glia__text_printf(out, " %lld %.3f", (long long)best, logits ? 1 / sum : (double)x[best]);
+}
+
+/* How many steps of an example count, where an input of the model says so and the file has it. */
+static int64_t steps_of(const request *r, const glia_aligned *aligned, int64_t most) {
+    const glia_model *model = r->run->model;
+    int64_t at = 0;
+    for (int i = 0; i < model->n_inputs; i++) {
+        glia_shape shape = glia_value_shape(model->inputs[i]);
+        shape.dim[0] = 1;
+        if (model->inputs[i] == aligned->lengths && r->inputs[at] >= 1)
+            return GLIA_MIN((int64_t)r->inputs[at], most);
+        at += glia_shape_elems(&shape);
+    }
+    return most;
+}
+
+/* "letters: 3 1 4 (0.870)": the labels that steps say, and how probable that way is; none: "-". */
+static void add_labels(const request *r, const glia_model_part *p, const glia_aligned *aligned,
+                       glia_text *out) {
+    const glia_shape shape = glia_value_shape(p->value);
+    const int64_t classes = shape.dim[2], most = p->elems / classes, steps = steps_of(r, aligned, most);
+    const bool json = r->options->json == GLIA_YES;
+    int64_t *labels = calloc((size_t)most + 1, sizeof *labels);
+    double log_probability = 0;
+    out->failed |= !labels;
+    if (!labels) return;
+    const int64_t count =
+        glia_ctc_decode(r->outputs + p->at, steps, classes, aligned->blank, labels, &log_probability);
+    if (json) glia__text_add(out, "{\"labels\":[");
+    for (int64_t i = 0; i < count; i++)
+        glia__text_printf(out, "%s%lld", !json ? " " : i ? "," : "", (long long)labels[i]);
+    if (!count && !json) glia__text_add(out, " -");
+    glia__text_printf(out, json ? "],\"probability\":%.6g}" : " (%.3f)", exp(log_probability));
+    free(labels);
 }
 
 /* Several outputs: "new.npz[0]  kind: 2 0.981  age: 31.2". */
@@ -124,10 +161,15 @@ static void add_parts(const request *r, glia_text *out) {
     for (int k = 0; k < model->n_parts; k++) {
         const glia_model_part *p = &model->parts[k];
         const float *x = r->outputs + p->at;
+        const glia_aligned *aligned = glia__model_aligned(model, p->value);
         if (!p->shown) continue;
         glia__text_printf(out, json ? ",\"%s\":" : "  %s:", p->name);
+        if (aligned) {
+            add_labels(r, p, aligned, out);
+            continue;
+        }
         if (!json && is_class(p) && glia_value_shape(p->value).rank == 2) {
-            add_class_of(x, p->elems, out);
+            add_class_of(model, p, x, out);
             continue;
         }
         for (int64_t i = 0; i < p->elems; i++) {
@@ -185,6 +227,7 @@ static glia_status predict_rows(request *r, const glia_tensor *inputs, int64_t f
     glia_status status = glia_predict(r->run->model, &rows, r->run->classes > 0, &outputs, err);
     for (int64_t i = 0; i < count && status == GLIA_OK; i++) {
         r->index = first + i;
+        r->inputs = (const float *)rows.data + i * (glia_shape_elems(&rows.shape) / count);
         r->outputs = (const float *)outputs.data + i * r->width;
         add_prediction(r, out);
     }
@@ -238,7 +281,9 @@ const cli_command cli_predict = {
         "without the\ntarget column). Pictures become grey or colour as the model wants and are resampled "
         "to its size. One line an\nexample: file, class, probability, and the next classes; where positions "
         "have classes, that of each.\nA run on texts takes a text itself, or a file of "
-        "one a line.",
+        "one a line. Of several outputs each has its name before it; where steps were compared with labels "
+        "by "
+        "ctc, the\nlabels are those of the best path, with its probability.",
     .examples = "glia predict runs/mnist_cnn-7 digit.png\n"
                 "glia predict runs/iris-0 flowers.csv --top 1 --json\n"
                 "glia predict runs/sst2-0 \"a wonderful, moving film\"",

@@ -38,8 +38,20 @@ TEST(names_and_order) {
     REFUSED(VECTOR, "bad.yaml:4:", "  - dense: {units: 3, name: a}\n  - dense: {units: 3, name: a}\n");
     REFUSED(VECTOR, "'a' is already the name of the dense layer in line 3",
             "  - dense: {units: 3, name: a}\n  - dense: {units: 3, name: a}\n");
-    REFUSED(VECTOR, "unknown input 'b'; known: input",
+    REFUSED(VECTOR,
+            "bad.yaml:3:", "  - dense: {units: 3, name: a, inputs: b}\n  - dense: {units: 3, name: b}\n");
+    REFUSED(VECTOR, "inputs: layer 'b' stands later, on line 4; a layer's inputs come before it",
             "  - dense: {units: 3, name: a, inputs: b}\n  - dense: {units: 3, name: b, inputs: a}\n");
+    REFUSED(VECTOR, "inputs: layer 'relu_1' stands later, on line 5; a layer's inputs come before it",
+            "  - relu\n  - dense: {units: 3, inputs: relu_1}\n  - relu\n");
+    REFUSED(VECTOR, "inputs: layer 'dense_2' stands later, on line 6; a layer's inputs come before it",
+            "  - dense: {units: 3, inputs: dense_2}\n  - dense: {units: 3, name: dense_1}\n"
+            "  - dense: {units: 3, name: last}\n  - dense: 3\n");
+    REFUSED(VECTOR, "unknown input 'dense_3' (did you mean dense",
+            "  - dense: 3\n  - dense: {units: 3, inputs: dense_3}\n  - dense: 3\n");
+    REFUSED(VECTOR,
+            "share: layer 'b' stands later, on line 4; the layer whose weights are shared comes first",
+            "  - dense: {share: b}\n  - dense: {units: 10, name: b}\n");
     REFUSED(VECTOR, "inputs: 'a' does not stand before this layer",
             "  - dense: {units: 3, name: a, inputs: a}\n");
     REFUSED(VECTOR, "bad.yaml:3:", "  - add: {inputs: [input, z]}\n");

@@ -67,6 +67,31 @@ expect 0 "parameters" "$GLIA" summary points.yaml
 expect 0 "parameters" "$GLIA" summary runs/points
 expect 0 "predicted" "$GLIA" plan points.yaml --profile --runs 3
 
+# Each array in its own unit: in the model, so that whoever has it gives it raw numbers.
+expect 0 "left.normalize" "$GLIA" summary points.yaml data.normalize=yes
+sed 's/^data: {/data: {normalize: yes, /; s/right: 2/right: {shape: 2, normalize: no, scale: 0.5}/' points.yaml >units.yaml
+expect 0 " · apart: loss 0." "$GLIA" train units.yaml --out runs/units metrics=loss
+expect_file runs/units/best.safetensors
+checks=$((checks + 1))
+grep -q 'left: {shape: \[2\], dtype: f32, scale: 1, normalize: yes, axis: 0}' runs/units/config.yaml || say_failed "config.yaml says nothing of units" ""
+expect 0 "points.safetensors[3]  apart: " "$GLIA" predict runs/units points.safetensors
+expect 0 "wrote" "$GLIA" export runs/units -o units.onnx
+expect 0 "nothing is left to train" "$GLIA" train units.yaml --out runs/units --resume metrics=loss
+
+# The best epoch by a figure, or the loss, of one output.
+expect 0 "side.val_accuracy" "$GLIA" train points.yaml --out runs/best data.split.validation=0.2 train.epochs=4 \
+    train.early_stopping.monitor=side.val_accuracy train.early_stopping.patience=2
+checks=$((checks + 1))
+grep -q '"side.val_accuracy":[01]' runs/best/metrics.jsonl || say_failed "metrics.jsonl lacks the figure" "$(cat runs/best/metrics.jsonl)"
+expect 1 "'monitor: side.val_accuracy' there, 'monitor: apart.val_loss' here" "$GLIA" train points.yaml --out runs/best --resume \
+    data.split.validation=0.2 train.early_stopping.monitor=apart.val_loss
+expect 0 "apart.val_loss" "$GLIA" train points.yaml --out runs/best --force data.split.validation=0.2 train.epochs=4 \
+    train.early_stopping.monitor=apart.val_loss
+expect 1 "but 'apart' has numbers; use apart.val_loss" "$GLIA" train points.yaml --out runs/x data.split.validation=0.2 \
+    train.early_stopping.monitor=apart.val_accuracy
+expect 1 "monitors side.val_f1, but there is no validation data; use loss" "$GLIA" train points.yaml --out runs/x \
+    train.early_stopping.monitor=side.val_f1
+
 # A siamese network: the label is seen by the loss alone, and is not needed afterwards.
 cat >pairs.yaml <<'END'
 data: {source: {npz: points.safetensors}}
@@ -99,11 +124,12 @@ model:
   - activation: {function: tanh, name: letters}
   - ctc: {inputs: [letters, words], blank: 5}
 losses: {ctc: mean}
-outputs: letters
 train: {epochs: 2, batch_size: 16, threads: 1}
 END
-expect 0 "96 train" "$GLIA" train ctc.yaml --out runs/ctc
+expect 0 " · ctc: loss " "$GLIA" train ctc.yaml --out runs/ctc data.split.test=0.25
 expect 0 "points.safetensors[95]  letters: " "$GLIA" predict runs/ctc points.safetensors
+expect_lines 96 '  letters:\( [0-4]\)* -* *([01]\.[0-9]*)$' "not the labels of each example"
+expect 0 '"letters":{"labels":[' "$GLIA" predict runs/ctc points.safetensors --json
 
 # What is wrong is told with its line.
 refused() { # MESSAGE SED
@@ -116,6 +142,15 @@ refused "bad.yaml:13:3: error: unknown layer for the loss 'apert' (did you mean 
 refused "unknown loss 'mss' (did you mean mse?)" 's/  apart: mse/  apart: mss/'
 refused "holds no array 'witch' for the target of that name" 's/target: which/target: witch/'
 refused "bad.yaml:4:50: error: unknown input 'lift' (did you mean left?)" 's/inputs: left/inputs: lift/'
+refused "bad.yaml:4:50: error: inputs: layer 'body' stands later, on line 9; a layer's inputs come before it" 's/inputs: left/inputs: body/'
+refused "words' is of whole numbers, which are taken as they are; normalize is for dtype f32" 's/dtype: i64/dtype: i64, normalize: yes/'
+refused "bad.yaml:2:10: error: normalize 'left.normalize' has channels along axis 3, but an example has axes 0 to 0" \
+    's/left: \[2\]/left: {shape: [2], normalize: yes, axis: 3}/'
+refused "normalize 'late' stands behind other layers" 's/flatten$/normalize: {name: late}\n  - flatten/'
+refused "denormalize 'apart' gives numbers, but the targets are not" \
+    's/^  - dense: {units: 1, name: apart}/  - dense: 1\n  - denormalize: {name: apart}/; s/apart: mse/apart: {loss: mse, target: which}/'
+refused "monitor: there are several outputs; say whose: apart.val_mae, or val_loss of all" 's/^train: {/train: {early_stopping: {monitor: val_mae}, /'
+refused "unknown loss to monitor 'sid' (did you mean side?)" 's/^train: {/train: {early_stopping: {monitor: sid.val_mae}, /'
 refused "there are several inputs; say which one the first layer takes" 's/, inputs: left//'
 refused "losses\` come together" 's/^inputs: .*//; s/, inputs: [a-z]*//'
 refused "loss: there are \`losses\` as well" 's/^optimizer/loss: mse\noptimizer/'

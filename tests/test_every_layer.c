@@ -74,6 +74,7 @@ static const example layers[] = {
     {"multi_head_attention", "heads=2 causal=yes", "5x8"},
     {"multi_head_attention", "heads=2 positions=rotary", "5x8"},
     {"multiply", NULL, "5 5"},
+    {"normalize", NULL, "3x4"},
     {"pad1d", "pads=1,2", "2x6"},
     {"pad2d", "pads=1", "2x6x6"},
     {"pad3d", "pads=1", "1x3x3x3"},

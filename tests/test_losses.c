@@ -269,6 +269,22 @@ TEST(a_head_is_made_once) {
     glia_model_free(m);
 }
 
+/* Blank 2: the classes of the steps are 0 0 2 0 1 1 2. */
+TEST(labels_of_the_best_path) {
+    static const int best[] = {0, 0, 2, 0, 1, 1, 2};
+    float logits[7][3] = {{0}};
+    int64_t labels[7];
+    double log_probability;
+    for (int t = 0; t < 7; t++) logits[t][best[t]] = 2;
+    CHECK_INT(glia_ctc_decode(logits[0], 7, 3, 2, labels, &log_probability), 3);
+    CHECK(labels[0] == 0 && labels[1] == 0 && labels[2] == 1);
+    CHECK_NEAR(log_probability, 7 * log(exp(2) / (exp(2) + 2)), 1e-12);
+    CHECK_INT(glia_ctc_decode(logits[0], 2, 3, 2, labels, NULL), 1);
+    CHECK_INT(glia_ctc_decode(logits[2], 1, 3, 2, labels, NULL), 0);
+    CHECK_INT(glia_ctc_decode(logits[0], 7, 3, 0, labels, NULL), 3); /* 2 1 2 */
+    CHECK(labels[0] == 2 && labels[1] == 1 && labels[2] == 2);
+}
+
 TEST_MAIN(TEST_ENTRY(losses_of_pytorch), TEST_ENTRY(losses_of_embeddings), TEST_ENTRY(ctc_of_pytorch),
           TEST_ENTRY(ctc_on_bad_data), TEST_ENTRY(embeddings_must_fit), TEST_ENTRY(wrong_settings),
-          TEST_ENTRY(a_head_is_made_once))
+          TEST_ENTRY(a_head_is_made_once), TEST_ENTRY(labels_of_the_best_path))

@@ -74,6 +74,7 @@ static const network networks[] = {
     {"glu", NULL, "s", 0},
     {"maximum", NULL, "pp", 0},
     {"minimum", NULL, "pp", 0},
+    {"normalize", "axis=-1", "s", 0},
     {"pad1d", "pads=1,2", "s", 0},
     {"pad3d", "pads=1", "v", 0},
     {"prelu", NULL, "s", 0},

@@ -182,7 +182,10 @@ TEST(refusals) {
     refused(DATA MODEL "train: {epochs: 2.5}\n", "found '2.5'");
     refused(DATA MODEL "train: {shuffle: maybe}\n", "shuffle: expected yes or no, found 'maybe'");
     refused(DATA MODEL "train: {early_stopping: {monitor: loss}}\n",
-            "monitor: expected val_loss, val_accuracy, val_f1, ");
+            "monitor: expected val_loss, val_accuracy, val_f1, or val_ and another metric, found 'loss' (did "
+            "you mean val_loss?)");
+    refused(DATA MODEL "train: {early_stopping: {monitor: dense.val_loss}}\n",
+            "unknown loss to monitor 'dense' (there are none)");
     refused("data: {source: mnst}\n" MODEL, ":1:16: unknown data source 'mnst' (did you mean mnist?)");
     refused("data: {source: {cvs: a.csv}}\n" MODEL, "unknown data source 'cvs' (did you mean csv?)");
     refused("data: {source: {idx: {images: a, label: b}}}\n" MODEL,

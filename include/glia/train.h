@@ -121,6 +121,9 @@ typedef struct glia_epoch {
     glia_report validation;
     bool best; /* best so far by the monitor */
     double seconds, examples_per_second;
+    const char *
+        monitor; /* "val_loss", "kind.val_accuracy": what says so, where the epoch was validated; else NULL */
+    double monitored; /* its value */
 } glia_epoch;
 
 typedef struct glia_progress {
@@ -155,7 +158,8 @@ typedef struct glia_fit_options {
         int64_t patience; /* stop after so many validations without improvement; default 0: never */
         double min_delta; /* how much counts as improvement */
         /* What says which epoch is best: "val_" and the name of a figure (glia_report_figure); default val_loss.
-         * Without validation data, the training figure of that name: loss or accuracy. */
+         * Without validation data, the training figure of that name: loss or accuracy. Of one of several losses
+         * (those of model files): its name before it, "kind.val_accuracy". */
         const char *monitor;
     } early_stopping; /* with patience, the model has the weights of the best epoch at the end */
     /* Folder (made when absent) for last.safetensors (all that a resumed training needs, written before the first
@@ -253,6 +257,12 @@ GLIA_API glia_report glia_evaluate_with(glia_model *model, const glia_dataset *d
  * applied. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_predict(glia_model *model, const glia_tensor *inputs,
                                                   bool probabilities, glia_tensor *out, glia_error *err);
+
+/* The labels that scores [steps, classes] of one example say, as the layer ctc is trained: of each step the best class (the
+ * best path, greedily), repeated ones taken together, blanks left out. `labels` has room for `steps`; returns how many there are.
+ * `log_probability` (NULL allowed): of that path, by softmax. */
+GLIA_API int64_t glia_ctc_decode(const float *logits, int64_t steps, int64_t classes, int64_t blank,
+                                 int64_t *labels, double *log_probability);
 
 #ifdef __cplusplus
 }

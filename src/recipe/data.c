@@ -320,7 +320,7 @@ const char *glia__recipe_missing(const glia_recipe *recipe) {
 static glia_status open_source(const glia_recipe *recipe, const char *source, const char *part,
                                const glia_logger *logger, glia_dataset **out, glia_error *err) {
     static const char *const targets[] = {"class", "values"};
-    glia_dataset_options o = {.scale = recipe->data.scale,
+    glia_dataset_options o = {.scale = recipe->n_inputs ? 1 : recipe->data.scale, /* each has its own */
                               .label = recipe->data.label,
                               .weight = recipe->data.weight,
                               .target = targets[recipe->data.target],
@@ -434,7 +434,7 @@ static glia_status set_transforms(const glia_recipe *recipe, parts *p, glia_erro
         scale = t->scale;
         mean = t->n_mean == channels ? t->mean : NULL;
         std = t->n_std == channels ? t->std : NULL;
-    } else if (recipe->data.normalize == GLIA_YES) {
+    } else if (recipe->data.normalize == GLIA_YES && !recipe->n_inputs) {
         GLIA_TRY(glia__dataset_normalize(p->train, err));
         mean = info->mean;
         std = info->std;

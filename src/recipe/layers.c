@@ -1,12 +1,8 @@
-/* layers.c: the `model` section: layers from their GLIA_LAYER blocks, branches by name, and the model itself.
- */
+/* layers.c: reads the `model` section: layers from their GLIA_LAYER blocks, and branches by name. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/log.h"
 #include "recipe/recipe.h"
-#include "train/loss.h"
-#include "train/model.h"
 
 /* Keys that every layer takes besides its own. */
 static const char *const common_keys[] = {"name", "inputs", "share", "trainable", "learning_rate_scale",
@@ -32,6 +28,56 @@ static bool is_input(const reading *r, const char *name) {
     return r->list == &r->recipe->model && glia__recipe_is_input(r->recipe, name);
 }
 
+/* --- names that are not there yet ------------------------------------------------------------------------ */
+
+static const char *kind_of(const glia_yaml *item) {
+    return item->kind == GLIA_YAML_MAP && item->first ? item->first->key : item->text;
+}
+
+static const glia_yaml *given_name(const glia_yaml *item) {
+    return item->first ? glia__yaml_get(item->first, "name") : NULL;
+}
+
+/* By a layer that was read, or by a name that some item of the list is given. */
+static bool is_taken(const glia_recipe_list *list, const char *name) {
+    bool taken = glia__recipe_find_layer(list, name) != NULL;
+    for (const glia_yaml *n = list->at->first; n && !taken; n = n->next) {
+        const glia_yaml *given = given_name(n);
+        taken = given && strcmp(given->text, name) == 0;
+    }
+    return taken;
+}
+
+/* Whether choose_name will call `item` so, which is given no name; `current` is the first that has none yet. */
+static bool will_be_called(const glia_recipe_list *list, const glia_yaml *current, const glia_yaml *item,
+                           const char *name) {
+    const char *kind = kind_of(item);
+    char candidate[120];
+    int before = 0;
+    if (strncmp(name, kind, strlen(kind)) != 0) return false;
+    for (const glia_yaml *n = current; n != item; n = n->next)
+        before += !given_name(n) && strcmp(kind_of(n), kind) == 0;
+    for (int number = 0;; number++) {
+        int length = snprintf(candidate, sizeof candidate, "%.80s", kind);
+        if (number) snprintf(candidate + length, sizeof candidate - (size_t)length, "_%d", number);
+        if (!is_taken(list, candidate) && before-- == 0) return strcmp(candidate, name) == 0;
+    }
+}
+
+/* The item behind the layer that is being read which is, or will be, called so; NULL: none. */
+static const glia_yaml *find_later(const reading *r, const char *name) {
+    const glia_yaml *current = r->list->at->first;
+    for (const glia_recipe_layer *l = r->list->layers; l < r->layer; l++) current = current->next;
+    for (const glia_yaml *item = current->next; item; item = item->next) {
+        const glia_yaml *given = given_name(item);
+        if (given ? strcmp(given->text, name) == 0 : will_be_called(r->list, current, item, name))
+            return item;
+    }
+    return NULL;
+}
+
+/* --- a layer ------------------------------------------------------------------------------------------- */
+
 static glia_status read_name(const reading *r, const glia_yaml *node, glia_error *err) {
     char found[120];
     const char *letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -55,8 +101,7 @@ static glia_status read_name(const reading *r, const glia_yaml *node, glia_error
     return GLIA_OK;
 }
 
-/* `NAME.1` is the second result of an operation that has several: the name without it, and which. */
-static const char *split_result(const char *text, char *name, size_t capacity, int *result) {
+const char *glia__recipe_split_result(const char *text, char *name, size_t capacity, int *result) {
     const char *dot = strrchr(text, '.');
     *result = 0;
     if (!dot || !dot[1] || dot[2] || dot[1] < '0' || dot[1] > '9') return text;
@@ -75,6 +120,12 @@ static glia_status find_earlier(const reading *r, const char *what, const glia_y
     if (*out)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "%s: '%s' does not stand before this layer",
                                 what, node->text);
+    const glia_yaml *later = find_later(r, node->text);
+    if (later)
+        return glia__yaml_error(
+            node, err, GLIA_INVALID_ARGUMENT, "%s: layer '%.60s' stands later, on line %d; %s", what,
+            node->text, later->kind == GLIA_YAML_MAP ? later->first->key_line : later->line,
+            input ? "a layer's inputs come before it" : "the layer whose weights are shared comes first");
     const char *words[64] = {"input"};
     size_t count = input && !several;
     for (int i = 0; several && input && i < r->recipe->n_inputs; i++)
@@ -99,7 +150,7 @@ static glia_status read_input(const reading *r, const glia_yaml *node, glia_erro
     char name[120];
     int result;
     glia_yaml place = *node;
-    place.text = (char *)(uintptr_t)split_result(node->text, name, sizeof name, &result);
+    place.text = (char *)(uintptr_t)glia__recipe_split_result(node->text, name, sizeof name, &result);
     GLIA_TRY(find_earlier(r, "inputs", &place, true, &from, err));
     const glia_op *op = from ? from->def->op : NULL;
     if (result && result >= (op && op->n_outputs ? op->n_outputs : 1))
@@ -339,12 +390,7 @@ static glia_status choose_name(glia_recipe *recipe, const glia_recipe_list *list
         const char *name =
             number ? glia__arena_printf(&recipe->arena, "%s_%d", layer->def->name, number) : layer->def->name;
         if (!name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-        bool taken = glia__recipe_find_layer(list, name) != NULL;
-        for (const glia_yaml *n = list->at->first; n && !taken; n = n->next) {
-            const glia_yaml *given = n->first ? glia__yaml_get(n->first, "name") : NULL;
-            taken = given && strcmp(given->text, name) == 0;
-        }
-        if (taken) continue;
+        if (is_taken(list, name)) continue;
         layer->name = name;
         layer->unnamed = layer->def->network && !layer->share;
         return GLIA_OK;
@@ -420,130 +466,4 @@ void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *fiel
                                glia_text *out) {
     glia__text_printf(out, "%*s%s:\n", indent, "", field->name);
     glia__recipe_print_list(&recipe->model, indent + 2, out);
-}
-
-/* --- building ------------------------------------------------------------------------------------------ */
-
-/* Gives the graph's error the layer's place in the file, unless a layer inside it has given it one. */
-static void place_error(const glia_recipe_layer *layer, glia_model *model) {
-    glia_error *error = &glia_model_graph(model)->error;
-    if (error->status == GLIA_OK || error->file[0]) return;
-    glia_error placed = {0};
-    (void)glia__yaml_key_error(layer->at, &placed, error->status, "%s", error->message);
-    snprintf(placed.node, sizeof placed.node, "%s", layer->name);
-    *error = placed;
-}
-
-/* "input" is that of the list; others are the model's. */
-static glia_value *input_called(const glia_model *model, const char *name, glia_value *input) {
-    for (int i = 0; i < model->n_inputs && strcmp(name, "input") != 0; i++)
-        if (strcmp(glia_value_name(model->inputs[i]), name) == 0) return model->inputs[i];
-    return input;
-}
-
-static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_layer *layer,
-                               glia_model *model, glia_value *const *outputs, glia_value *input) {
-    glia_value *in[GLIA_COUNT(layer->inputs)];
-    const char *name = layer->unnamed ? NULL : layer->name;
-    int count = layer->n_inputs, at = (int)(layer - list->layers);
-    for (int k = 0; k < count; k++) {
-        char of[120];
-        int result;
-        const glia_recipe_layer *from =
-            glia__recipe_find_layer(list, split_result(layer->inputs[k], of, sizeof of, &result));
-        in[k] = from ? outputs[from - list->layers] : input_called(model, layer->inputs[k], input);
-        if (result) in[k] = glia_value_sibling(in[k], result);
-    }
-    if (!count) in[count++] = at ? outputs[at - 1] : input;
-    if (layer->share) return glia_share(layer->share, name, in, count);
-    glia_scope_begin(model, NULL, .trainable = layer->trainable,
-                     .learning_rate_scale = layer->learning_rate_scale);
-    glia_value *result = glia__layer_apply(model, layer->def, name, in, count, layer->options, true);
-    glia_scope_end(model);
-    return result;
-}
-
-glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input,
-                                    glia_value **all) {
-    size_t bytes = (size_t)list->n_layers * sizeof(glia_value *);
-    glia_value **outputs = all ? all : glia__alloc(model->allocator, bytes), *last = NULL;
-    if (!outputs) return glia_graph_fail(glia_model_graph(model), GLIA_OUT_OF_MEMORY, NULL, "out of memory");
-    for (int i = 0; i < list->n_layers && glia_model_status(model, NULL) == GLIA_OK; i++) {
-        last = outputs[i] = build_layer(list, &list->layers[i], model, outputs, input);
-        place_error(&list->layers[i], model);
-    }
-    if (!all) glia__free(model->allocator, outputs, bytes);
-    return glia_model_status(model, NULL) == GLIA_OK ? last : NULL;
-}
-
-/* The last layer must give one number a class (or one in all for two classes). */
-/* What gives a number for every class of an example, or of positions, whose number the loss will compare. */
-static bool gives_classes(const glia_recipe *recipe, glia_shape shape, int64_t classes) {
-    const glia_loss *loss = glia__loss_find(recipe->loss);
-    const bool one_unit = classes == 2 && loss && !loss->classes;
-    const int64_t last = shape.dim[shape.rank - 1], first = shape.dim[1];
-    if (last == classes || (one_unit && last == 1)) return true;
-    return shape.rank > 2 && (first == classes || (one_unit && first == 1));
-}
-
-static glia_status check_output(const glia_recipe *recipe, glia_model *model, int64_t classes,
-                                glia_error *err) {
-    const glia_recipe_layer *last = &recipe->model.layers[recipe->model.n_layers - 1];
-    glia_shape shape = glia_value_shape(glia_model_output(model));
-    char text[96];
-    if (classes <= 0 || recipe->n_losses) return GLIA_OK;
-    if (shape.rank >= 2 && gives_classes(recipe, shape, classes)) return GLIA_OK;
-    glia_shape example = {.rank = shape.rank - 1};
-    memcpy(example.dim, shape.dim + 1, sizeof example.dim - sizeof example.dim[0]);
-    glia__yaml_key_error(
-        last->at, err, GLIA_BAD_SHAPE,
-        "the last layer, %s '%s', gives %s numbers an example, but the data has %lld classes; "
-        "end with dense: %lld",
-        last->def->name, last->name, glia_shape_text(&example, text, sizeof text), (long long)classes,
-        (long long)classes);
-    return GLIA_BAD_SHAPE;
-}
-
-static void warn_unused(const glia_recipe *recipe, const glia_logger *logger) {
-    for (int i = 0; i < recipe->model.n_layers; i++) {
-        const glia_recipe_layer *layer = &recipe->model.layers[i];
-        if (!layer->used)
-            glia__log(logger, GLIA_LOG_WARNING, "%s:%d:%d: layer '%s' is not used by any other",
-                      layer->at->origin, layer->at->key_line, layer->at->key_column, layer->name);
-    }
-}
-
-static glia_status build(const glia_recipe *recipe, glia_model *model, const glia_shape *input_shape,
-                         glia_error *err) {
-    glia_input_options input = {.reserved_ = 0};
-    const size_t bytes = (size_t)recipe->model.n_layers * sizeof(glia_value *);
-    glia_value **layers = glia__alloc(model->allocator, bytes);
-    if (!layers) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    for (int i = 0; i < input_shape->rank; i++) input.shape[i] = input_shape->dim[i];
-    if (recipe->n_inputs)
-        glia__recipe_add_inputs(recipe, model);
-    else
-        (void)glia_input_with(model, "input", input);
-    glia_model_set_output(model,
-                          glia__recipe_build_list(&recipe->model, model, glia_model_input(model, 0), layers));
-    glia_status status = glia_model_status(model, err);
-    if (status == GLIA_OK && recipe->n_losses) status = glia__recipe_set_parts(recipe, model, layers, err);
-    glia__free(model->allocator, layers, bytes);
-    return status;
-}
-
-glia_status glia_recipe_model(const glia_recipe *recipe, glia_shape input_shape, int64_t classes,
-                              glia_model **out, const glia_logger *logger, glia_error *err) {
-    *out = NULL;
-    glia_model *model = glia_model_new_with(recipe->name, recipe->arena.allocator);
-    if (!model) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    glia_status status = build(recipe, model, &input_shape, err);
-    if (status == GLIA_OK) status = check_output(recipe, model, classes, err);
-    if (status != GLIA_OK) {
-        glia_model_free(model);
-        return status;
-    }
-    warn_unused(recipe, logger);
-    *out = model;
-    return GLIA_OK;
 }

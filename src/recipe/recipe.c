@@ -152,6 +152,7 @@ static glia_status check_required(glia_recipe *recipe, glia_error *err) {
         return GLIA_INVALID_ARGUMENT;
     }
     GLIA_TRY(glia__recipe_check_several(recipe, err));
+    GLIA_TRY(glia__recipe_check_monitor(recipe, err));
     for (const char *c = recipe->name; *c; c++)
         if (*c == '/' || (unsigned char)*c < ' ')
             return glia__yaml_key_error(glia__yaml_get(recipe->root, "name"), err, GLIA_INVALID_ARGUMENT,
@@ -218,10 +219,6 @@ const char *glia_recipe_resolved(const glia_recipe *recipe) {
 
 glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
     static const char *const schedules[] = {"constant", "step", "linear", "cosine"};
-    static const char *const monitors[] = {"val_loss", "val_accuracy", "val_f1",     "val_balanced_accuracy",
-                                           "val_mcc",  "val_roc_auc",  "val_pr_auc", "val_mean_iou",
-                                           "val_dice", "val_log_loss", "val_top_k",  "val_mae",
-                                           "val_rmse", "val_mape",     "val_r2"};
     glia_fit_options o = {.loss = strcmp(recipe->loss, "auto") == 0 ? NULL : recipe->loss,
                           .optimizer = recipe->optimizer_options,
                           .epochs = recipe->train.epochs,
@@ -240,7 +237,7 @@ glia_fit_options glia_recipe_fit_options(const glia_recipe *recipe) {
     o.schedule.kind = schedules[recipe->train.schedule_kind];
     o.early_stopping.patience = recipe->train.early_stopping.patience;
     o.early_stopping.min_delta = recipe->train.early_stopping.min_delta;
-    o.early_stopping.monitor = monitors[recipe->train.early_stopping.monitor];
+    o.early_stopping.monitor = recipe->train.early_stopping.monitor;
     return o;
 }
 

@@ -14,11 +14,6 @@
 
 enum { GLIA_RECIPE_METRICS = 32, GLIA_RECIPE_LAYERS = 10000 };
 
-/* Figures that say which epoch is best. */
-#define GLIA_RECIPE_MONITORS                                                                          \
-    "val_loss|val_accuracy|val_f1|val_balanced_accuracy|val_mcc|val_roc_auc|val_pr_auc|val_mean_iou|" \
-    "val_dice|val_log_loss|val_top_k|val_mae|val_rmse|val_mape|val_r2"
-
 /* One layer of the file. */
 typedef struct glia_recipe_layer {
     const glia_layer_def *def;
@@ -69,8 +64,11 @@ enum { GLIA_RECIPE_PARTS = 16 }; /* inputs, losses, outputs */
 /* One of several inputs: an array of the data. */
 typedef struct glia_recipe_input {
     const char *name;
-    glia_shape shape; /* of one example */
-    int dtype;        /* index in "f32|i64|i32" */
+    glia_shape shape;    /* of one example */
+    int dtype;           /* index in "f32|i64|i32" */
+    double scale;        /* of f32; 1: none */
+    glia_bool normalize; /* by its means and deviations over the training part */
+    int64_t axis;        /* that its channels lie along */
     const glia_yaml *at;
 } glia_recipe_input;
 
@@ -141,7 +139,7 @@ struct glia_recipe {
         struct {
             int64_t patience;
             double min_delta;
-            int monitor; /* index in GLIA_RECIPE_MONITORS */
+            const char *monitor; /* "val_loss", or of one of several outputs "kind.val_accuracy" */
         } early_stopping;
     } train;
     glia_recipe_trained trained;
@@ -205,10 +203,14 @@ void glia__recipe_print_layers(const glia_recipe *recipe, const glia_field *fiel
 GLIA_MUST_CHECK glia_status glia__recipe_read_list(glia_recipe *recipe, glia_recipe_list *list,
                                                    const glia_yaml *node, glia_error *err);
 void glia__recipe_print_list(const glia_recipe_list *list, int indent, glia_text *out);
-/* `outputs` (NULL allowed) gets what each layer gives. */
-glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model, glia_value *input,
-                                    glia_value **outputs);
+/* `inputs`: the block's, or those of the model in their order. `outputs` (NULL allowed) gets what each layer gives. */
+glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model,
+                                    glia_value *const *inputs, glia_value **outputs);
+/* Gives an error of the graph a place in the file, unless it has one; `node` is what it is about. */
+void glia__recipe_place_error(const glia_yaml *at, const char *node, glia_model *model);
 glia_recipe_layer *glia__recipe_find_layer(const glia_recipe_list *list, const char *name);
+/* `NAME.1` is the second result of an operation that has several: the name without it, and which. */
+const char *glia__recipe_split_result(const char *text, char *name, size_t capacity, int *result);
 
 /* Several inputs, outputs and losses (several.c). */
 glia_status glia__recipe_read_inputs(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
@@ -224,13 +226,16 @@ glia_status glia__recipe_read_outputs(glia_recipe *recipe, const glia_yaml *node
 void glia__recipe_print_outputs(const glia_recipe *recipe, const glia_field *field, int indent,
                                 glia_text *out);
 bool glia__recipe_is_input(const glia_recipe *recipe, const char *name);
+/* When everything was read: one of several losses that is to be monitored must be there. */
+GLIA_MUST_CHECK glia_status glia__recipe_check_monitor(const glia_recipe *recipe, glia_error *err);
 /* When everything was read: layers that are named must be there, inputs and losses come together. */
 GLIA_MUST_CHECK glia_status glia__recipe_check_several(glia_recipe *recipe, glia_error *err);
 /* The arrays that were read must be those of the file. */
 GLIA_MUST_CHECK glia_status glia__recipe_check_arrays(const glia_recipe *recipe,
                                                       const glia_dataset_info *info, glia_error *err);
-/* Adds the inputs to a model; then, with what the layers gave, its outputs and losses. */
-void glia__recipe_add_inputs(const glia_recipe *recipe, glia_model *model);
+/* Adds the inputs to a model: `values` gets them as layers see them, scaled. Then, with what the layers gave, its outputs and
+ * losses. */
+void glia__recipe_add_inputs(const glia_recipe *recipe, glia_model *model, glia_value **values);
 GLIA_MUST_CHECK glia_status glia__recipe_set_parts(const glia_recipe *recipe, glia_model *model,
                                                    glia_value *const *layers, glia_error *err);
 /* A loss of the file as text, and back: `name: softmax_cross_entropy`, or with settings below. */
@@ -276,8 +281,8 @@ GLIA_MUST_CHECK glia_status glia__recipe_check_substitute(const char *trained_on
 glia_text_options glia__recipe_text_options(const glia_recipe *recipe);
 glia_series_options glia__recipe_series_options(const glia_recipe *recipe);
 const char *glia__recipe_missing(const glia_recipe *recipe); /* as in glia_dataset_options */
-/* A model that denormalizes gets weights, and in them the mean and deviation of the targets. */
-GLIA_MUST_CHECK glia_status glia__recipe_fit_targets(const glia_recipe *recipe, glia_model *model,
+/* A model that normalizes inputs, or denormalizes, gets weights, and in them means and deviations of the training part. */
+GLIA_MUST_CHECK glia_status glia__recipe_learn_units(const glia_recipe *recipe, glia_model *model,
                                                      const glia_dataset *train, glia_error *err);
 /* Copies what `info` says to recipe->trained. */
 GLIA_MUST_CHECK glia_status glia__recipe_learn(glia_recipe *recipe, const glia_dataset_info *info,

@@ -202,6 +202,7 @@ glia_status glia__recipe_settings_init(glia_recipe *recipe, glia_error *err) {
     recipe->loss = "auto";
     recipe->n_metrics = 0;
     recipe->train.initial_weights = "";
+    recipe->train.early_stopping.monitor = "val_loss";
     return set_optimizer(recipe, "adam", &adam, err);
 }
 
@@ -230,6 +231,54 @@ static void print_initial_weights(const glia_recipe *recipe, const glia_field *f
     glia__text_printf(out, "%*s%s: ", indent, "", field->name);
     glia__yaml_quote(out, recipe->train.initial_weights);
     glia__text_add(out, "\n");
+}
+
+/* --- what says which epoch is best ---------------------------------------------------------------------- */
+
+/* "val_f1", or of one of several outputs "kind.val_f1": whether there is such an output shows when all is read. */
+static glia_status read_monitor(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
+                                glia_error *err) {
+    enum { MOST = 64 };
+    const char *names[MOST];
+    char found[120];
+    size_t count = 0;
+    const char *dot = strchr(node->text, '.'), *figure = dot ? dot + 1 : node->text;
+    const bool val = strncmp(figure, "val_", 4) == 0;
+    recipe->train.early_stopping.monitor = node->text;
+    if (val && glia__figure_find(figure + 4)) return GLIA_OK;
+    for (const glia_figure *m = glia__figures; m->name && count < MOST; m++) names[count++] = m->name;
+    const char *nearest = glia__nearest_word(val ? figure + 4 : figure, names, count);
+    return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                            "%s: expected val_loss, val_accuracy, val_f1, or val_ and another metric, found "
+                            "%s%s%s%s",
+                            field->name, glia__yaml_found(node, found, sizeof found),
+                            nearest ? " (did you mean val_" : "", nearest ? nearest : "",
+                            nearest ? "?)" : "");
+}
+
+static void print_monitor(const glia_recipe *recipe, const glia_field *field, int indent, glia_text *out) {
+    glia__text_printf(out, "%*s%s: %s\n", indent, "", field->name, recipe->train.early_stopping.monitor);
+}
+
+glia_status glia__recipe_check_monitor(const glia_recipe *recipe, glia_error *err) {
+    const char *monitor = recipe->train.early_stopping.monitor, *dot = strchr(monitor, '.');
+    const glia_yaml *node = glia__yaml_get(glia__yaml_get(recipe->root, "train"), "early_stopping");
+    const char *words[GLIA_RECIPE_PARTS];
+    char name[64];
+    node = glia__yaml_get(node, "monitor");
+    if (!node || (!dot && (!recipe->n_losses || strcmp(monitor, "val_loss") == 0))) return GLIA_OK;
+    if (!dot)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "monitor: there are several outputs; say whose: %s.%.40s, or val_loss of all",
+                                recipe->losses[0].layer, monitor);
+    snprintf(name, sizeof name, "%.*s", (int)GLIA_MIN(dot - monitor, 60), monitor);
+    for (int i = 0; i < recipe->n_losses; i++) {
+        words[i] = recipe->losses[i].layer;
+        if (strcmp(words[i], name) == 0) return GLIA_OK;
+    }
+    glia_yaml at = *node;
+    at.key = NULL;
+    return glia__recipe_unknown(&at, "loss to monitor", name, words, (size_t)recipe->n_losses, err);
 }
 
 /* --- trained: lists of words and numbers --------------------------------------------------------------- */
@@ -345,8 +394,13 @@ static const glia_recipe_key stop_keys[] = {
                .min = 0, .max = 1e9}},
     {.field = {"min_delta", GLIA_FIELD_FLOAT, AT(train.early_stopping.min_delta), "0",
                "how much counts as improvement", .min = 0, .max = 1e9}},
-    {.field = {"monitor", GLIA_FIELD_CHOICE, AT(train.early_stopping.monitor), "val_loss",
-               "what must improve; also decides which weights are the best", GLIA_RECIPE_MONITORS}},
+    {.field = {"monitor", .initial = "val_loss",
+               .doc =
+                   "what must improve; also decides which weights are the best: val_ and the name of a "
+                   "metric (see Metrics), or of one of several `losses` LAYER.val_loss, LAYER.val_accuracy, "
+                   "…"},
+     .read = read_monitor,
+     .print = print_monitor},
     {.field = {.name = NULL}},
 };
 
@@ -400,9 +454,12 @@ const glia_recipe_key glia__recipe_root[] = {
     {.field = {"data", .doc = "what to learn from"}, .section = glia__recipe_data_keys},
     {.field =
          {"inputs",
-          .doc = "several inputs, by the names of arrays of the data (npz), taken as they are: shapes of one "
-                 "example, "
-                 "`image: [1, 28, 28]`, or {shape: …, dtype: f32, i64 or i32}; layers name them as `inputs`"},
+          .doc =
+              "several inputs, by the names of arrays of the data (npz, safetensors): shapes of one "
+              "example, `image: [1, 28, 28]`, or {shape: …, dtype: f32, i64 or i32, scale: …, normalize: "
+              "yes, axis: 0}; layers name them as `inputs`. f32 ones are scaled or normalized (by channels "
+              "along `axis`, negative ones count from the last) as each says, else as `data.scale` and "
+              "`data.normalize` say, in the model itself: see the layer normalize"},
      .read = glia__recipe_read_inputs,
      .print = glia__recipe_print_inputs},
     {.field = {"blocks", .doc = "layers that the model uses as one: a list of layers for each name"},
@@ -412,7 +469,8 @@ const glia_recipe_key glia__recipe_root[] = {
      .read = glia__recipe_read_layers,
      .print = glia__recipe_print_layers},
     {.field = {"outputs",
-               .doc = "with `losses`: layers whose numbers the model gives; default: those with losses"},
+               .doc = "with `losses`: layers whose numbers the model gives; default: those that are compared "
+                      "with targets, or, where the losses are layers, what these look at first"},
      .read = glia__recipe_read_outputs,
      .print = glia__recipe_print_outputs},
     {.field =

@@ -1,6 +1,7 @@
 /* several.c: `inputs`, `outputs` and `losses`: models that see several arrays, say several things and are judged by each. */
 #include <stdio.h>
 
+#include "graph/op.h"
 #include "recipe/recipe.h"
 #include "train/model.h"
 
@@ -21,17 +22,30 @@ static glia_status check_count(const glia_yaml *node, const char *what, glia_err
 
 /* --- inputs ------------------------------------------------------------------------------------------------ */
 
-static const glia_field input_fields[] = {{.name = "shape",
-                                           .kind = GLIA_FIELD_DIMS,
-                                           .offset = offsetof(glia_recipe_input, shape),
-                                           .min = 1,
-                                           .max = 1 << 30},
-                                          {.name = "dtype",
-                                           .kind = GLIA_FIELD_CHOICE,
-                                           .offset = offsetof(glia_recipe_input, dtype),
-                                           .initial = "f32",
-                                           .choices = "f32|i64|i32"},
-                                          {.name = NULL}};
+static const glia_field input_fields[] = {
+    {.name = "shape",
+     .kind = GLIA_FIELD_DIMS,
+     .offset = offsetof(glia_recipe_input, shape),
+     .min = 1,
+     .max = 1 << 30},
+    {.name = "dtype",
+     .kind = GLIA_FIELD_CHOICE,
+     .offset = offsetof(glia_recipe_input, dtype),
+     .initial = "f32",
+     .choices = "f32|i64|i32"},
+    {.name = "scale",
+     .kind = GLIA_FIELD_FLOAT,
+     .offset = offsetof(glia_recipe_input, scale),
+     .min = -1e30,
+     .max = 1e30},
+    {.name = "normalize", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_recipe_input, normalize)},
+    {.name = "axis",
+     .kind = GLIA_FIELD_INT,
+     .offset = offsetof(glia_recipe_input, axis),
+     .min = -GLIA_MAX_RANK,
+     .max = GLIA_MAX_RANK},
+    {.name = NULL}};
+enum { F32 = 0 /* index of dtype */, N_PLAIN_FIELDS = 2 /* the others are about f32 */ };
 
 bool glia__recipe_is_input(const glia_recipe *recipe, const char *name) {
     for (int i = 0; i < recipe->n_inputs; i++)
@@ -45,6 +59,19 @@ static glia_status check_name(const glia_yaml *node, glia_error *err) {
     return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
                                 "inputs: expected a name of up to 48 letters, digits, _ and -, found '%.60s'",
                                 node->key);
+}
+
+/* Whole numbers are tokens, classes, lengths. */
+static glia_status check_whole(const glia_yaml *input, glia_error *err) {
+    for (const glia_field *f = input_fields + N_PLAIN_FIELDS; f->name; f++) {
+        const glia_yaml *node = glia__yaml_get(input, f->name);
+        if (node)
+            return glia__yaml_key_error(node, err, GLIA_INVALID_ARGUMENT,
+                                        "inputs: '%s' is of whole numbers, which are taken as they are; "
+                                        "%s is for dtype f32",
+                                        input->key, f->name);
+    }
+    return GLIA_OK;
 }
 
 glia_status glia__recipe_read_inputs(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,
@@ -62,9 +89,20 @@ glia_status glia__recipe_read_inputs(glia_recipe *recipe, const glia_yaml *node,
                                          err));
         else
             GLIA_TRY(glia__recipe_field(n, &input_fields[0], input, &recipe->arena, err));
+        if (input->dtype != F32) GLIA_TRY(check_whole(n, err));
         recipe->n_inputs++;
     }
     return GLIA_OK;
+}
+
+/* What an input does not say itself, `data` says for all that are f32. */
+static void complete_inputs(glia_recipe *recipe) {
+    for (int i = 0; i < recipe->n_inputs; i++) {
+        glia_recipe_input *in = &recipe->inputs[i];
+        if (in->scale == 0) in->scale = recipe->data.scale != 0 && in->dtype == F32 ? recipe->data.scale : 1;
+        if (in->normalize == GLIA_DEFAULT)
+            in->normalize = recipe->data.normalize == GLIA_YES && in->dtype == F32 ? GLIA_YES : GLIA_NO;
+    }
 }
 
 void glia__recipe_print_inputs(const glia_recipe *recipe, const glia_field *field, int indent,
@@ -72,22 +110,38 @@ void glia__recipe_print_inputs(const glia_recipe *recipe, const glia_field *fiel
     if (recipe->n_inputs) glia__text_printf(out, "%*s%s:\n", indent, "", field->name);
     for (int i = 0; i < recipe->n_inputs; i++) {
         glia__text_printf(out, "%*s%s: {", indent + 2, "", recipe->inputs[i].name);
+        const char *comma = "";
         for (const glia_field *f = input_fields; f->name; f++) {
             if (f == input_fields && !recipe->inputs[i].shape.rank) continue; /* one number */
+            if (f >= input_fields + N_PLAIN_FIELDS && recipe->inputs[i].dtype != F32) break;
+            glia__text_add(out, comma);
             glia__recipe_print_field(f, &recipe->inputs[i], out);
-            if (f[1].name) glia__text_add(out, ", ");
+            comma = ", ";
         }
         glia__text_add(out, "}\n");
     }
 }
 
-void glia__recipe_add_inputs(const glia_recipe *recipe, glia_model *model) {
+/* Scaled, or about 0, in the model itself: who has it need not know how. */
+static glia_value *as_seen(const glia_recipe_input *in, glia_model *model, glia_value *input) {
+    char name[80], axis[32];
+    if (in->normalize != GLIA_YES) return in->scale != 1 ? glia__scaled(input, in->scale) : input;
+    snprintf(name, sizeof name, "%s.normalize", in->name); /* no layer of the file can be called so */
+    snprintf(axis, sizeof axis, "axis=%lld", (long long)in->axis);
+    return glia_layer(model, "normalize", name, &input, 1, axis);
+}
+
+void glia__recipe_add_inputs(const glia_recipe *recipe, glia_model *model, glia_value **values) {
     static const glia_dtype dtypes[] = {GLIA_F32, GLIA_I64, GLIA_I32};
     for (int i = 0; i < recipe->n_inputs; i++) {
         const glia_recipe_input *in = &recipe->inputs[i];
         glia_input_options o = {.dtype = dtypes[in->dtype]};
         for (int d = 0; d < in->shape.rank; d++) o.shape[d] = in->shape.dim[d];
-        (void)glia_input_with(model, in->name, o);
+        values[i] = glia_input_with(model, in->name, o);
+    }
+    for (int i = 0; i < recipe->n_inputs && glia_model_status(model, NULL) == GLIA_OK; i++) {
+        values[i] = as_seen(&recipe->inputs[i], model, values[i]);
+        glia__recipe_place_error(recipe->inputs[i].at, recipe->inputs[i].name, model);
     }
 }
 
@@ -218,13 +272,21 @@ static glia_status join_names(glia_recipe *recipe, bool targets, const char **ou
     return *out ? GLIA_OK : out_of_memory(err);
 }
 
-/* Without a word the layers that are compared with something are given; else the losses themselves. */
+/* The layer itself; where it is a loss by its kind, the layer that it looks at first. */
+static const char *wanted_of(const glia_recipe *recipe, const char *name) {
+    const glia_recipe_layer *layer = glia__recipe_find_layer(&recipe->model, name);
+    if (!layer || !layer->def->loss) return name;
+    const glia_recipe_layer *first = glia__recipe_find_layer(&recipe->model, layer->inputs[0]);
+    return first ? first->name : name;
+}
+
+/* Without a word the layers that are compared with something are given; else what the losses are about. */
 static void choose_outputs(glia_recipe *recipe) {
     for (int pass = 0; pass < 2 && !recipe->n_outputs; pass++)
         for (int i = 0; i < recipe->n_losses; i++)
             if (pass || recipe->losses[i].target) {
                 recipe->outputs_at[recipe->n_outputs] = recipe->losses[i].at;
-                recipe->outputs[recipe->n_outputs++] = recipe->losses[i].layer;
+                recipe->outputs[recipe->n_outputs++] = wanted_of(recipe, recipe->losses[i].layer);
             }
 }
 
@@ -245,11 +307,7 @@ glia_status glia__recipe_check_several(glia_recipe *recipe, glia_error *err) {
     if (loss)
         return glia__yaml_key_error(loss, err, GLIA_INVALID_ARGUMENT,
                                     "loss: there are `losses` as well; keep one of both");
-    if (recipe->data.normalize == GLIA_YES || recipe->data.scale != 0)
-        return glia__yaml_key_error(
-            glia__yaml_get(recipe->root, "data"), err, GLIA_UNSUPPORTED,
-            "normalize and scale are for data of one input: named arrays are taken as they are; "
-            "begin with batch_norm, or scale the arrays");
+    complete_inputs(recipe);
     choose_outputs(recipe);
     for (int i = 0; i < recipe->n_losses; i++)
         GLIA_TRY(check_layer(recipe, recipe->losses[i].at, "loss", recipe->losses[i].layer, err));

@@ -152,6 +152,8 @@ static int log_epoch(void *ctx, const glia_epoch *e) {
         if (!isnan(e->validation.accuracy))
             used +=
                 (size_t)snprintf(line + used, sizeof line - used, "  val acc %.4f", e->validation.accuracy);
+        if (strchr(e->monitor, '.'))
+            used += (size_t)snprintf(line + used, sizeof line - used, "  %s %.4f", e->monitor, e->monitored);
     }
     snprintf(line + used, sizeof line - used, "  %.1f s%s", e->seconds, e->best ? "  best" : "");
     glia_logger file_only = t->dir.tee;
@@ -216,7 +218,7 @@ static void take_parts(training *t) {
     const glia_metrics_part *parts = glia__metrics_parts(t->metrics, &t->result->n_parts);
     for (int i = 0; i < t->result->n_parts; i++) {
         t->result->parts[i].name = glia__recipe_find_layer(&t->recipe->model, parts[i].name)->name;
-        t->result->parts[i].report = glia_metrics_report(parts[i].metrics);
+        t->result->parts[i].report = glia__metrics_part_report(&parts[i]);
     }
 }
 
@@ -270,7 +272,7 @@ static glia_status run(training *t, glia_error *err) {
     GLIA_TRY(glia_recipe_model(t->recipe, info->input_shape, info->classes, &t->model, &t->dir.tee, err));
     GLIA_TRY(check_memory(t, err));
     GLIA_TRY(load_initial(t, err));
-    GLIA_TRY(glia__recipe_fit_targets(t->recipe, t->model, t->train, err));
+    GLIA_TRY(glia__recipe_learn_units(t->recipe, t->model, t->train, err));
     GLIA_TRY(glia__run_dir_create(&t->dir, t->recipe, err));
     announce_data(t);
     announce_model(t);

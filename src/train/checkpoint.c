@@ -331,7 +331,12 @@ static void describe_epoch(const glia_epoch *e, int64_t step, glia_text *out) {
                        {"val_recall", v->recall}, {"val_f1", v->f1},
                        {"val_mae", v->mae},       {"val_rmse", v->rmse},
                        {"val_r2", v->r2}};
-        for (size_t i = 0; i < GLIA_COUNT(figures); i++) add_figure(out, figures[i].name, figures[i].value);
+        bool written = !e->monitor;
+        for (size_t i = 0; i < GLIA_COUNT(figures); i++) {
+            add_figure(out, figures[i].name, figures[i].value);
+            written |= e->monitor && strcmp(e->monitor, figures[i].name) == 0;
+        }
+        if (!written) add_figure(out, e->monitor, e->monitored);
     }
     add_figure(out, "seconds", e->seconds);
     add_figure(out, "examples_per_second", e->examples_per_second);

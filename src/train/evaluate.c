@@ -21,27 +21,21 @@ glia_status glia__check_data(const glia_model *model, const glia_dataset *data, 
     return glia__model_check_input(model, &info->input_shape, err);
 }
 
-static bool has_figures(const glia_loss_part *p) {
-    return p->prediction_at >= 0 && p->head;
-}
-
-/* Figures of the outputs that are compared with targets of their own, number by number or class by class. */
+/* A part for each loss, with figures where an output is compared with targets, number by number or class by class. */
 static bool add_parts(glia_metrics *metrics, const glia_model *model, const glia_loss_head *head,
                       glia_metrics_wish wish) {
-    int n = 0;
-    for (int i = 0; i < head->n_parts; i++) n += has_figures(&head->parts[i]);
-    glia_metrics_part *parts = glia__metrics_set_parts(metrics, n);
-    n = 0;
+    glia_metrics_part *parts = glia__metrics_set_parts(metrics, head->n_parts);
     for (int i = 0; parts && i < head->n_parts; i++) {
         const glia_loss_part *p = &head->parts[i];
-        if (!has_figures(p)) continue;
-        parts[n] = (glia_metrics_part){.name = p->name,
+        parts[i] = (glia_metrics_part){.name = p->name};
+        if (p->prediction_at < 0 || !p->head) continue;
+        parts[i] = (glia_metrics_part){.name = p->name,
                                        .metrics = glia__metrics_for(model, p->head, wish),
                                        .prediction_at = p->prediction_at,
                                        .target_at = p->target_at,
                                        .target_elems = p->target_elems,
                                        .classes = p->head->target_type.kind == GLIA_TARGET_CLASS};
-        if (!parts[n++].metrics) return false;
+        if (!parts[i].metrics) return false;
     }
     return parts != NULL;
 }
@@ -61,7 +55,7 @@ glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *h
     const glia_class_layout *layout = &head->layout;
     if (head->n_parts) return metrics_of_parts(model, head, wish);
     const bool classes = head->target_type.kind == GLIA_TARGET_CLASS;
-    const bool logits = head->loss->wrong && !glia__model_gives_probabilities(model);
+    const bool logits = head->loss->wrong && !glia__gives_probabilities(model, head->prediction);
     glia_metrics *metrics = glia_metrics_new(
         classes ? layout->units : 0, classes ? layout->positions : glia_shape_elems(&head->target_type.shape),
         wish.top_k, model->allocator);
@@ -119,6 +113,8 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
         const float *predictions = glia__runner_predictions(runner).data;
         const double weight = glia__loss_weight(runner->head, batch.targets, batch.weights, batch.count);
         GLIA_TRY(glia__metrics_add(metrics, predictions, batch.targets, batch.count, loss, weight, err));
+        for (int i = 0; i < runner->head->n_parts; i++)
+            glia__metrics_add_part_loss(metrics, i, glia__runner_part_loss(runner, i), batch.count);
         if (glia_dataset_get_info(data)->season) add_naive(runner, data, &batch, predictions, metrics);
         if (on_batch) on_batch(ctx, &batch, predictions);
     }

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
+#include "train/monitor.h"
 #include "train/progress.h"
 #include "train/schedule.h"
 
@@ -23,7 +24,7 @@ typedef struct fit {
     glia_trainer *trainer;
     glia_loader *loader, *validation_loader;
     glia_metrics *running, *validation;
-    const glia_figure *monitor; /* says which epoch was best */
+    glia_monitor monitor; /* says which epoch was best */
     glia_fit_state state;
     double learning_rate; /* before the schedule */
     glia_fit_setting settings[32];
@@ -63,46 +64,6 @@ static glia_status fill_options(fit *f, glia_error *err) {
                               (long long)o->early_stopping.patience, o->early_stopping.min_delta);
     if (o->resume == GLIA_YES && !o->run_dir)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT, "resume needs a run_dir to continue from");
-    return GLIA_OK;
-}
-
-/* Whether training itself tells the figure. */
-static bool is_running(const glia_figure *figure) {
-    return strcmp(figure->name, "loss") == 0 || strcmp(figure->name, "accuracy") == 0;
-}
-
-static glia_status unknown_monitor(const char *name, const char *plain, glia_error *err) {
-    enum { MOST = 64 };
-    const char *names[MOST];
-    size_t count = 0;
-    for (const glia_figure *m = glia__figures; m->name && count < MOST; m++) names[count++] = m->name;
-    const char *nearest = glia__nearest_word(plain, names, count);
-    return glia_error_set(
-        err, GLIA_INVALID_ARGUMENT,
-        "early_stopping monitor: expected val_loss, val_accuracy, val_f1 or another figure, found "
-        "'%s'%s%s%s",
-        name, nearest ? " (did you mean 'val_" : "", nearest ? nearest : "", nearest ? "'?)" : "");
-}
-
-/* "val_accuracy" or "accuracy"; without validation data, the training figure of that name. */
-static glia_status choose_monitor(fit *f, const glia_target *target, glia_error *err) {
-    const char *name = f->o.early_stopping.monitor;
-    if (!name || !*name) name = "val_loss";
-    const char *plain = strncmp(name, "val_", 4) == 0 ? name + 4 : name;
-    f->monitor = glia__figure_find(plain);
-    if (!f->monitor) return unknown_monitor(name, plain, err);
-    if (target->kind == GLIA_TARGET_CLASS ? !f->monitor->classification : !f->monitor->regression)
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "early_stopping monitors %s, but the data has %s; use val_loss", name,
-                              target->kind == GLIA_TARGET_CLASS ? "classes" : "no classes");
-    if (f->model->n_parts && strcmp(plain, "loss") != 0)
-        return glia_error_set(err, GLIA_INVALID_ARGUMENT,
-                              "early_stopping monitors %s, but there are several outputs; use val_loss",
-                              name);
-    if (!f->o.validation && !is_running(f->monitor))
-        return glia_error_set(
-            err, GLIA_INVALID_ARGUMENT,
-            "early_stopping monitors %s, but there is no validation data; use loss or accuracy", name);
     return GLIA_OK;
 }
 
@@ -164,7 +125,7 @@ static void list_settings(fit *f) {
     if (f->o.steps_per_epoch) add_setting(f, "steps_per_epoch", "%lld", (long long)f->o.steps_per_epoch);
     add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
-    add_setting(f, "monitor", "%s", f->monitor->name); /* the best value so far is one of it */
+    add_setting(f, "monitor", "%s", f->monitor.name); /* the best value so far is one of it */
     for (const glia_field *o = optimizer->fields;
          o && o->name && f->n_settings + 13 < GLIA_COUNT(f->settings); o++) {
         const char *settings = (const char *)&f->trainer->settings;
@@ -224,9 +185,10 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     f->batches = glia_loader_batches(f->loader);
     f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, (glia_metrics_wish){0});
-    f->validation = glia__metrics_for(
-        f->model, f->trainer->runner.head,
-        (glia_metrics_wish){.probabilities = true, .scores = strstr(f->monitor->name, "_auc") != NULL});
+    f->validation =
+        glia__metrics_for(f->model, f->trainer->runner.head,
+                          (glia_metrics_wish){.probabilities = true,
+                                              .scores = strstr(f->monitor.figure->name, "_auc") != NULL});
     f->good = glia__alloc_pages(f->allocator, f->trainer->block_bytes);
     if (restores) f->best = glia__alloc_pages(f->allocator, f->trainer->block_bytes);
     if (!f->running || !f->validation || !f->good || (restores && !f->best))
@@ -395,9 +357,14 @@ static glia_status validate(fit *f, glia_epoch *e, glia_error *err) {
  * there is validation data. */
 static void judge(fit *f, glia_epoch *e) {
     if (f->o.validation && !e->validated) return;
-    double value = glia__figure_of(f->monitor, &e->validation), delta = f->o.early_stopping.min_delta;
-    if (!f->o.validation) value = f->monitor->higher ? e->accuracy : e->loss;
-    double gain = f->monitor->higher ? value - f->state.best : f->state.best - value;
+    const bool higher = f->monitor.figure->higher;
+    const double value = f->o.validation ? glia__monitor_value(&f->monitor, f->validation)
+                         : higher        ? e->accuracy
+                                         : e->loss;
+    double gain = higher ? value - f->state.best : f->state.best - value,
+           delta = f->o.early_stopping.min_delta;
+    e->monitor = e->validated ? f->monitor.shown : NULL;
+    e->monitored = value;
     e->best = !isnan(value) && (f->state.best_epoch == 0 || gain > delta);
     if (!e->best) {
         f->state.waited++;
@@ -454,7 +421,7 @@ static glia_status run_epochs(fit *f, glia_error *err) {
         glia__log(f->o.logger, GLIA_LOG_INFO,
                   "stopped after epoch %lld: no better %s for %lld validations; the weights are those of "
                   "epoch %lld",
-                  (long long)f->state.epoch, f->monitor->name, (long long)f->state.waited,
+                  (long long)f->state.epoch, f->monitor.name, (long long)f->state.waited,
                   (long long)f->state.best_epoch);
     if (f->best && f->state.best_epoch) memcpy(f->model->block, f->best, f->trainer->block_bytes);
     return GLIA_OK;
@@ -500,7 +467,8 @@ static glia_status run_fit(fit *f, glia_error *err) {
     GLIA_TRY(fill_options(f, err));
     GLIA_TRY(check_data(f, err));
     glia_target target = target_of(f);
-    GLIA_TRY(choose_monitor(f, &target, err));
+    GLIA_TRY(glia__monitor_choose(&f->monitor, f->o.early_stopping.monitor, f->model, &target,
+                                  f->o.validation != NULL, err));
     GLIA_TRY(make_objects(f, &target, err));
     list_settings(f);
     tell_memory(f);

@@ -23,6 +23,7 @@ typedef struct glia_layer_def {
     int min_inputs, max_inputs;
     const glia_field *fields; /* options; NULL: none. A `name` field is not listed here: every layer has it */
     size_t options_size;
+    bool loss;        /* its numbers are to be minimised; what a user of the model wants is its first input */
     bool keeps_steps; /* of sequences [N, T, …]: step t of the result is about step t of the first input */
     const char *shorthand; /* the field that `- dense: 10` sets; NULL: none */
     const char *file; /* the field that names a file, which is looked for beside the model file; NULL: none */

@@ -207,31 +207,6 @@ glia_value *glia_reshape(glia_value *x, const int64_t *shape, int rank) {
     return glia__layer_apply(NULL, &glia__layer_def_reshape, NULL, &x, 1, &options, false);
 }
 
-/* --- units of the target ----------------------------------------------------------------------------------- */
-
-static glia_value *build_denormalize(const glia_layer_build *b, const void *options) {
-    (void)options;
-    glia_value *mean = glia_model_state(b->model, "mean", GLIA_SHAPE(1), "zeros");
-    glia_value *deviation = glia_model_state(b->model, "deviation", GLIA_SHAPE(1), "ones");
-    if (!mean || !deviation) return NULL;
-    return glia_op_add(glia_op_mul(b->inputs[0], deviation), mean);
-}
-
-GLIA_LAYER(denormalize) = {
-    .name = "denormalize",
-    .doc = "y = x·deviation + mean, with those of the targets of the training part, which glia train "
-           "measures: the "
-           "layers before it work with numbers about 0 whatever the unit of what is to be predicted",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .keeps_steps = true,
-    .build = build_denormalize,
-};
-
-glia_value *glia_denormalize(glia_value *x) {
-    return glia__layer_apply(NULL, &glia__layer_def_denormalize, NULL, &x, 1, NULL, false);
-}
-
 /* --- dropout and activations ------------------------------------------------------------------------------ */
 
 typedef struct dropout_options {

@@ -43,6 +43,7 @@ GLIA_LAYER(contrastive) = {
     .doc = "a loss of pairs: a, b [N, D], y [N] → [N]: ½·(y·d² + (1 − y)·max(0, margin − d)²), d = |a − b|; "
            "y is 1 for "
            "pairs that belong together, else 0 (Hadsell, Chopra and LeCun, 2006)",
+    .loss = true,
     .min_inputs = 3,
     .max_inputs = 3,
     MARGIN_FIELDS("how far apart pairs should be that do not belong together"),
@@ -59,6 +60,7 @@ GLIA_LAYER(triplet) = {
     .doc = "a loss of anchor, same, other [N, D] → [N]: max(0, |anchor − same| − |anchor − other| + margin) "
            "(Schroff, "
            "Kalenichenko and Philbin, FaceNet, 2015)",
+    .loss = true,
     .min_inputs = 3,
     .max_inputs = 3,
     MARGIN_FIELDS("how much nearer the same should be than the other"),
@@ -80,6 +82,7 @@ GLIA_LAYER(info_nce) = {
            "m)/temperature: key n "
            "belongs to query n, the others of the batch do not (van den Oord et al., 2018; Chen et al., "
            "SimCLR, 2020)",
+    .loss = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .fields = GLIA_FIELDS({.name = "temperature",
@@ -128,6 +131,7 @@ GLIA_LAYER(bpr) = {
     .doc = "a loss of the scores of what was chosen and of what was not, [N, …] both → [N, …]: −log σ(liked "
            "− other) "
            "(Rendle et al., BPR, 2009)",
+    .loss = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .build = build_bpr,
@@ -150,6 +154,7 @@ static glia_value *build_ctc(const glia_layer_build *b, const void *options) {
     glia_value *lengths =
         b->n_inputs > 2 ? whole(one_each(b, b->inputs[2], "lengths")) : glia__layer_lengths(b, b->inputs[0]);
     if (b->n_inputs > 2 && !lengths) return NULL;
+    glia__model_align(b->model, b->inputs[0], b->n_inputs > 2 ? b->inputs[2] : NULL, o->blank);
     return glia_op_ctc(b->inputs[0], whole(b->inputs[1]), lengths,
                        (glia_ctc_attrs){.blank = o->blank, .zero_infinity = o->zero_infinity});
 }
@@ -163,6 +168,7 @@ GLIA_LAYER(ctc) = {
         "first "
         "negative number; lengths are steps of the logits that count (Graves et al., Connectionist Temporal "
         "Classification, 2006)",
+    .loss = true,
     .min_inputs = 2,
     .max_inputs = 3,
     .fields = GLIA_FIELDS({.name = "blank",

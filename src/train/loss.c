@@ -44,8 +44,8 @@ static const char *last_layer_text(const glia_model *model, char *out, size_t ca
 }
 
 /* The op at the end, seen through those that only change the shape. */
-static const char *last_op(const glia_model *model) {
-    const glia_value *value = model->averaged ? model->averaged : model->output;
+static const char *last_op(const glia_model *model, const glia_value *value) {
+    if (value == model->output && model->averaged) value = model->averaged;
     while (value->node && (value->node->op->traits & (GLIA_TRAIT_ALIAS | GLIA_TRAIT_TRAINING_ONLY)))
         value = value->node->inputs[0];
     return glia_value_op(value);
@@ -58,16 +58,20 @@ static bool has_word(const char *words, const char *word) {
     return false;
 }
 
-bool glia__model_gives_probabilities(const glia_model *model) {
-    const char *op = last_op(model);
+bool glia__gives_probabilities(const glia_model *model, const glia_value *value) {
+    const char *op = last_op(model, value);
     for (size_t i = 0; i < glia__losses_count; i++)
         if (has_word(glia__losses[i]->wrong, op)) return true;
     return false;
 }
 
+bool glia__model_gives_probabilities(const glia_model *model) {
+    return glia__gives_probabilities(model, model->output);
+}
+
 const char *glia__loss_warning(const glia_model *model, const char *name, char *out, size_t capacity) {
     const glia_loss *loss = glia__loss_find(name ? name : "softmax_cross_entropy");
-    const char *op = model && model->output ? last_op(model) : "", *remedy = NULL;
+    const char *op = model && model->output ? last_op(model, model->output) : "", *remedy = NULL;
     char layer[160], text[160];
     if (!loss || (name && !*name)) return NULL;
     last_layer_text(model, layer, sizeof layer);

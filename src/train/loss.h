@@ -87,13 +87,15 @@ GLIA_MUST_CHECK glia_status glia__loss_choose(glia_loss_choice *out, const glia_
  * in `out` that names the layer and says what to write; NULL when there is none. */
 const char *glia__loss_warning(const glia_model *model, const char *loss, char *out, size_t capacity);
 
-/* Whether the model's last op gives probabilities (softmax, sigmoid) rather than logits. */
+/* Whether the op that gives a value of the model, or its last one, gives probabilities (softmax, sigmoid) rather than logits. */
+bool glia__gives_probabilities(const glia_model *model, const glia_value *value);
 bool glia__model_gives_probabilities(const glia_model *model);
 
 /* A loss of several that are added up. */
 typedef struct glia_loss_part {
     const char *name;                  /* of the layer */
     const struct glia_loss_head *head; /* NULL: the mean of the layer's numbers themselves */
+    glia_value *value;                 /* the scalar loss, not yet weighted */
     int64_t target_at, target_elems;   /* its numbers of an example of the targets */
     int64_t prediction_at;             /* of the model's output; -1: they are not in it */
 } glia_loss_part;

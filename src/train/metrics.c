@@ -109,7 +109,10 @@ void glia_metrics_reset(glia_metrics *m) {
     m->in_top_k = 0;
     m->absolute_errors = m->relative_errors = m->log_loss = m->naive_errors = m->beside_naive = 0;
     m->naive_known = 0;
-    for (int i = 0; i < m->n_parts; i++) glia_metrics_reset(m->parts[i].metrics);
+    for (int i = 0; i < m->n_parts; i++) {
+        if (m->parts[i].metrics) glia_metrics_reset(m->parts[i].metrics);
+        m->parts[i].loss = m->parts[i].examples = 0;
+    }
     if (m->hits) memset(m->hits, 0, count_bytes(m->classes));
     if (m->confusion) memset(m->confusion, 0, confusion_bytes(m->classes));
     if (m->outputs) memset(m->outputs, 0, (size_t)m->width * sizeof *m->outputs);
@@ -267,6 +270,18 @@ glia_metrics_part *glia__metrics_set_parts(glia_metrics *m, int count) {
     return m->parts;
 }
 
+void glia__metrics_add_part_loss(glia_metrics *m, int part, double loss, int64_t count) {
+    m->parts[part].loss += loss * (double)count;
+    m->parts[part].examples += (double)count;
+}
+
+glia_report glia__metrics_part_report(const glia_metrics_part *p) {
+    glia_report r = glia_metrics_report(p->metrics);
+    r.examples = GLIA_MAX(r.examples, (int64_t)p->examples);
+    r.loss = p->examples > 0 ? p->loss / p->examples : NAN;
+    return r;
+}
+
 const glia_metrics_part *glia__metrics_parts(const glia_metrics *m, int *count) {
     *count = m ? m->n_parts : 0;
     return m ? m->parts : NULL;
@@ -289,6 +304,7 @@ static glia_status add_parts(glia_metrics *m, const float *predictions, const fl
     for (int64_t i = 0; i < count; i++)
         for (int k = 0; k < m->n_parts; k++) {
             const glia_metrics_part *p = &m->parts[k];
+            if (!p->metrics) continue;
             const float *x = predictions + i * m->layout.pitch + p->prediction_at;
             const float *y = targets + i * m->width + p->target_at;
             for (int64_t j = 0; p->classes && j < p->target_elems; j++) m->classes_of_part[j] = llrintf(y[j]);

@@ -19,17 +19,21 @@ typedef struct glia_metrics_layout {
     int64_t pitch;      /* numbers from one example to the next, of which the first are compared */
 } glia_metrics_layout;
 void glia__metrics_set_layout(glia_metrics *metrics, glia_metrics_layout layout);
-/* Figures of one of several outputs, which are compared with the targets of their own. */
+/* One of several losses, and figures of its output beside targets of its own. */
 typedef struct glia_metrics_part {
     const char *name;
-    glia_metrics *metrics;
+    glia_metrics *metrics;            /* NULL: the loss is all that there is to say */
     int64_t prediction_at, target_at; /* its numbers of an example */
     int64_t target_elems;
     bool classes;
+    double loss, examples; /* the sum of its losses, and of how many examples; 0: not known */
 } glia_metrics_part;
 /* Room for `count` parts, to be filled; NULL: out of memory. Their metrics are freed with these. */
 glia_metrics_part *glia__metrics_set_parts(glia_metrics *metrics, int count);
 const glia_metrics_part *glia__metrics_parts(const glia_metrics *metrics, int *count);
+/* The mean loss of part `part` in a batch. */
+void glia__metrics_add_part_loss(glia_metrics *metrics, int part, double loss, int64_t count);
+glia_report glia__metrics_part_report(const glia_metrics_part *part);
 /* glia_metrics_add of a mean loss that was taken over `weight`: the positions that are not ignored. */
 GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float *predictions,
                                               const void *targets, int64_t count, double loss, double weight,

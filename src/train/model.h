@@ -50,6 +50,13 @@ typedef struct glia_padded {
     const struct glia_padded *before;
 } glia_padded;
 
+/* Scores of labels at steps, [N, T, C], that the layer ctc compares with labels. */
+typedef struct glia_aligned {
+    const glia_value *logits, *lengths; /* lengths: how many steps count; NULL: not said, or all */
+    int64_t blank;
+    const struct glia_aligned *before;
+} glia_aligned;
+
 /* What a model gives of several things, and what is minimised: of model files with `losses`. */
 typedef struct glia_model_part {
     const char *name; /* of the layer */
@@ -80,6 +87,7 @@ struct glia_model {
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */
     int n_targets;
+    const glia_aligned *aligned;
     glia_model_part *parts; /* NULL: one output with one loss */
     int n_parts;
     struct glia_onnx **files; /* kept open for the sake of parameters */
@@ -121,6 +129,9 @@ bool glia__model_keep_file(glia_model *model, struct glia_onnx *file);
  * other, [N, all]. */
 GLIA_MUST_CHECK glia_status glia__model_set_parts(glia_model *model, const glia_model_part *parts, int count,
                                                   glia_error *err);
+/* Notes that `logits` are compared with labels by ctc, and whether they are: NULL, they are not. */
+void glia__model_align(glia_model *model, const glia_value *logits, const glia_value *lengths, int64_t blank);
+const glia_aligned *glia__model_aligned(const glia_model *model, const glia_value *logits);
 /* Whether the output depends on input `i`. */
 GLIA_MUST_CHECK glia_status glia__model_needs_input(const glia_model *model, int i, bool *out,
                                                     glia_error *err);

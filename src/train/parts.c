@@ -114,7 +114,7 @@ static glia_status part_head(glia_loss_part *out, glia_model *model, const glia_
     return GLIA_OK;
 }
 
-static glia_value *part_value(const glia_model_part *p, const glia_loss_part *part) {
+static glia_value *loss_of(const glia_model_part *p, const glia_loss_part *part) {
     return part->head ? part->head->value : glia_op_mean(p->value, (glia_reduce_attrs){.keep_dims = GLIA_NO});
 }
 
@@ -126,8 +126,8 @@ static glia_status make_parts(glia_loss_head *head, glia_model *model, glia_erro
         *part = (glia_loss_part){.name = p->name, .prediction_at = p->at};
         if (p->target) GLIA_TRY(part_head(part, model, p, &head->target_type, err));
         glia_graph_set_scope(model->graph, "loss");
-        glia_value *value = part_value(p, part);
-        value = value ? glia_op_mul(value, glia__number(value, p->weight)) : NULL;
+        part->value = loss_of(p, part);
+        glia_value *value = part->value ? glia__scaled(part->value, p->weight) : NULL;
         head->value = head->value ? glia_op_add(head->value, value) : value;
         glia_graph_set_scope(model->graph, "");
         head->n_parts++;

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -52,6 +53,12 @@ static void add_figures(line *l, double rate, double loss, double accuracy) {
     char text[32];
     add(l, "  %s/s  loss %.4f", glia__short_number(rate, text, sizeof text), loss);
     if (!isnan(accuracy)) add(l, "  acc %.4f", accuracy);
+}
+
+/* Whether the line has the figure without being asked. */
+static bool is_shown(const char *monitor) {
+    return strcmp(monitor, "val_loss") == 0 || strcmp(monitor, "val_accuracy") == 0 ||
+           strcmp(monitor, "val_rmse") == 0;
 }
 
 static void add_duration(line *l, double seconds) {
@@ -124,6 +131,7 @@ int glia__progress_epoch(void *ctx, const glia_epoch *e) {
         add(&rest, " │ val loss %.4f", v->loss);
         if (!isnan(v->accuracy)) add(&rest, "  acc %.4f", v->accuracy);
         if (!isnan(v->rmse)) add(&rest, "  rmse %.4g", v->rmse);
+        if (e->monitor && !is_shown(e->monitor)) add(&rest, "  %s %.4g", e->monitor, e->monitored);
     }
     add(&rest, "  ");
     add_duration(&rest, e->seconds);

@@ -138,12 +138,14 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
     const glia_node *parts[GLIA_ROW_PARTS];
-    size_t most = 2 + 2 * (1 + GLIA_ROW_PARTS) * model->n_params;
+    size_t most = 2 + (r->head ? (size_t)r->head->n_parts : 0) + 2 * (1 + GLIA_ROW_PARTS) * model->n_params;
     int n = 1;
     glia_value **outputs = glia__alloc(model->allocator, most * sizeof *outputs);
     if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     outputs[0] = r->head ? r->head->prediction : model->output;
     if (mode != GLIA_RUN_PREDICT) outputs[n++] = r->head->value;
+    for (int i = 0; mode == GLIA_RUN_LOSS && i < r->head->n_parts; i++)
+        add_once(outputs, 1, &n, r->head->parts[i].value);
     const int own = n;
     for (size_t i = 0; i < model->n_params && mode == GLIA_RUN_TRAIN; i++) {
         const glia_node *node = factored(r, i, count);
@@ -308,6 +310,11 @@ void glia__runner_params_changed(glia_runner *r) {
 glia_tensor glia__runner_predictions(const glia_runner *r) {
     if (!r->last) return (glia_tensor){0};
     return glia_program_output(r->last, r->head ? r->head->prediction : r->model->output);
+}
+
+double glia__runner_part_loss(const glia_runner *r, int part) {
+    const glia_tensor value = glia_program_output(r->last, r->head->parts[part].value);
+    return glia_tensor_get(&value, 0);
 }
 
 glia_status glia__runner_plan(glia_runner *r, glia_run_mode mode, int64_t count, glia_program_info *info,

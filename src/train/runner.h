@@ -90,6 +90,8 @@ size_t glia__runner_row_bytes(const glia_runner *runner, int64_t count);
 size_t glia__runner_factor_bytes(const glia_runner *runner, int64_t count);
 /* What the last run predicted: [count, …]; valid until the next run. */
 glia_tensor glia__runner_predictions(const glia_runner *runner);
+/* The mean loss of part `part` of the head in the last GLIA_RUN_LOSS. */
+double glia__runner_part_loss(const glia_runner *runner, int part);
 /* What a program for `count` examples would need; nothing is kept. */
 GLIA_MUST_CHECK glia_status glia__runner_plan(glia_runner *runner, glia_run_mode mode, int64_t count,
                                               glia_program_info *info, glia_error *err);
