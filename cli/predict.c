@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cli.h"
+#include "train/ctc.h"
 #include "train/loss.h"
 #include "train/model.h"
 
@@ -119,32 +120,14 @@ static void add_class_of(const glia_model *model, const glia_model_part *part, c
     glia__text_printf(out, " %lld %.3f", (long long)best, logits ? 1 / sum : (double)x[best]);
 }
 
-/* How many steps of an example count, where an input of the model says so and the file has it. */
-static int64_t steps_of(const request *r, const glia_aligned *aligned, int64_t most) {
-    const glia_model *model = r->run->model;
-    int64_t at = 0;
-    for (int i = 0; i < model->n_inputs; i++) {
-        glia_shape shape = glia_value_shape(model->inputs[i]);
-        shape.dim[0] = 1;
-        if (model->inputs[i] == aligned->lengths && r->inputs[at] >= 1)
-            return GLIA_MIN((int64_t)r->inputs[at], most);
-        at += glia_shape_elems(&shape);
-    }
-    return most;
-}
-
 /* "letters: 3 1 4 (0.870)": the labels that steps say, and how probable that way is; none: "-". */
-static void add_labels(const request *r, const glia_model_part *p, const glia_aligned *aligned,
-                       glia_text *out) {
-    const glia_shape shape = glia_value_shape(p->value);
-    const int64_t classes = shape.dim[2], most = p->elems / classes, steps = steps_of(r, aligned, most);
+static void add_labels(const request *r, const glia_label_places *places, glia_text *out) {
     const bool json = r->options->json == GLIA_YES;
-    int64_t *labels = calloc((size_t)most + 1, sizeof *labels);
+    int64_t *labels = calloc((size_t)places->steps + 1, sizeof *labels);
     double log_probability = 0;
     out->failed |= !labels;
     if (!labels) return;
-    const int64_t count =
-        glia_ctc_decode(r->outputs + p->at, steps, classes, aligned->blank, labels, &log_probability);
+    const int64_t count = glia__labels_read(places, r->inputs, r->outputs, labels, &log_probability);
     if (json) glia__text_add(out, "{\"labels\":[");
     for (int64_t i = 0; i < count; i++)
         glia__text_printf(out, "%s%lld", !json ? " " : i ? "," : "", (long long)labels[i]);
@@ -161,11 +144,11 @@ static void add_parts(const request *r, glia_text *out) {
     for (int k = 0; k < model->n_parts; k++) {
         const glia_model_part *p = &model->parts[k];
         const float *x = r->outputs + p->at;
-        const glia_aligned *aligned = glia__model_aligned(model, p->value);
+        glia_label_places places;
         if (!p->shown) continue;
         glia__text_printf(out, json ? ",\"%s\":" : "  %s:", p->name);
-        if (aligned) {
-            add_labels(r, p, aligned, out);
+        if (glia_value_shape(p->value).rank == 3 && glia__label_places(model, p->value, &places)) {
+            add_labels(r, &places, out);
             continue;
         }
         if (!json && is_class(p) && glia_value_shape(p->value).rank == 2) {

@@ -72,7 +72,7 @@ const char *cli_bytes(double bytes, char *out, size_t capacity) {
 
 /* Loss, accuracy and the like by the recipe's words, or the usual ones for the kind of target. */
 void cli_add_figures(glia_text *out, const glia_recipe *recipe, const glia_report *report) {
-    static const char *const usual[] = {"accuracy", "f1", "mae", "rmse"};
+    static const char *const usual[] = {"accuracy", "f1", "mae", "rmse", "label_error_rate"};
     bool first = true;
     for (const glia_figure *m = glia__figures; m->name; m++) {
         bool wanted = false;

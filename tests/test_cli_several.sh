@@ -126,7 +126,9 @@ model:
 losses: {ctc: mean}
 train: {epochs: 2, batch_size: 16, threads: 1}
 END
-expect 0 " · ctc: loss " "$GLIA" train ctc.yaml --out runs/ctc data.split.test=0.25
+expect 0 " · ctc: label error rate " "$GLIA" train ctc.yaml --out runs/ctc data.split.test=0.25 data.split.validation=0.25 \
+    train.early_stopping.monitor=ctc.val_label_error_rate
+expect 0 "label error rate  " "$GLIA" evaluate runs/ctc
 expect 0 "points.safetensors[95]  letters: " "$GLIA" predict runs/ctc points.safetensors
 expect_lines 96 '  letters:\( [0-4]\)* -* *([01]\.[0-9]*)$' "not the labels of each example"
 expect 0 '"letters":{"labels":[' "$GLIA" predict runs/ctc points.safetensors --json

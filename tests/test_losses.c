@@ -6,6 +6,7 @@
 #include "op_values.h"
 
 #include "glia/glia.h"
+#include "train/ctc.h"
 #include "train/loss.h"
 #include "train/model.h"
 
@@ -283,6 +284,21 @@ TEST(labels_of_the_best_path) {
     CHECK_INT(glia_ctc_decode(logits[2], 1, 3, 2, labels, NULL), 0);
     CHECK_INT(glia_ctc_decode(logits[0], 7, 3, 0, labels, NULL), 3); /* 2 1 2 */
     CHECK(labels[0] == 2 && labels[1] == 1 && labels[2] == 2);
+    /* Inputs are four labels and a length; 0 0 1 is read, or 0 of the first two steps. */
+    static const struct {
+        float inputs[5];
+        int64_t errors, labels;
+    } cases[] = {{{0, 0, 1, -1, 7}, 0, 3}, {{0, 1, 1, -1, 7}, 1, 3}, {{1, -1, 0, 0, 7}, 2, 1},
+                 {{1, 1, 1, 1, 7}, 3, 4},  {{-1, 0, 0, 0, 7}, 3, 0}, {{0, 0, 1, -1, 2}, 2, 3},
+                 {{0, 0, 1, -1, 0}, 0, 3}, {{0, 1, 0, 1, 9}, 1, 4}};
+    const glia_label_places places = {
+        .steps = 7, .classes = 3, .blank = 2, .most_labels = 4, .lengths_at = 4};
+    int64_t room[12], count;
+    CHECK_INT(glia__labels_room(&places), 12);
+    for (size_t i = 0; i < GLIA_COUNT(cases); i++) {
+        CHECK_INT(glia__labels_compare(&places, cases[i].inputs, logits[0], room, &count), cases[i].errors);
+        CHECK_INT(count, cases[i].labels);
+    }
 }
 
 TEST_MAIN(TEST_ENTRY(losses_of_pytorch), TEST_ENTRY(losses_of_embeddings), TEST_ENTRY(ctc_of_pytorch),

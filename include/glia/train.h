@@ -77,6 +77,7 @@ typedef struct glia_report {
     double roc_auc, pr_auc;         /* by sorting all scores: see glia_evaluate_options.auc */
     double mae, rmse, mape, r2;     /* regression */
     double naive_mae, mae_to_naive; /* of a series: mae of the seasonal-naive forecast, and mae / naive_mae */
+    double label_error_rate;        /* of sequences of labels (ctc): wrong ones by the number of true ones */
     int64_t classes;
     struct {
         double precision, recall, f1;

@@ -212,7 +212,7 @@ typedef struct page {
 
 /* Those that the file names, or the usual ones; `of`: "kind: " for one of several outputs. */
 static void add_figures_of(page *p, const char *of, const glia_report *report) {
-    static const char *const usual[] = {"accuracy", "f1", "mae", "rmse", "r2"};
+    static const char *const usual[] = {"accuracy", "f1", "mae", "rmse", "r2", "label_error_rate"};
     const glia_recipe *recipe = p->s->recipe;
     for (const glia_figure *m = glia__figures; p->s->result->evaluated && m->name; m++) {
         double value = glia__figure_of(m, report);

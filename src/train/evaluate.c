@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/threads.h"
 #include "data/dataset.h"
+#include "train/ctc.h"
 #include "train/trainer.h"
 
 glia_status glia__check_data(const glia_model *model, const glia_dataset *data, const char *what,
@@ -96,6 +97,36 @@ static void add_naive(const glia_runner *runner, const glia_dataset *data, const
                                     (const float *)batch->targets + i * width, naive);
 }
 
+/* Of losses that compare steps with labels: how many labels the best path has wrong. */
+static glia_status add_labels(const glia_runner *runner, int part, const glia_batch *batch,
+                              const float *predictions, glia_metrics *metrics, glia_error *err) {
+    const glia_model *model = runner->model;
+    const glia_value *loss = runner->head->parts[part].layer;
+    const int64_t in = (int64_t)(glia__input_bytes(model) / sizeof(float)), pitch = glia__output_elems(model);
+    glia_label_places places;
+    if (!glia__label_places(model, loss, &places) || places.labels_at < 0) return GLIA_OK;
+    const size_t bytes = (size_t)glia__labels_room(&places) * sizeof(int64_t);
+    int64_t *room = glia__alloc(model->allocator, bytes), labels;
+    if (!room) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    for (int64_t n = 0; n < batch->count; n++) {
+        const int64_t errors =
+            glia__labels_compare(&places, batch->inputs + n * in, predictions + n * pitch, room, &labels);
+        glia__metrics_add_labels(metrics, part, errors, labels);
+    }
+    glia__free(model->allocator, room, bytes);
+    return GLIA_OK;
+}
+
+/* What is known of each of several losses. */
+static glia_status add_losses(const glia_runner *runner, const glia_batch *batch, const float *predictions,
+                              glia_metrics *metrics, glia_error *err) {
+    for (int i = 0; i < runner->head->n_parts; i++) {
+        glia__metrics_add_part_loss(metrics, i, glia__runner_part_loss(runner, i), batch->count);
+        GLIA_TRY(add_labels(runner, i, batch, predictions, metrics, err));
+    }
+    return GLIA_OK;
+}
+
 glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_metrics *metrics,
                                 void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
                                 glia_error *err) {
@@ -113,8 +144,7 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
         const float *predictions = glia__runner_predictions(runner).data;
         const double weight = glia__loss_weight(runner->head, batch.targets, batch.weights, batch.count);
         GLIA_TRY(glia__metrics_add(metrics, predictions, batch.targets, batch.count, loss, weight, err));
-        for (int i = 0; i < runner->head->n_parts; i++)
-            glia__metrics_add_part_loss(metrics, i, glia__runner_part_loss(runner, i), batch.count);
+        GLIA_TRY(add_losses(runner, &batch, predictions, metrics, err));
         if (glia_dataset_get_info(data)->season) add_naive(runner, data, &batch, predictions, metrics);
         if (on_batch) on_batch(ctx, &batch, predictions);
     }

@@ -44,6 +44,9 @@ const glia_figure glia__figures[] = {
            "of a series: mae of the forecast that repeats the last season (data.series.season)", 2, false),
     FIGURE(mae_to_naive, "error / seasonal-naive",
            "mae / naive_mae: below 1 is better than to repeat the season", 2, false),
+    FIGURE(label_error_rate, "label error rate",
+           "of the layer ctc: labels to be put in, left out or changed, by the number of true ones", 0,
+           false),
     {.name = NULL},
 };
 

@@ -154,9 +154,15 @@ static glia_value *build_ctc(const glia_layer_build *b, const void *options) {
     glia_value *lengths =
         b->n_inputs > 2 ? whole(one_each(b, b->inputs[2], "lengths")) : glia__layer_lengths(b, b->inputs[0]);
     if (b->n_inputs > 2 && !lengths) return NULL;
-    glia__model_align(b->model, b->inputs[0], b->n_inputs > 2 ? b->inputs[2] : NULL, o->blank);
-    return glia_op_ctc(b->inputs[0], whole(b->inputs[1]), lengths,
-                       (glia_ctc_attrs){.blank = o->blank, .zero_infinity = o->zero_infinity});
+    glia_value *loss = glia_op_ctc(b->inputs[0], whole(b->inputs[1]), lengths,
+                                   (glia_ctc_attrs){.blank = o->blank, .zero_infinity = o->zero_infinity});
+    if (loss)
+        glia__model_align(b->model, (glia_aligned){.loss = loss,
+                                                   .logits = b->inputs[0],
+                                                   .labels = b->inputs[1],
+                                                   .lengths = b->n_inputs > 2 ? b->inputs[2] : NULL,
+                                                   .blank = o->blank});
+    return loss;
 }
 
 GLIA_LAYER(ctc) = {

@@ -95,6 +95,7 @@ bool glia__model_gives_probabilities(const glia_model *model);
 typedef struct glia_loss_part {
     const char *name;                  /* of the layer */
     const struct glia_loss_head *head; /* NULL: the mean of the layer's numbers themselves */
+    const glia_value *layer;           /* what the layer gives */
     glia_value *value;                 /* the scalar loss, not yet weighted */
     int64_t target_at, target_elems;   /* its numbers of an example of the targets */
     int64_t prediction_at;             /* of the model's output; -1: they are not in it */

@@ -111,7 +111,7 @@ void glia_metrics_reset(glia_metrics *m) {
     m->naive_known = 0;
     for (int i = 0; i < m->n_parts; i++) {
         if (m->parts[i].metrics) glia_metrics_reset(m->parts[i].metrics);
-        m->parts[i].loss = m->parts[i].examples = 0;
+        m->parts[i].loss = m->parts[i].examples = m->parts[i].label_errors = m->parts[i].labels = 0;
     }
     if (m->hits) memset(m->hits, 0, count_bytes(m->classes));
     if (m->confusion) memset(m->confusion, 0, confusion_bytes(m->classes));
@@ -275,10 +275,16 @@ void glia__metrics_add_part_loss(glia_metrics *m, int part, double loss, int64_t
     m->parts[part].examples += (double)count;
 }
 
+void glia__metrics_add_labels(glia_metrics *m, int part, int64_t errors, int64_t labels) {
+    m->parts[part].label_errors += (double)errors;
+    m->parts[part].labels += (double)labels;
+}
+
 glia_report glia__metrics_part_report(const glia_metrics_part *p) {
     glia_report r = glia_metrics_report(p->metrics);
     r.examples = GLIA_MAX(r.examples, (int64_t)p->examples);
     r.loss = p->examples > 0 ? p->loss / p->examples : NAN;
+    r.label_error_rate = p->labels > 0 ? p->label_errors / p->labels : NAN;
     return r;
 }
 
@@ -378,6 +384,7 @@ glia_report glia__report_empty(void) {
         .mape = NAN,
         .naive_mae = NAN,
         .mae_to_naive = NAN,
+        .label_error_rate = NAN,
     };
 }
 

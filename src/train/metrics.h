@@ -26,13 +26,15 @@ typedef struct glia_metrics_part {
     int64_t prediction_at, target_at; /* its numbers of an example */
     int64_t target_elems;
     bool classes;
-    double loss, examples; /* the sum of its losses, and of how many examples; 0: not known */
+    double loss, examples;       /* the sum of its losses, and of how many examples; 0: not known */
+    double label_errors, labels; /* of sequences of labels; labels 0: it has none */
 } glia_metrics_part;
 /* Room for `count` parts, to be filled; NULL: out of memory. Their metrics are freed with these. */
 glia_metrics_part *glia__metrics_set_parts(glia_metrics *metrics, int count);
 const glia_metrics_part *glia__metrics_parts(const glia_metrics *metrics, int *count);
 /* The mean loss of part `part` in a batch. */
 void glia__metrics_add_part_loss(glia_metrics *metrics, int part, double loss, int64_t count);
+void glia__metrics_add_labels(glia_metrics *metrics, int part, int64_t errors, int64_t labels);
 glia_report glia__metrics_part_report(const glia_metrics_part *part);
 /* glia_metrics_add of a mean loss that was taken over `weight`: the positions that are not ignored. */
 GLIA_MUST_CHECK glia_status glia__metrics_add(glia_metrics *metrics, const float *predictions,

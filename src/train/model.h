@@ -52,7 +52,8 @@ typedef struct glia_padded {
 
 /* Scores of labels at steps, [N, T, C], that the layer ctc compares with labels. */
 typedef struct glia_aligned {
-    const glia_value *logits, *lengths; /* lengths: how many steps count; NULL: not said, or all */
+    const glia_value *loss, *logits, *labels,
+        *lengths; /* lengths: how many steps count; NULL: not said, or all */
     int64_t blank;
     const struct glia_aligned *before;
 } glia_aligned;
@@ -129,9 +130,9 @@ bool glia__model_keep_file(glia_model *model, struct glia_onnx *file);
  * other, [N, all]. */
 GLIA_MUST_CHECK glia_status glia__model_set_parts(glia_model *model, const glia_model_part *parts, int count,
                                                   glia_error *err);
-/* Notes that `logits` are compared with labels by ctc, and whether they are: NULL, they are not. */
-void glia__model_align(glia_model *model, const glia_value *logits, const glia_value *lengths, int64_t blank);
-const glia_aligned *glia__model_aligned(const glia_model *model, const glia_value *logits);
+/* Notes what a layer ctc compares; and the note whose scores or loss `value` is, NULL: none. */
+void glia__model_align(glia_model *model, glia_aligned aligned);
+const glia_aligned *glia__model_aligned(const glia_model *model, const glia_value *value);
 /* Whether the output depends on input `i`. */
 GLIA_MUST_CHECK glia_status glia__model_needs_input(const glia_model *model, int i, bool *out,
                                                     glia_error *err);

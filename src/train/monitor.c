@@ -47,12 +47,13 @@ static const glia_model_part *find_part(const glia_model *model, const char *nam
     return NULL;
 }
 
-/* What the figure is about: "classes", "numbers", or of several losses together, and of one without targets, neither. */
+/* What the figure is about: "classes", "numbers", "labels", or of several losses together, and of one without targets, none. */
 static const char *kind_of(const glia_model *model, const glia_model_part *part, const glia_target *target) {
     if (!model->n_parts) return target->kind == GLIA_TARGET_CLASS ? "classes" : "numbers";
     for (int i = 0; part && part->target && i < target->n_arrays; i++)
         if (strcmp(target->arrays[i].name, part->target) == 0)
             return target->arrays[i].whole ? "classes" : "numbers";
+    if (part && glia__model_aligned(model, part->value)) return "labels";
     return part ? "a loss alone" : "several outputs";
 }
 
@@ -60,6 +61,7 @@ static glia_status check_kind(const glia_monitor *m, const char *name, const cha
     const bool classes = strcmp(kind, "classes") == 0, numbers = strcmp(kind, "numbers") == 0;
     if (strcmp(m->figure->name, "loss") == 0) return GLIA_OK;
     if (classes ? m->figure->classification : numbers && m->figure->regression) return GLIA_OK;
+    if (strcmp(kind, "labels") == 0 && strcmp(m->figure->name, "label_error_rate") == 0) return GLIA_OK;
     if (m->part)
         return glia_error_set(err, GLIA_INVALID_ARGUMENT,
                               "early_stopping monitors %s, but '%s' has %s; use %s.val_loss", name, m->part,

@@ -123,7 +123,7 @@ static glia_status make_parts(glia_loss_head *head, glia_model *model, glia_erro
         const glia_model_part *p = &model->parts[i];
         glia_loss_part *part = &head->parts[head->n_parts];
         if (p->weight == 0) continue;
-        *part = (glia_loss_part){.name = p->name, .prediction_at = p->at};
+        *part = (glia_loss_part){.name = p->name, .layer = p->value, .prediction_at = p->at};
         if (p->target) GLIA_TRY(part_head(part, model, p, &head->target_type, err));
         glia_graph_set_scope(model->graph, "loss");
         part->value = loss_of(p, part);
