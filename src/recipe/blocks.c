@@ -16,7 +16,7 @@ static glia_value *build_block(const glia_layer_build *b, const void *options) {
     for (int64_t i = 0; i < o->repeat && x; i++) {
         snprintf(number, sizeof number, "%lld", (long long)i);
         glia_scope_begin(b->model, o->repeat > 1 ? number : NULL);
-        x = glia__recipe_build_list(o->list, b->model, &x, NULL);
+        x = glia__recipe_build_list(o->list, b->model, &x, 1, NULL);
         glia_scope_end(b->model);
     }
     return x;

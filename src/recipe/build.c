@@ -15,15 +15,20 @@ void glia__recipe_place_error(const glia_yaml *at, const char *node, glia_model 
     *error = placed;
 }
 
-/* "input" is the only one; several are called as the model's. */
-static glia_value *input_called(const glia_model *model, const char *name, glia_value *const *inputs) {
-    for (int i = 0; i < model->n_inputs && strcmp(name, "input") != 0; i++)
-        if (strcmp(glia_value_name(model->inputs[i]), name) == 0) return inputs[i];
-    return inputs[0];
+/* What layers are built of: the block's input, or those of the model, which are called as its own. */
+typedef struct sources {
+    glia_value *const *inputs;
+    int count;
+} sources;
+
+static glia_value *input_called(const glia_model *model, const char *name, const sources *from) {
+    for (int i = 0; i < from->count; i++)
+        if (strcmp(glia_value_name(model->inputs[i]), name) == 0) return from->inputs[i];
+    return from->inputs[0];
 }
 
 static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_layer *layer,
-                               glia_model *model, glia_value *const *outputs, glia_value *const *inputs) {
+                               glia_model *model, glia_value *const *outputs, const sources *given) {
     glia_value *in[GLIA_COUNT(layer->inputs)];
     const char *name = layer->unnamed ? NULL : layer->name;
     int count = layer->n_inputs, at = (int)(layer - list->layers);
@@ -32,10 +37,10 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
         int result;
         const glia_recipe_layer *from = glia__recipe_find_layer(
             list, glia__recipe_split_result(layer->inputs[k], of, sizeof of, &result));
-        in[k] = from ? outputs[from - list->layers] : input_called(model, layer->inputs[k], inputs);
+        in[k] = from ? outputs[from - list->layers] : input_called(model, layer->inputs[k], given);
         if (result) in[k] = glia_value_sibling(in[k], result);
     }
-    if (!count) in[count++] = at ? outputs[at - 1] : inputs[0];
+    if (!count) in[count++] = at ? outputs[at - 1] : given->inputs[0];
     if (layer->share) return glia_share(layer->share, name, in, count);
     glia_scope_begin(model, NULL, .trainable = layer->trainable,
                      .learning_rate_scale = layer->learning_rate_scale);
@@ -45,12 +50,13 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
 }
 
 glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model,
-                                    glia_value *const *inputs, glia_value **all) {
+                                    glia_value *const *inputs, int n_inputs, glia_value **all) {
+    const sources given = {inputs, n_inputs};
     size_t bytes = (size_t)list->n_layers * sizeof(glia_value *);
     glia_value **outputs = all ? all : glia__alloc(model->allocator, bytes), *last = NULL;
     if (!outputs) return glia_graph_fail(glia_model_graph(model), GLIA_OUT_OF_MEMORY, NULL, "out of memory");
     for (int i = 0; i < list->n_layers && glia_model_status(model, NULL) == GLIA_OK; i++) {
-        last = outputs[i] = build_layer(list, &list->layers[i], model, outputs, inputs);
+        last = outputs[i] = build_layer(list, &list->layers[i], model, outputs, &given);
         glia__recipe_place_error(list->layers[i].at, list->layers[i].name, model);
     }
     if (!all) glia__free(model->allocator, outputs, bytes);
@@ -105,7 +111,8 @@ static glia_status build(const glia_recipe *recipe, glia_model *model, const gli
         glia__recipe_add_inputs(recipe, model, inputs);
     else
         inputs[0] = glia_input_with(model, "input", input);
-    glia_model_set_output(model, glia__recipe_build_list(&recipe->model, model, inputs, layers));
+    glia_model_set_output(
+        model, glia__recipe_build_list(&recipe->model, model, inputs, GLIA_MAX(recipe->n_inputs, 1), layers));
     glia_status status = glia_model_status(model, err);
     if (status == GLIA_OK && recipe->n_losses) status = glia__recipe_set_parts(recipe, model, layers, err);
     glia__free(model->allocator, layers, bytes);

@@ -205,7 +205,7 @@ GLIA_MUST_CHECK glia_status glia__recipe_read_list(glia_recipe *recipe, glia_rec
 void glia__recipe_print_list(const glia_recipe_list *list, int indent, glia_text *out);
 /* `inputs`: the block's, or those of the model in their order. `outputs` (NULL allowed) gets what each layer gives. */
 glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *model,
-                                    glia_value *const *inputs, glia_value **outputs);
+                                    glia_value *const *inputs, int n_inputs, glia_value **outputs);
 /* Gives an error of the graph a place in the file, unless it has one; `node` is what it is about. */
 void glia__recipe_place_error(const glia_yaml *at, const char *node, glia_model *model);
 glia_recipe_layer *glia__recipe_find_layer(const glia_recipe_list *list, const char *name);
