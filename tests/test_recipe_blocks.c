@@ -100,7 +100,7 @@ TEST(shared) {
     glia_model_free(shared);
     refused(DATA "model: [flatten, dense: {share: encoder}]\n", "unknown layer 'encoder'");
     refused(DATA "model: [flatten, dense: {share: later}, dense: {units: 10, name: later}]\n",
-            "unknown layer 'later'; known: flatten");
+            "share: layer 'later' stands later, on line 2; the layer whose weights are shared");
     refused(DATA "model: [flatten, dense: {share: flatten}]\n",
             "share: 'flatten' is a layer flatten, this one is dense");
     refused(DATA "model: [flatten, dense: {units: 10, name: a}, dense: {share: a, units: 3}]\n",
