@@ -37,7 +37,7 @@ glia_status glia_run_average_mirrored(glia_run *run, glia_error *err) {
         model->inputs[0], (glia_slice_attrs){.axis = -1, .start = -1, .end = INT64_MIN, .step = -1});
     /* Its layers are called mirror.NAME, and have the weights of NAME. */
     if (turned && glia__scope_open(model, "mirror", NULL, "mirror", "")) {
-        glia_value *mirrored = glia__recipe_build_list(&run->recipe->model, model, turned, NULL);
+        glia_value *mirrored = glia__recipe_build_list(&run->recipe->model, model, &turned, 1, NULL);
         glia__scope_back(model, outside);
         glia_value *sum = mirrored ? glia_op_add(model->output, mirrored) : NULL;
         model->averaged = model->output;
