@@ -164,9 +164,11 @@ static inline glia_value *add_recurrent(random_graph *r, glia_value *x) {
 
 static inline glia_value *add_attention(random_graph *r, glia_value *x) {
     const int64_t width = dim_of(x, 2);
-    const bool even = width % 2 == 0;
-    return MAKE("attention", even ? perhaps(r, 2) ? "heads=2 causal=yes" : "heads=2" : "heads=1", x, x, x,
-                NULL, lengths_of(r, x));
+    const bool causal = perhaps(r, 2), drops = perhaps(r, 3);
+    char attrs[96];
+    snprintf(attrs, sizeof attrs, "heads=%d causal=%s dropout=%s stream=%d", width % 2 ? 1 : 2,
+             causal ? "yes" : "no", drops ? "0.3" : "0", r->n_fed);
+    return MAKE("attention", attrs, x, x, x, NULL, lengths_of(r, x));
 }
 
 static inline glia_value *add_norm(random_graph *r, glia_value *x) {

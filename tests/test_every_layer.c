@@ -72,7 +72,7 @@ static const example layers[] = {
     {"mlp", "units=4 classes=2", "2x3"},
     {"mobilenet_v2", "classes=2 width=0.2", "3x32x32"},
     {"multi_head_attention", "heads=2 causal=yes", "5x8"},
-    {"multi_head_attention", "heads=2 positions=rotary", "5x8"},
+    {"multi_head_attention", "heads=2 positions=rotary attention_dropout=0.2", "5x8"},
     {"multiply", NULL, "5 5"},
     {"normalize", NULL, "3x4"},
     {"pad1d", "pads=1,2", "2x6"},

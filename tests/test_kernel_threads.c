@@ -129,6 +129,10 @@ static const struct {
     {"attention", {"2x70x48:bf16 2x130x24:bf16 2x130x24:bf16", "heads=4 key_value_heads=2", 1e-2, NULL}},
     {"attention_backward",
      {"2x100x96 - - - - 2x100x32 2x2x100:above 2x100x32", "heads=2 causal=yes packed=yes", 1e-3, NULL}},
+    {"attention", {"3x100x96", "heads=2 causal=yes packed=yes dropout=0.3 stream=5", 1e-4, NULL}},
+    {"attention_backward",
+     {"2x100x96 - - - - 2x100x32 2x2x100:above 2x100x32",
+      "heads=2 causal=yes packed=yes dropout=0.3 stream=5", 1e-3, NULL}},
     {"layer_norm_backward",
      {"200x7x64:bf16 200x7x64:bf16 200x7x1:f32<5 200x7x1:f32<5 64:f32<5", NULL, 1e-2, NULL}},
 };

@@ -362,6 +362,39 @@ TEST(dropout) {
     glia_graph_free(g);
 }
 
+/* A batch that is run in two pieces meets the numbers of the whole. */
+TEST(random_numbers_of_pieces) {
+    enum { N = 6, C = 5, W = 3, ELEMS = N * C * W };
+    static const char *const ops[][2] = {{"dropout", "rate=0.5 stream=4"},
+                                         {"shared_dropout", "rate=0.5 dims=2 stream=4"},
+                                         {"shared_dropout", "rate=0.5 dims=1 stream=4"},
+                                         {"alpha_dropout", "rate=0.5 stream=4"},
+                                         {"gaussian_noise", "deviation=1 stream=4"}};
+    float ones[ELEMS], whole[ELEMS], pieces[ELEMS];
+    for (int i = 0; i < ELEMS; i++) ones[i] = 1;
+    for (size_t k = 0; k < GLIA_COUNT(ops); k++) {
+        glia_graph *g = glia_graph_new(NULL);
+        glia_value *x = glia_graph_input(g, "x", GLIA_F32, D(GLIA_DIM_BATCH, C, W)),
+                   *y = glia_graph_apply_text(g, ops[k][0], &x, 1, ops[k][1]);
+        for (int64_t piece = 0; piece < 3; piece++) { /* all; the first two examples; the others */
+            const int64_t first = piece == 2 ? 2 : 0, count = piece ? piece * 2 : N;
+            glia_error err = {0};
+            glia_program *p = NULL;
+            const glia_program_options options = {
+                .dims = {count}, .threads = 2, .training = GLIA_YES, .seed = 5};
+            CHECK_OK(glia_program_new(&p, g, &y, 1, options, &err), &err);
+            CHECK_OK(glia_program_bind(p, x, ones, &err), &err);
+            glia_program_set_first(p, first);
+            CHECK_OK(glia_program_run(p, 11, &err), &err);
+            memcpy(piece ? pieces + first * C * W : whole, glia_program_output(p, y).data,
+                   (size_t)(count * C * W) * sizeof(float));
+            glia_program_free(p);
+        }
+        CHECK(memcmp(whole, pieces, sizeof whole) == 0);
+        glia_graph_free(g);
+    }
+}
+
 TEST(cast) {
     glia_graph *g = glia_graph_new(NULL);
     glia_value *x = F64(g, D(8), -1.7, 1.7, 300, -300, 1e30, -1e30, NAN, 0);
@@ -450,5 +483,6 @@ TEST_MAIN(TEST_ENTRY(unary), TEST_ENTRY(activations), TEST_ENTRY(activation_slop
           TEST_ENTRY(unary_extremes), TEST_ENTRY(binary), TEST_ENTRY(broadcasting),
           TEST_ENTRY(binary_gradients), TEST_ENTRY(symbolic_batch), TEST_ENTRY(comparisons_and_choice),
           TEST_ENTRY(reductions), TEST_ENTRY(reduction_gradients), TEST_ENTRY(sums_are_accurate),
-          TEST_ENTRY(reductions_of_many_sizes), TEST_ENTRY(softmax), TEST_ENTRY(dropout), TEST_ENTRY(cast),
-          TEST_ENTRY(expressions_are_plain), TEST_ENTRY(float_functions), TEST_ENTRY(mistakes))
+          TEST_ENTRY(reductions_of_many_sizes), TEST_ENTRY(softmax), TEST_ENTRY(dropout),
+          TEST_ENTRY(random_numbers_of_pieces), TEST_ENTRY(cast), TEST_ENTRY(expressions_are_plain),
+          TEST_ENTRY(float_functions), TEST_ENTRY(mistakes))

@@ -15,12 +15,15 @@ typedef struct glia_attention_attrs {
     glia_bool causal;        /* query i sees keys 0 … i */
     double scale;            /* of the products; zero means 1/√size, that of a head */
     glia_bool packed;        /* set by glia_op_attention: q holds k and v too */
+    double dropout;          /* share of the weights that is set to 0 in training, 0 ≤ dropout < 1 */
+    int64_t stream;          /* of dropout: which random numbers; 0: those of no other op in the graph */
 } glia_attention_attrs;
 /* y = softmax(scale·q·kᵀ + mask)·v for each head: q [N, T, heads·size], k [N, S, key_value_heads·size], v [N, S,
  * key_value_heads·size'] → [N, T, heads·size']. k and v NULL: q holds all three side by side, [N, T, (heads +
  * 2·key_value_heads)·size]. `mask`, NULL or an array that broadcasts to [N, heads, T, S]: of numbers, which are added, or of
  * bool, which says what is seen. `lengths`, NULL or i64 or i32 [N]: keys from there on are not seen. A query that sees
- * nothing gives zeros. bf16 beside a mask of f32. glia_value_sibling(y, 1) is the log of the sum of exponentials, [N, heads,
+ * nothing gives zeros. In training the softmax's results are dropped, and those that stay divided by 1 − dropout. bf16
+ * beside a mask of f32. glia_value_sibling(y, 1) is the log of the sum of exponentials, [N, heads,
  * T]; gradients do not go through it. */
 GLIA_API glia_value *glia_op_attention(glia_value *q, glia_value *k, glia_value *v, glia_value *mask,
                                        glia_value *lengths, glia_attention_attrs attrs);
@@ -230,8 +233,18 @@ static int64_t make_scores(const scores_row *r) {
     return seen;
 }
 
+/* What weights j of the row are multiplied by: 0 or 1/(1 − dropout). `words` are those of the last tile. */
+static double kept(const scores_row *r, const glia_attention_dropout *d, int64_t j, uint32_t *words) {
+    if (!d->dropped) return 1;
+    if (j % GLIA_RANDOM_TILE == 0)
+        glia__random_tile(d->random, glia__attention_tile(d, r->a, r->n, r->head, r->i, j), words);
+    return words[j % GLIA_RANDOM_TILE] < d->dropped ? 0 : (double)d->scale;
+}
+
 static glia_status forward_loops(const glia_call *c) {
     const glia_attention a = glia__attention_of_call(c);
+    const glia_attention_dropout drop = glia__attention_dropout_of(c);
+    uint32_t words[GLIA_RANDOM_TILE];
     const int64_t rows = a.n * a.heads * a.queries, group = a.heads / a.kv_heads;
     GLIA_TRY(glia__attention_check(c, &a));
     GLIA_FOR_FLOAT(c->in[GLIA_ATT_Q].dtype, {
@@ -246,6 +259,7 @@ static glia_status forward_loops(const glia_call *c) {
             for (int64_t j = 0; j < seen; j++) most = r.score[j] > most ? r.score[j] : most;
             const bool none = most == (double)-INFINITY;
             for (int64_t j = 0; j < seen; j++) sum += r.score[j] = none ? 0 : exp(r.score[j] - most);
+            for (int64_t j = 0; j < seen; j++) r.score[j] *= kept(&r, &drop, j, words);
             for (int64_t d = 0; d < a.v.size; d++) {
                 double total = 0;
                 for (int64_t j = 0; j < seen; j++)
@@ -292,44 +306,57 @@ static void attention_grad(glia_gradient *g) {
     if (attrs.mask_gradient == GLIA_YES) g->dx[GLIA_ATT_MASK] = glia_value_sibling(dq, 3);
 }
 
-#define ATTENTION_FIELDS                                                                             \
-    {.name = "heads",                                                                                \
-     .kind = GLIA_FIELD_INT,                                                                         \
-     .offset = offsetof(glia_attention_attrs, heads),                                                \
-     .min = 1,                                                                                       \
-     .max = 1 << 20,                                                                                 \
-     .doc = "heads of the queries"},                                                                 \
-        {.name = "key_value_heads",                                                                  \
-         .kind = GLIA_FIELD_INT,                                                                     \
-         .offset = offsetof(glia_attention_attrs, key_value_heads),                                  \
-         .initial = "0",                                                                             \
-         .min = 0,                                                                                   \
-         .max = 1 << 20,                                                                             \
-         .doc = "of keys and values: each serves as many heads of queries; 0: as many as those"},    \
-        {.name = "causal",                                                                           \
-         .kind = GLIA_FIELD_BOOL,                                                                    \
-         .offset = offsetof(glia_attention_attrs, causal),                                           \
-         .initial = "no",                                                                            \
-         .doc = "query i sees keys 0 … i"},                                                          \
-        {.name = "scale",                                                                            \
-         .kind = GLIA_FIELD_FLOAT,                                                                   \
-         .offset = offsetof(glia_attention_attrs, scale),                                            \
-         .initial = "0",                                                                             \
-         .doc = "of the products; 0: 1/√size, that of a head"},                                      \
-    {                                                                                                \
-        .name = "packed", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_attention_attrs, packed), \
-        .initial = "no", .doc = "q holds queries, keys and values side by side"                      \
+#define ATTENTION_FIELDS                                                                            \
+    {.name = "heads",                                                                               \
+     .kind = GLIA_FIELD_INT,                                                                        \
+     .offset = offsetof(glia_attention_attrs, heads),                                               \
+     .min = 1,                                                                                      \
+     .max = 1 << 20,                                                                                \
+     .doc = "heads of the queries"},                                                                \
+        {.name = "key_value_heads",                                                                 \
+         .kind = GLIA_FIELD_INT,                                                                    \
+         .offset = offsetof(glia_attention_attrs, key_value_heads),                                 \
+         .initial = "0",                                                                            \
+         .min = 0,                                                                                  \
+         .max = 1 << 20,                                                                            \
+         .doc = "of keys and values: each serves as many heads of queries; 0: as many as those"},   \
+        {.name = "causal",                                                                          \
+         .kind = GLIA_FIELD_BOOL,                                                                   \
+         .offset = offsetof(glia_attention_attrs, causal),                                          \
+         .initial = "no",                                                                           \
+         .doc = "query i sees keys 0 … i"},                                                         \
+        {.name = "scale",                                                                           \
+         .kind = GLIA_FIELD_FLOAT,                                                                  \
+         .offset = offsetof(glia_attention_attrs, scale),                                           \
+         .initial = "0",                                                                            \
+         .doc = "of the products; 0: 1/√size, that of a head"},                                     \
+        {.name = "packed",                                                                          \
+         .kind = GLIA_FIELD_BOOL,                                                                   \
+         .offset = offsetof(glia_attention_attrs, packed),                                          \
+         .initial = "no",                                                                           \
+         .doc = "q holds queries, keys and values side by side"},                                   \
+        {.name = "dropout",                                                                         \
+         .kind = GLIA_FIELD_FLOAT,                                                                  \
+         .offset = offsetof(glia_attention_attrs, dropout),                                         \
+         .initial = "0",                                                                            \
+         .min = 0,                                                                                  \
+         .max = 0.999999,                                                                           \
+         .doc = "share of the weights that is set to 0 in training"},                               \
+    {                                                                                               \
+        .name = "stream", .kind = GLIA_FIELD_INT, .offset = offsetof(glia_attention_attrs, stream), \
+        .initial = "0", .doc = "which random numbers"                                               \
     }
 
 GLIA_OP(attention) = {
     .name = "attention",
     .version = 1,
     .doc = "y = softmax(scale·q·kᵀ + mask)·v for each head, of inputs q, k, v, mask and lengths; q alone "
-           "holds all three",
+           "holds all three; dropout: of the softmax, in training",
     .source = "Vaswani et al., arXiv:1706.03762, 2017; in linear memory: Dao et al., arXiv:2205.14135, 2022",
     .min_inputs = 1,
     .max_inputs = 5,
     .n_outputs = 2,
+    .traits = GLIA_TRAIT_RANDOM,
     .no_gradient = 1 << 1,
     .attrs = GLIA_FIELDS(ATTENTION_FIELDS),
     .attrs_size = sizeof(glia_attention_attrs),
@@ -358,8 +385,13 @@ GLIA_OP(attention) = {
         {.inputs = "1x130x40 1x75x20 1x75x14 75", .attrs = "heads=2 key_value_heads=1"},
         {.inputs = "2x70x96:bf16", .attrs = "heads=2 causal=yes packed=yes"},
         {.inputs = "2x9x8:bf16 2x7x8:bf16 2x7x8:bf16 9x7:f32<5", .attrs = "heads=2", .tolerance = 1e-2},
-        {.inputs = "0x5x6 0x5x6 0x5x6", .attrs = "heads=2"},
-        {.inputs = "2x0x6", .attrs = "heads=1 packed=yes"},
+        {.inputs = "5x5x6 5x5x6 5x5x6", .attrs = "heads=2 dropout=0.5 stream=1"},
+        {.inputs = "3x4x12 - - 4x4:bool 3:i64<5",
+         .attrs = "heads=2 causal=yes packed=yes dropout=0.2 stream=2"},
+        {.inputs = "2x130x40 2x75x20 2x75x14 75", .attrs = "heads=2 key_value_heads=1 dropout=0.1 stream=3"},
+        {.inputs = "2x70x96:bf16", .attrs = "heads=2 causal=yes packed=yes dropout=0.3"},
+        {.inputs = "0x5x6 0x5x6 0x5x6", .attrs = "heads=2 dropout=0.5"},
+        {.inputs = "2x0x6", .attrs = "heads=1 packed=yes dropout=0.5"},
         {.inputs = "2x5x6 2x0x6 2x0x6", .attrs = "heads=2"},
         {.inputs = "2x5x6",
          .attrs = "heads=4 key_value_heads=3 packed=yes",
@@ -384,13 +416,15 @@ GLIA_OP(attention) = {
         {.inputs = "2x5x6 - - 4x5", .attrs = "heads=1 packed=yes", .expect_error = "a mask for 2×1×5×5"},
         {.inputs = "2x5x6 - - - 5:i64<5",
          .attrs = "heads=1 packed=yes",
-         .expect_error = "expects lengths as i64 or i32 [N]"}),
+         .expect_error = "expects lengths as i64 or i32 [N]"},
+        {.inputs = "2x5x6", .attrs = "heads=1 packed=yes dropout=1", .expect_error = "dropout"}),
 };
 
 glia_value *glia_op_attention(glia_value *q, glia_value *k, glia_value *v, glia_value *mask,
                               glia_value *lengths, glia_attention_attrs attrs) {
     glia_value *in[] = {q, k, v, mask, lengths};
     attrs.packed = k || v ? GLIA_NO : GLIA_YES;
+    if (attrs.dropout > 0) attrs.stream = glia__own_stream(q, attrs.stream);
     const int count = lengths ? 5 : mask ? 4 : v ? 3 : k ? 2 : 1;
     return glia_graph_apply(glia_value_graph(q), "attention", in, count, &attrs);
 }
@@ -424,9 +458,12 @@ static glia_status backward_infer(const glia_type *in, int n_in, const void *att
     return GLIA_OK;
 }
 
-/* With p = exp(score − lse), dp = dy·vᵀ and δ = Σ dy·y: dv = pᵀ·dy, ds = p∘(dp − δ), dq = scale·ds·k, dk = scale·dsᵀ·q. */
+/* With p = exp(score − lse), what is kept of it m, dp = m∘(dy·vᵀ) and δ = Σ dy·y: dv = (m∘p)ᵀ·dy, ds = p∘(dp − δ),
+ * dq = scale·ds·k, dk = scale·dsᵀ·q. */
 static glia_status backward_loops(const glia_call *c) {
     const glia_attention a = glia__attention_of_call(c);
+    const glia_attention_dropout drop = glia__attention_dropout_of(c);
+    uint32_t words[GLIA_RANDOM_TILE];
     const int64_t rows = a.n * a.heads * a.queries, group = a.heads / a.kv_heads;
     const bool masked = glia_shape_elems(&c->out[3].shape) > 0;
     GLIA_TRY(glia__attention_check(c, &a));
@@ -456,10 +493,11 @@ static glia_status backward_loops(const glia_call *c) {
                 const int64_t at_k = glia__attention_at(&a.k, r.n, j, r.head / group);
                 const int64_t at_v = glia__attention_at(&a.v, r.n, j, r.head / group);
                 const double p = r.score[j] == (double)-INFINITY ? 0 : exp(r.score[j] - lse);
+                const double m = kept(&r, &drop, j, words);
                 double dp = 0;
                 for (int64_t d = 0; d < a.v.size; d++) {
-                    dp += (double)dy[d] * (double)values[at_v + d];
-                    dvs[at_v + d] += (T)(p * (double)dy[d]);
+                    dp += m * (double)dy[d] * (double)values[at_v + d];
+                    dvs[at_v + d] += (T)(m * p * (double)dy[d]);
                 }
                 const double ds = p * (dp - delta);
                 if (masked) ((T *)c->out[3].data)[mask_place(&r, j)] += (T)ds;
@@ -501,7 +539,7 @@ GLIA_OP(attention_backward) = {
     .min_inputs = 1,
     .max_inputs = GLIA_ATT_BACK_COUNT,
     .n_outputs = 4,
-    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT,
+    .traits = GLIA_TRAIT_INTERNAL | GLIA_TRAIT_NO_ONNX | GLIA_TRAIT_NO_GRADIENT | GLIA_TRAIT_RANDOM,
     .attrs = GLIA_FIELDS(ATTENTION_FIELDS, {.name = "mask_gradient",
                                             .kind = GLIA_FIELD_BOOL,
                                             .offset = offsetof(glia_attention_backward_attrs, mask_gradient),
@@ -526,7 +564,15 @@ GLIA_OP(attention_backward) = {
         {.inputs = "2x70x96:bf16 - - - - 2x70x32:bf16 2x2x70:f32<5 2x70x32:bf16",
          .attrs = "heads=2 causal=yes packed=yes",
          .tolerance = 1e-2},
-        {.inputs = "0x5x6 0x5x6 0x5x6 - - 0x5x6 0x2x5 0x5x6", .attrs = "heads=2"},
+        {.inputs = "5x5x6 5x5x6 5x5x6 - - 5x5x6 5x2x5:above 5x5x6", .attrs = "heads=2 scale=0.1 dropout=0.5"},
+        {.inputs = "2x3x4 2x5x4 2x5x4 3x5 - 2x3x4 2x2x3:above 2x3x4",
+         .attrs = "heads=2 mask_gradient=yes dropout=0.4 stream=2"},
+        {.inputs = "2x66x40 2x75x20 2x75x14 75 2:i64<70 2x66x28 2x2x66:above 2x66x28",
+         .attrs = "heads=2 key_value_heads=1 scale=0.01 dropout=0.1 stream=3"},
+        {.inputs = "2x70x96:bf16 - - - - 2x70x32:bf16 2x2x70:f32<5 2x70x32:bf16",
+         .attrs = "heads=2 causal=yes packed=yes dropout=0.3",
+         .tolerance = 1e-2},
+        {.inputs = "0x5x6 0x5x6 0x5x6 - - 0x5x6 0x2x5 0x5x6", .attrs = "heads=2 dropout=0.5"},
         {.inputs = "2x5x6 2x5x6 2x5x6 - - 2x5x6 2x5 2x5x6",
          .attrs = "heads=2",
          .expect_error = "expected f32 2×2×5, found f32 2×5"},

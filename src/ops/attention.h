@@ -7,6 +7,7 @@
 
 #include "glia/ops.h"
 #include "graph/op.h"
+#include "ops/random.h"
 
 enum { GLIA_ATT_Q, GLIA_ATT_K, GLIA_ATT_V, GLIA_ATT_MASK, GLIA_ATT_LENGTHS }; /* inputs of both */
 enum {
@@ -54,6 +55,33 @@ static inline int64_t glia__attention_length(const glia_view *lengths, int64_t n
 /* Input i, or NULL when it is absent. */
 static inline const glia_view *glia__attention_input(const glia_call *c, int i) {
     return i < c->n_in && c->in[i].data ? &c->in[i] : NULL;
+}
+
+/* Dropout of the weights. Which of them stay follows from their place alone, so that the gradient finds the same ones and no
+ * matrix is kept: key k of a row meets a word of the row's tile k / 64 (glia__random_tile). */
+typedef struct glia_attention_dropout {
+    glia_random random;
+    uint32_t dropped; /* weights whose words are below; 0: none */
+    float scale;      /* of those that stay */
+    int64_t first;    /* example 0 of this call in the whole batch */
+} glia_attention_dropout;
+
+static inline glia_attention_dropout glia__attention_dropout_of(const glia_call *c) {
+    const glia_attention_attrs *a = c->attrs; /* backward's begin with them */
+    const int64_t elems = glia_shape_elems(&c->out[0].shape);
+    if (glia__random_sleeps(c) || a->dropout <= 0) return (glia_attention_dropout){.scale = 1};
+    return (glia_attention_dropout){.random = glia__mask_numbers(c->step, a->stream),
+                                    .dropped = glia__share_of_words(a->dropout),
+                                    .scale = (float)(1 / (1 - a->dropout)),
+                                    .first = elems ? c->first_elem / (elems / c->out[0].shape.dim[0]) : 0};
+}
+
+/* The first block of the words of keys key … key + 63, for glia__random_tile; `key` is a multiple of 64. */
+static inline uint64_t glia__attention_tile(const glia_attention_dropout *d, const glia_attention *a,
+                                            int64_t n, int64_t head, int64_t query, int64_t key) {
+    const uint64_t tiles = (uint64_t)((a->keys + GLIA_RANDOM_TILE - 1) / GLIA_RANDOM_TILE);
+    const uint64_t row = (uint64_t)(((d->first + n) * a->heads + head) * a->queries + query);
+    return (row * tiles + (uint64_t)key / GLIA_RANDOM_TILE) * GLIA_RANDOM_LANES;
 }
 
 /* The op's .step: attention_step, which is given the keys and values of the steps before. */

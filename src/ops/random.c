@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/expr.h"
+#include "ops/random.h"
 #include "ops/widen.h"
 
 #ifdef GLIA_OPS_HEADER
@@ -34,27 +35,10 @@ typedef struct glia_gaussian_noise_attrs {
 GLIA_API glia_value *glia_op_gaussian_noise(glia_value *x, glia_gaussian_noise_attrs attrs);
 #endif /* GLIA_OPS_HEADER */
 
-/* One stream for each (dropout, step): the finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
-static glia_random mask_numbers(const glia_step *step, int64_t stream) {
-    uint64_t z = (uint64_t)stream * 0x9E3779B97F4A7C15u + step->number;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return (glia_random){step->seed, z ^ z >> 31};
-}
-
-static bool sleeps(const glia_call *c) {
-    return !c->step || !c->step->training;
-}
-
 static glia_status copy_input(const glia_call *c) {
     const size_t bytes = (size_t)glia_shape_elems(&c->out[0].shape) * glia_dtype_bytes(c->out[0].dtype);
     if (bytes && c->out[0].data != c->in[0].data) memcpy(c->out[0].data, c->in[0].data, bytes);
     return GLIA_OK;
-}
-
-/* Random words below it are this share of all. */
-static uint32_t share_of_words(double rate) {
-    return (uint32_t)(rate * 4294967296.0);
 }
 
 /* Element `i` of the whole output meets word i mod 4 of block i/4, so a cut of the batch changes nothing. */
@@ -62,9 +46,9 @@ static glia_status dropout_loops(const glia_call *c) {
     enum { CHUNK = 256 };
     const glia_dropout_attrs *a = c->attrs;
     const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem;
-    if (sleeps(c) || a->rate <= 0) return copy_input(c);
-    const glia_random random = mask_numbers(c->step, a->stream);
-    const uint32_t dropped = share_of_words(a->rate);
+    if (glia__random_sleeps(c) || a->rate <= 0) return copy_input(c);
+    const glia_random random = glia__mask_numbers(c->step, a->stream);
+    const uint32_t dropped = glia__share_of_words(a->rate);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
         T *y = c->out[0].data;
@@ -146,13 +130,8 @@ GLIA_OP(dropout) = {
         {.inputs = "3:i64<9", .attrs = "rate=0.5", .expect_error = "expected f32 or f64, found i64 3"}),
 };
 
-/* Random numbers that no other op of the graph has. */
-static int64_t own_stream(const glia_value *x, int64_t wanted) {
-    return wanted || !x ? wanted : glia_graph_node_count(glia_value_graph(x)) + 1;
-}
-
 glia_value *glia_op_dropout(glia_value *x, glia_dropout_attrs attrs) {
-    attrs.stream = own_stream(x, attrs.stream);
+    attrs.stream = glia__own_stream(x, attrs.stream);
     return glia_graph_apply(glia_value_graph(x), "dropout", &x, 1, &attrs);
 }
 
@@ -161,12 +140,12 @@ glia_value *glia_op_dropout(glia_value *x, glia_dropout_attrs attrs) {
 static glia_status shared_dropout_loops(const glia_call *c) {
     const glia_shared_dropout_attrs *a = c->attrs;
     const glia_shape *shape = &c->out[0].shape;
-    if (sleeps(c) || a->rate <= 0) return copy_input(c);
-    int64_t draws = 1, elems = 1, first = c->first_row;
+    if (glia__random_sleeps(c) || a->rate <= 0) return copy_input(c);
+    int64_t draws = 1, elems = 1;
     for (int d = 0; d < shape->rank; d++) *(d < a->dims ? &draws : &elems) *= shape->dim[d];
-    for (int d = 1; d < shape->rank && d < a->dims; d++) first *= shape->dim[d];
-    const glia_random random = mask_numbers(c->step, a->stream);
-    const uint32_t dropped = share_of_words(a->rate);
+    const int64_t first = elems ? c->first_elem / elems : 0;
+    const glia_random random = glia__mask_numbers(c->step, a->stream);
+    const uint32_t dropped = glia__share_of_words(a->rate);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
         T *y = c->out[0].data;
@@ -226,7 +205,7 @@ GLIA_OP(shared_dropout) = {
 };
 
 glia_value *glia_op_shared_dropout(glia_value *x, glia_shared_dropout_attrs attrs) {
-    attrs.stream = own_stream(x, attrs.stream);
+    attrs.stream = glia__own_stream(x, attrs.stream);
     return glia_graph_apply(glia_value_graph(x), "shared_dropout", &x, 1, &attrs);
 }
 
@@ -243,9 +222,9 @@ static double alpha_factor(double rate) {
 static glia_status alpha_dropout_loops(const glia_call *c) {
     const glia_dropout_attrs *at = c->attrs;
     const int64_t n = glia_shape_elems(&c->out[0].shape), first = c->first_elem;
-    if (sleeps(c) || at->rate <= 0) return copy_input(c);
-    const glia_random random = mask_numbers(c->step, at->stream);
-    const uint32_t dropped = share_of_words(at->rate);
+    if (glia__random_sleeps(c) || at->rate <= 0) return copy_input(c);
+    const glia_random random = glia__mask_numbers(c->step, at->stream);
+    const uint32_t dropped = glia__share_of_words(at->rate);
     const double a = alpha_factor(at->rate), b = -a * at->rate * DROPPED;
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
@@ -293,7 +272,7 @@ GLIA_OP(alpha_dropout) = {
 };
 
 glia_value *glia_op_alpha_dropout(glia_value *x, glia_dropout_attrs attrs) {
-    attrs.stream = own_stream(x, attrs.stream);
+    attrs.stream = glia__own_stream(x, attrs.stream);
     return glia_graph_apply(glia_value_graph(x), "alpha_dropout", &x, 1, &attrs);
 }
 
@@ -302,8 +281,8 @@ glia_value *glia_op_alpha_dropout(glia_value *x, glia_dropout_attrs attrs) {
 static glia_status gaussian_noise_loops(const glia_call *c) {
     const glia_gaussian_noise_attrs *a = c->attrs;
     const int64_t n = glia_shape_elems(&c->out[0].shape);
-    if (sleeps(c) || a->deviation <= 0) return copy_input(c);
-    const glia_random random = mask_numbers(c->step, a->stream);
+    if (glia__random_sleeps(c) || a->deviation <= 0) return copy_input(c);
+    const glia_random random = glia__mask_numbers(c->step, a->stream);
     GLIA_FOR_FLOAT(c->out[0].dtype, {
         const T *x = c->in[0].data;
         T *y = c->out[0].data;
@@ -352,6 +331,6 @@ GLIA_OP(gaussian_noise) = {
 };
 
 glia_value *glia_op_gaussian_noise(glia_value *x, glia_gaussian_noise_attrs attrs) {
-    attrs.stream = own_stream(x, attrs.stream);
+    attrs.stream = glia__own_stream(x, attrs.stream);
     return glia_graph_apply(glia_value_graph(x), "gaussian_noise", &x, 1, &attrs);
 }

@@ -10,7 +10,7 @@
 
 typedef struct attention_options {
     int64_t heads, key_value_heads, head_size;
-    double dropout;
+    double dropout, attention_dropout;
     glia_bool causal, use_bias;
     int positions;
     glia_rotary_options rotary;
@@ -145,10 +145,11 @@ static glia_value *build_attention(const glia_layer_build *b, const void *option
         if (o->positions == GLIA_POSITIONS_ROTARY)
             q = glia__layer_rotary(b, q, all / w.size, turned, &o->rotary);
     }
-    glia_value *y =
-        glia_op_attention(q, k, v, for_all_heads(in.mask), in.lengths,
-                          (glia_attention_attrs){
-                              .heads = o->heads, .key_value_heads = o->key_value_heads, .causal = o->causal});
+    glia_value *y = glia_op_attention(q, k, v, for_all_heads(in.mask), in.lengths,
+                                      (glia_attention_attrs){.heads = o->heads,
+                                                             .key_value_heads = o->key_value_heads,
+                                                             .causal = o->causal,
+                                                             .dropout = o->attention_dropout});
     y = glia_dense(y, .units = w.in, .use_bias = o->use_bias, .name = "out_proj");
     return o->dropout > 0 ? glia_op_dropout(y, (glia_dropout_attrs){.rate = o->dropout}) : y;
 }
@@ -199,6 +200,7 @@ GLIA_LAYER(multi_head_attention) = {
          .doc = "share of the result that is dropped while training, 0 to 0.99",
          .min = 0,
          .max = 0.99},
+        GLIA_ATTENTION_DROPOUT_FIELD(attention_options),
         {.name = "use_bias",
          .kind = GLIA_FIELD_BOOL,
          .offset = offsetof(attention_options, use_bias),

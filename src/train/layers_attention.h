@@ -15,4 +15,11 @@ typedef struct glia_attention_inputs {
 /* False, with an error that names the layer, when they do not suit. */
 bool glia__attention_inputs(const glia_layer_build *b, glia_attention_inputs *out);
 
+#define GLIA_ATTENTION_DROPOUT_FIELD(type)                                                                  \
+    {                                                                                                       \
+        .name = "attention_dropout", .kind = GLIA_FIELD_FLOAT, .offset = offsetof(type, attention_dropout), \
+        .initial = "0", .min = 0, .max = 0.99,                                                              \
+        .doc = "share of the weights of attention, after the softmax, that is dropped while training"       \
+    }
+
 #endif

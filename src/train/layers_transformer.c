@@ -12,7 +12,7 @@
 typedef struct transformer_options {
     int64_t layers, heads, key_value_heads, units;
     int norm, activation;
-    double dropout, epsilon;
+    double dropout, attention_dropout, epsilon;
     glia_bool causal, use_bias;
     int positions; /* of a sequence looking at itself */
     glia_rotary_options rotary;
@@ -47,11 +47,12 @@ static glia_value *attended(const transformer *t, glia_value *x, glia_value *mem
     if (others && t->in.mask) inputs[count++] = t->in.mask;
     if (others && t->in.lengths) inputs[count++] = t->in.lengths;
     snprintf(options, sizeof options,
-             "heads=%lld key_value_heads=%lld causal=%s use_bias=%s positions=%s rotary_base=%.17g "
-             "rotary_size=%lld rotary_interleaved=%s",
+             "heads=%lld key_value_heads=%lld causal=%s use_bias=%s attention_dropout=%.17g positions=%s "
+             "rotary_base=%.17g rotary_size=%lld rotary_interleaved=%s",
              (long long)t->o->heads, (long long)t->o->key_value_heads, causal ? "yes" : "no",
-             t->o->use_bias == GLIA_NO ? "no" : "yes", rotary ? "rotary" : "none", t->o->rotary.base,
-             (long long)t->o->rotary.size, t->o->rotary.interleaved == GLIA_YES ? "yes" : "no");
+             t->o->use_bias == GLIA_NO ? "no" : "yes", t->o->attention_dropout, rotary ? "rotary" : "none",
+             t->o->rotary.base, (long long)t->o->rotary.size,
+             t->o->rotary.interleaved == GLIA_YES ? "yes" : "no");
     return dropped(t, glia_layer(t->b->model, "multi_head_attention", name, inputs, count, options));
 }
 
@@ -147,6 +148,7 @@ static glia_value *build_decoder(const glia_layer_build *b, const void *options)
          .doc = "share that is dropped of what is added, while training",                                \
          .min = 0,                                                                                       \
          .max = 0.99},                                                                                   \
+        GLIA_ATTENTION_DROPOUT_FIELD(transformer_options),                                               \
         {.name = "epsilon",                                                                              \
          .kind = GLIA_FIELD_FLOAT,                                                                       \
          .offset = offsetof(transformer_options, epsilon),                                               \

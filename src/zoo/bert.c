@@ -3,11 +3,12 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "train/layers_attention.h"
 #include "zoo/zoo.h"
 
 typedef struct bert_options {
     int64_t vocabulary, length, types, layers, heads, width, units, classes;
-    double dropout;
+    double dropout, attention_dropout;
 } bert_options;
 
 static const double EPSILON = 1e-12;
@@ -84,7 +85,9 @@ static glia_value *attended(const glia_layer_build *b, const bert_options *o, co
     glia_scope_begin(b->model, "attention.self");
     glia_value *q = dense(x, o->width, "query"), *k = dense(x, o->width, "key"),
                *v = dense(x, o->width, "value");
-    glia_value *y = glia_op_attention(q, k, v, mask, in->lengths, (glia_attention_attrs){.heads = o->heads});
+    glia_value *y =
+        glia_op_attention(q, k, v, mask, in->lengths,
+                          (glia_attention_attrs){.heads = o->heads, .dropout = o->attention_dropout});
     glia_scope_end(b->model);
     return y;
 }
@@ -169,7 +172,8 @@ GLIA_LAYER(bert) = {
                            .initial = "0",
                            .doc = "share that is dropped of what is added, while training",
                            .min = 0,
-                           .max = 0.99}),
+                           .max = 0.99},
+                          GLIA_ATTENTION_DROPOUT_FIELD(bert_options)),
     .options_size = sizeof(bert_options),
     .network = true,
     .build = build_bert,

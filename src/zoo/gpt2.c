@@ -5,12 +5,13 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "train/layers_attention.h"
 #include "train/layers_position.h"
 #include "zoo/zoo.h"
 
 typedef struct gpt2_options {
     int64_t vocabulary, length, layers, heads, width;
-    double dropout;
+    double dropout, attention_dropout;
     int positions;
 } gpt2_options;
 
@@ -36,8 +37,9 @@ static glia_value *block(const glia_layer_build *b, const gpt2_options *o, glia_
     y = dense(y, 3 * o->width, "normal:0.02", "c_attn");
     if (o->positions == ROTARY)
         y = glia__layer_rotary(b, y, 3 * o->heads, 2 * o->heads, &(glia_rotary_options){.base = 10000});
-    y = glia_op_attention(y, NULL, NULL, NULL, NULL,
-                          (glia_attention_attrs){.heads = o->heads, .causal = GLIA_YES});
+    y = glia_op_attention(
+        y, NULL, NULL, NULL, NULL,
+        (glia_attention_attrs){.heads = o->heads, .causal = GLIA_YES, .dropout = o->attention_dropout});
     x = glia_op_add(x, dropped(o, dense(y, o->width, small, "c_proj")));
     glia_scope_end(b->model);
     y = glia_layer_norm(x, .name = "ln_2");
@@ -95,6 +97,7 @@ GLIA_LAYER(gpt2) = {
                            .doc = "share that is dropped of what is added, while training",
                            .min = 0,
                            .max = 0.99},
+                          GLIA_ATTENTION_DROPOUT_FIELD(gpt2_options),
                           {.name = "positions",
                            .kind = GLIA_FIELD_CHOICE,
                            .offset = offsetof(gpt2_options, positions),

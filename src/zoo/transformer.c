@@ -4,11 +4,12 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "train/layers_attention.h"
 #include "zoo/zoo.h"
 
 typedef struct transformer_options {
     int64_t vocabulary, target_vocabulary, width, layers, heads, units;
-    double dropout;
+    double dropout, attention_dropout;
 } transformer_options;
 
 /* Tokens as vectors, times √width, and where they are. */
@@ -22,14 +23,16 @@ static glia_value *embed(const transformer_options *o, glia_value *x, int64_t vo
 static glia_value *build_transformer(const glia_layer_build *b, const void *options) {
     const transformer_options *o = options;
     const int64_t targets = o->target_vocabulary ? o->target_vocabulary : o->vocabulary;
-    char text[160];
+    char text[200];
     for (int i = 0; i < 2; i++)
         if (glia_value_shape(b->inputs[i]).rank != 2)
             return glia__layer_fail(b, GLIA_BAD_SHAPE,
                                     "expects numbers of tokens, [steps] per example, got %s",
                                     glia__example_text(b->inputs[i], text, sizeof text));
-    snprintf(text, sizeof text, "layers=%lld heads=%lld units=%lld dropout=%g activation=relu",
-             (long long)o->layers, (long long)o->heads, (long long)o->units, o->dropout);
+    snprintf(text, sizeof text,
+             "layers=%lld heads=%lld units=%lld dropout=%.17g attention_dropout=%.17g activation=relu",
+             (long long)o->layers, (long long)o->heads, (long long)o->units, o->dropout,
+             o->attention_dropout);
     glia_value *source[] = {embed(o, b->inputs[0], o->vocabulary, "source"), NULL};
     if (b->n_inputs > 2) source[1] = b->inputs[2];
     glia_value *memory =
@@ -66,7 +69,8 @@ GLIA_LAYER(transformer) = {
          .initial = "0",
          .doc = "share that is dropped of what is added, while training",
          .min = 0,
-         .max = 0.99}),
+         .max = 0.99},
+        GLIA_ATTENTION_DROPOUT_FIELD(transformer_options)),
     .options_size = sizeof(transformer_options),
     .network = true,
     .build = build_transformer,

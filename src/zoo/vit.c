@@ -3,11 +3,12 @@
 #include <stdio.h>
 
 #include "glia/ops.h"
+#include "train/layers_attention.h"
 #include "zoo/zoo.h"
 
 typedef struct vit_options {
     int64_t patch, width, layers, heads, units, classes;
-    double dropout;
+    double dropout, attention_dropout;
 } vit_options;
 
 static glia_value *normed(glia_value *x, const char *name) {
@@ -15,10 +16,11 @@ static glia_value *normed(glia_value *x, const char *name) {
 }
 
 static glia_value *block(const vit_options *o, glia_value *x) {
-    char heads[32];
-    snprintf(heads, sizeof heads, "heads=%lld", (long long)o->heads);
+    char options[96];
+    snprintf(options, sizeof options, "heads=%lld attention_dropout=%.17g", (long long)o->heads,
+             o->attention_dropout);
     glia_value *y = normed(x, "ln_1");
-    y = glia_layer(NULL, "multi_head_attention", "self_attention", &y, 1, heads);
+    y = glia_layer(NULL, "multi_head_attention", "self_attention", &y, 1, options);
     x = glia_add(x, glia_dropout(y, o->dropout));
     y = glia_dense(normed(x, "ln_2"), .units = o->units, .activation = "gelu", .name = "mlp.0");
     y = glia_dense(glia_dropout(y, o->dropout), .units = o->width, .name = "mlp.3");
@@ -87,7 +89,8 @@ GLIA_LAYER(vit) = {
                      .initial = "0",
                      .doc = "share that is dropped of what is added, while training",
                      .min = 0,
-                     .max = 0.99}),
+                     .max = 0.99},
+                    GLIA_ATTENTION_DROPOUT_FIELD(vit_options)),
     .options_size = sizeof(vit_options),
     .network = true,
     .build = build_vit,

@@ -13,7 +13,8 @@
 #include "ops/attention.h"
 #include "ops/mathf.h"
 
-enum { BLOCK = 64, PAD = 16 }; /* rows of a block; columns are a multiple of the widest vector */
+/* Rows of a block, as many as dropout draws at once; columns are a multiple of the widest vector. */
+enum { BLOCK = GLIA_RANDOM_TILE, PAD = 16 };
 
 /* c[rows][columns] (+)= a·b, a[r][k] at a[r·a_row + k·a_step]; rows a multiple of 8. */
 typedef struct product {
@@ -25,6 +26,7 @@ typedef struct product {
 
 typedef struct attention_job {
     glia_attention a;
+    glia_attention_dropout drop;
     glia_view mask, lengths; /* data NULL: none */
     const void *q, *k, *v, *y, *dy;
     float *lse;
@@ -198,6 +200,7 @@ static attention_job job_of(const attention_state *s, const glia_call *c) {
     const glia_view *mask = glia__attention_input(c, GLIA_ATT_MASK),
                     *lengths = glia__attention_input(c, GLIA_ATT_LENGTHS);
     attention_job j = {.a = glia__attention_of_call(c),
+                       .drop = glia__attention_dropout_of(c),
                        .bf16 = c->in[GLIA_ATT_Q].dtype == GLIA_BF16,
                        .scratch = c->workspace,
                        .scratch_floats = s->scratch_floats};

@@ -97,6 +97,23 @@ TARGET static void NAME(score)(const attention_job *j, const place *at, const at
     }
 }
 
+/* --- dropout ------------------------------------------------------------------------------------------------------ */
+
+/* A function of its own: unrolled into its callers the compiler would not find the vectors in it. */
+TARGET static __attribute__((noinline)) void NAME(draw)(glia_random random, uint64_t first, uint32_t *words) {
+    glia__random_tile(random, first, words);
+}
+
+/* What weights of query i of the block are multiplied by, m: 0 or 1/(1 − dropout). */
+TARGET static void NAME(keep)(const attention_job *j, const place *at, int64_t i, float *restrict kept) {
+    uint32_t words[BLOCK];
+    for (int k = 0; k < BLOCK; k++) kept[k] = j->drop.scale;
+    if (!j->drop.dropped) return;
+    const uint64_t tile = glia__attention_tile(&j->drop, &j->a, at->n, at->head, at->query + i, at->key);
+    NAME(draw)(j->drop.random, tile, words);
+    for (int k = 0; k < BLOCK; k++) kept[k] = words[k] < j->drop.dropped ? 0 : kept[k];
+}
+
 /* --- forward ------------------------------------------------------------------------------------------------------ */
 
 /* Scores become e^(score − the largest so far), and what was summed before is brought to the same. */
@@ -131,6 +148,14 @@ TARGET static void NAME(exponentials)(const attention_job *j, const place *at, c
     (void)j;
 }
 
+TARGET static void NAME(drop)(const attention_job *j, const place *at, const attention_blocks *b) {
+    for (int64_t i = 0; i < at->queries; i++) {
+        float *restrict row = b->scores + i * BLOCK, kept[BLOCK];
+        NAME(keep)(j, at, i, kept);
+        for (int k = 0; k < BLOCK; k++) row[k] *= kept[k];
+    }
+}
+
 /* A block of queries of one head, over all keys. */
 TARGET static void NAME(attend)(const attention_job *j, int64_t job, float *scratch) {
     const glia_attention *a = &j->a;
@@ -150,6 +175,7 @@ TARGET static void NAME(attend)(const attention_job *j, int64_t job, float *scra
         NAME(load)(&v, 1, b.v, b.v_width);
         NAME(score)(j, &at, &b);
         NAME(exponentials)(j, &at, &b);
+        if (j->drop.dropped) NAME(drop)(j, &at, &b);
         NAME(multiply)
         (&(product){.a = b.scores,
                     .b = b.v,
@@ -174,19 +200,22 @@ TARGET static void NAME(attend)(const attention_job *j, int64_t job, float *scra
 
 /* --- backward ------------------------------------------------------------------------------------------------------ */
 
-/* Of a block of queries: scores become p = e^(score − lse), and `ds` p·(dp − δ). */
+/* Of a block of queries: with p = e^(score − lse) scores become m·p, and `ds`, which holds dy·vᵀ, p·(m·ds − δ). */
 TARGET static void NAME(slopes)(const attention_job *j, const place *at, const attention_blocks *b) {
     for (int64_t i = 0; i < at->queries; i++) {
         float *restrict p = b->scores + i * BLOCK, *restrict ds = b->slopes + i * BLOCK;
         const float lse = j->lse[(at->n * j->a.heads + at->head) * j->a.queries + at->query + i],
                     delta = b->total[i];
+        float kept[BLOCK];
         if (!(lse > -INFINITY)) {
             for (int k = 0; k < BLOCK; k++) p[k] = ds[k] = 0;
             continue;
         }
+        NAME(keep)(j, at, i, kept);
         for (int k = 0; k < BLOCK; k++) {
             p[k] = glia__expf(p[k] - lse);
-            ds[k] = p[k] * (ds[k] - delta);
+            ds[k] = p[k] * (kept[k] * ds[k] - delta);
+            p[k] *= kept[k];
         }
     }
 }
