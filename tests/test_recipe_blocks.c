@@ -149,5 +149,29 @@ TEST(out_of_memory) {
     }
 }
 
-TEST_MAIN(TEST_ENTRY(blocks), TEST_ENTRY(block_refusals), TEST_ENTRY(shared), TEST_ENTRY(frozen),
-          TEST_ENTRY(out_of_memory))
+/* The states that a recurrent layer ends with are inputs of later ones. */
+TEST(results) {
+    char text[4000];
+    glia_model *m = build(DATA "model:\n"
+                               "  - flatten\n  - reshape: [8, 8]\n"
+                               "  - lstm: {units: 5, layers: 2, return_sequences: yes, name: encoder}\n"
+                               "  - gru: {units: 5, reverse: yes, return_sequences: yes, inputs: reshape}\n"
+                               "  - lstm: {units: 10, inputs: [gru, encoder.h, encoder.c], name: decoder}\n"
+                               "  - dense: {units: 10, inputs: decoder.c}\n",
+                          text, sizeof text);
+    CHECK(has(m, "encoder.weight_hh_l1", true) && has(m, "decoder.weight_ih", true));
+    CHECK_HAS(text, "inputs: [gru, encoder.h, encoder.c]");
+    glia_model_free(m);
+    refused(DATA "model: [reshape: [8, 8], gru: {units: 5, name: a}, dense: {units: 10, inputs: a.c}]\n",
+            "inputs: 'a' has no result 'c'; besides the usual one it has h");
+    refused(DATA "model: [flatten, dense: {units: 10, inputs: flatten.h}]\n",
+            "inputs: 'flatten' has no result 'h'");
+    refused(DATA "model: [reshape: [8, 8], lstm: {units: 5, name: a}, dense: {units: 10, inputs: b.h}]\n",
+            "unknown input 'b'");
+    refused(DATA
+            "model: [reshape: [8, 8], gru: {units: 5, name: a}, lstm: {units: 4, inputs: [reshape, a.h]}]\n",
+            "lstm 'lstm' expects a state h of 4 numbers (f32) per example, got f32 of 5");
+}
+
+TEST_MAIN(TEST_ENTRY(results), TEST_ENTRY(blocks), TEST_ENTRY(block_refusals), TEST_ENTRY(shared),
+          TEST_ENTRY(frozen), TEST_ENTRY(out_of_memory))

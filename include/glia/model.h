@@ -121,21 +121,38 @@ GLIA_API glia_value *glia_instance_norm_with(glia_value *x, glia_group_norm_opti
 typedef struct glia_recurrent_options {
     int reserved_;
     int64_t units;
+    int64_t layers;             /* one on top of the other; default 1 */
+    double dropout;             /* share that is dropped between layers while training; default 0 */
     glia_bool return_sequences; /* the state after every step; default no: the last one */
     glia_bool bidirectional;    /* a second one from the last step to the first, side by side; default no */
+    glia_bool reverse;          /* from the last step to the first; default no */
+    glia_bool use_bias;         /* default yes */
     int activation;             /* rnn: 0 tanh, 1 relu */
-    glia_value *lengths;        /* [N], i64: steps of each sequence; default: all */
+    glia_value *lengths;        /* [N], i64: steps of each sequence, 1 … T; default: all */
+    /* The state before the first step, [N, units·directions·layers]: those of layer 0, forward before backward, then of
+     * layer 1 …; default 0. c: lstm's. */
+    glia_value *h, *c;
     const char *name;
 } glia_recurrent_options;
 /* [N, T, in] → [N, units], or [N, T, units] with return_sequences; twice the units when bidirectional. weight_ih [gates·
  * units, in], weight_hh [gates·units, units], bias_ih, bias_hh [gates·units], as PyTorch's (lstm i, f, g, o; gru r, z, n),
- * and the same with _reverse. */
+ * the same with _reverse, and with _l0, _l1 … when there are several layers. The state after the last step, as h and c are,
+ * is glia_layer_result(model, name, "h") and, of lstm, "c". */
 GLIA_API glia_value *glia_rnn_with(glia_value *x, glia_recurrent_options options);
 #define glia_rnn(x, ...) glia_rnn_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
 GLIA_API glia_value *glia_lstm_with(glia_value *x, glia_recurrent_options options);
 #define glia_lstm(x, ...) glia_lstm_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
 GLIA_API glia_value *glia_gru_with(glia_value *x, glia_recurrent_options options);
 #define glia_gru(x, ...) glia_gru_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
+/* One step: x [N, in] and the state h, of lstm also c, [N, units] → the next h; lstm's next c is glia_layer_result(model,
+ * name, "c"). Parameters as above; glia_share takes further steps with the same ones. Of the options units, use_bias,
+ * activation, h, c and name count. */
+GLIA_API glia_value *glia_rnn_cell_with(glia_value *x, glia_recurrent_options options);
+#define glia_rnn_cell(x, ...) glia_rnn_cell_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
+GLIA_API glia_value *glia_lstm_cell_with(glia_value *x, glia_recurrent_options options);
+#define glia_lstm_cell(x, ...) glia_lstm_cell_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
+GLIA_API glia_value *glia_gru_cell_with(glia_value *x, glia_recurrent_options options);
+#define glia_gru_cell(x, ...) glia_gru_cell_with(x, GLIA_OPTIONS(glia_recurrent_options, __VA_ARGS__))
 /* [N, C, H, W] → [N, C]: mean over H and W. */
 GLIA_API glia_value *glia_global_average_pool2d(glia_value *x);
 /* [N, …] → [N, product]. */
@@ -188,6 +205,9 @@ GLIA_API glia_value *glia_apply(glia_value *x, const char *kind, const char *opt
 /* Applies the layer called `layer`, whatever it is made of, to other inputs, with the weights that it has: their
  * gradients add up. `name` NULL: chosen. Running statistics follow the first of the two. */
 GLIA_API glia_value *glia_share(const char *layer, const char *name, glia_value *const *inputs, int count);
+
+/* What the layer called `layer` gives besides the value that was returned: of recurrent layers "h" and "c". */
+GLIA_API glia_value *glia_layer_result(glia_model *model, const char *layer, const char *result);
 
 /* Layers and parameters made between begin and end are called "name.…", as in PyTorch's modules; scopes may lie in each
  * other. With `name` NULL they are called as ever. */

@@ -52,7 +52,8 @@ static void open_steps(const sequences *s) {
     char range[80];
     glia__c_for(c, "n", s->n);
     if (lengths) {
-        snprintf(range, sizeof range, "%s[n] < 0 || %s[n] > %lld", lengths, lengths, s->steps);
+        const int least = ((const glia_recurrent_attrs *)s->call->attrs)->allow_empty == GLIA_NO;
+        snprintf(range, sizeof range, "%s[n] < %d || %s[n] > %lld", lengths, least, lengths, s->steps);
         glia__c_fail_if(c, range);
         glia__c_line(c, "const int length = (int)%s[n];", lengths);
     } else {

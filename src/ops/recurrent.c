@@ -11,7 +11,7 @@
 
 #ifdef GLIA_OPS_HEADER
 /* x [N, T, in]; w [gates·H, in], r [gates·H, H] and b [2·gates·H] (those of w, then those of r) in PyTorch's order of
- * gates: lstm i, f, g, o; gru r, z, n; rnn has one. b may be NULL. lengths [N], i64 or i32, from 0 to T, or NULL: what lies
+ * gates: lstm i, f, g, o; gru r, z, n; rnn has one. b may be NULL. lengths [N], i64 or i32, up to T, or NULL: what lies
  * behind is not read, and results there are 0. h0, c0 [N, H]: how the state begins, or NULL: 0. */
 typedef struct glia_recurrent_inputs {
     glia_value *x, *w, *r, *b, *lengths, *h0, *c0;
@@ -20,7 +20,8 @@ typedef struct glia_recurrent_attrs {
     glia_bool reverse; /* from the last step to the first; default no */
     glia_bool
         reset_after; /* gru: n = tanh(x·Wᵀ + r·(h·Rᵀ + b)), as cuDNN and PyTorch; no: (r·h)·Rᵀ. Default yes */
-    int activation; /* rnn: 0 tanh, 1 relu */
+    int activation;        /* rnn: 0 tanh, 1 relu */
+    glia_bool allow_empty; /* lengths may be 0: such a sequence keeps its first state. Default yes */
 } glia_recurrent_attrs;
 /* y [N, T, H]: the state h after every step. glia_value_sibling(y, 1): the last h [N, H]; of lstm (y, 2): the last c. */
 GLIA_API glia_value *glia_op_rnn(glia_recurrent_inputs inputs, glia_recurrent_attrs attrs);
@@ -57,6 +58,7 @@ glia_recurrent glia__recurrent_of(const glia_cell *cell, const glia_call *c, con
                             .reverse = a->reverse == GLIA_YES,
                             .reset_after = a->reset_after != GLIA_NO,
                             .relu = a->activation == 1,
+                            .least = a->allow_empty == GLIA_NO,
                             .lengths = glia__recurrent_input(c, lengths)};
 }
 
@@ -68,10 +70,11 @@ static int64_t length_of(const glia_recurrent *p, int64_t i) {
 glia_status glia__recurrent_check(const glia_recurrent *p, const glia_call *c) {
     for (int64_t i = 0; i < p->n; i++) {
         const int64_t length = length_of(p, i);
-        if (length < 0 || length > p->steps)
+        if (length < p->least || length > p->steps)
             return glia_error_set(c->err, GLIA_BAD_DATA,
-                                  "%s: length %lld of sequence %lld is out of range 0 … %lld", p->cell->name,
-                                  (long long)length, (long long)i, (long long)p->steps);
+                                  "%s '%s': length %lld of sequence %lld is out of range %d … %lld",
+                                  p->cell->name, c->node ? c->node : "", (long long)length,
+                                  (long long)(c->first_row + i), p->least, (long long)p->steps);
     }
     return GLIA_OK;
 }
@@ -264,8 +267,14 @@ static void step_of(const glia_cell *cell, glia_stepping *s) {
         .name = "reverse", .kind = GLIA_FIELD_BOOL, .offset = offsetof(glia_recurrent_attrs, reverse), \
         .initial = "no", .doc = "from the last step to the first"                                      \
     }
-const glia_field glia__lstm_fields[] = {REVERSE_FIELD, {.name = NULL}};
+#define EMPTY_FIELD                                                                                        \
+    {                                                                                                      \
+        .name = "allow_empty", .kind = GLIA_FIELD_BOOL,                                                    \
+        .offset = offsetof(glia_recurrent_attrs, allow_empty), .initial = "yes", .doc = "lengths may be 0" \
+    }
+const glia_field glia__lstm_fields[] = {REVERSE_FIELD, EMPTY_FIELD, {.name = NULL}};
 const glia_field glia__rnn_fields[] = {REVERSE_FIELD,
+                                       EMPTY_FIELD,
                                        {.name = "activation",
                                         .kind = GLIA_FIELD_CHOICE,
                                         .offset = offsetof(glia_recurrent_attrs, activation),
@@ -275,6 +284,7 @@ const glia_field glia__rnn_fields[] = {REVERSE_FIELD,
                                        {.name = NULL}};
 const glia_field glia__gru_fields[] = {
     REVERSE_FIELD,
+    EMPTY_FIELD,
     {.name = "reset_after",
      .kind = GLIA_FIELD_BOOL,
      .offset = offsetof(glia_recurrent_attrs, reset_after),
@@ -342,7 +352,7 @@ const glia_field glia__gru_fields[] = {
 RECURRENT_OP(rnn, 6, .onnx = "RNN", .n_outputs = 2, .doc = "h ← tanh(x·Wᵀ + h·Rᵀ + b) over the steps of a sequence, or relu",
              .source = "Elman, Cognitive Science 14, 1990",
              .cases = GLIA_CASES(
-                 {.inputs = "2x4x3 5x3 5x5 10"}, {.inputs = "2x4x3 5x3 5x5"},
+                 {.inputs = "2x4x3 5x3 5x5 10"}, {.inputs = "2x4x3 5x3 5x5", .attrs = "allow_empty=no"},
                  {.inputs = "3x4x2 5x2 5x5 10 3:i64<5 3x5", .attrs = "reverse=yes"},
                  {.inputs = "3x4x2 5x2 5x5 10 3:i32<5", .attrs = "activation=relu"},
                  {.inputs = "0x4x3 5x3 5x5 10"}, {.inputs = "35x3x9 70x9 70x70 140", .tolerance = 1e-4},

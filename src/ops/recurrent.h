@@ -44,6 +44,7 @@ typedef struct glia_recurrent {
     const glia_cell *cell;
     int64_t n, steps, in, hidden, width; /* width: gates · hidden */
     bool reverse, reset_after, relu;
+    int least;         /* that a length may be: 0 or 1 */
     glia_view lengths; /* data NULL: all have `steps` */
     const void *x, *w, *r, *b, *h0, *c0;
     const void *y, *saved, *dy; /* for gradients */

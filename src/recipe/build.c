@@ -33,12 +33,13 @@ static glia_value *build_layer(const glia_recipe_list *list, const glia_recipe_l
     const char *name = layer->unnamed ? NULL : layer->name;
     int count = layer->n_inputs, at = (int)(layer - list->layers);
     for (int k = 0; k < count; k++) {
-        char of[120];
-        int result;
-        const glia_recipe_layer *from = glia__recipe_find_layer(
-            list, glia__recipe_split_result(layer->inputs[k], of, sizeof of, &result));
-        in[k] = from ? outputs[from - list->layers] : input_called(model, layer->inputs[k], given);
-        if (result) in[k] = glia_value_sibling(in[k], result);
+        char of[64];
+        const char *result = glia__recipe_split_result(layer->inputs[k], of, sizeof of);
+        const glia_recipe_layer *from = glia__recipe_find_layer(list, of);
+        in[k] = from ? outputs[from - list->layers] : input_called(model, of, given);
+        const int number = result && *result >= '0' && *result <= '9' ? *result - '0' : -1;
+        if (number > 0) in[k] = glia_value_sibling(in[k], number);
+        if (result && number < 0) in[k] = glia_layer_result(model, of, result);
     }
     if (!count) in[count++] = at ? outputs[at - 1] : given->inputs[0];
     if (layer->share) return glia_share(layer->share, name, in, count);

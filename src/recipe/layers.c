@@ -101,15 +101,6 @@ static glia_status read_name(const reading *r, const glia_yaml *node, glia_error
     return GLIA_OK;
 }
 
-const char *glia__recipe_split_result(const char *text, char *name, size_t capacity, int *result) {
-    const char *dot = strrchr(text, '.');
-    *result = 0;
-    if (!dot || !dot[1] || dot[2] || dot[1] < '0' || dot[1] > '9') return text;
-    snprintf(name, capacity, "%.*s", (int)(dot - text), text);
-    *result = dot[1] - '0';
-    return name;
-}
-
 /* The earlier layer called so; this one and later ones are none, so that there are no cycles. */
 static glia_status find_earlier(const reading *r, const char *what, const glia_yaml *node, bool input,
                                 glia_recipe_layer **out, glia_error *err) {
@@ -137,8 +128,36 @@ static glia_status find_earlier(const reading *r, const char *what, const glia_y
     return glia__recipe_unknown(&at, input ? "input" : "layer", node->text, words, count, err);
 }
 
+const char *glia__recipe_split_result(const char *text, char *layer, size_t capacity) {
+    const char *dot = strchr(text, '.');
+    snprintf(layer, capacity, "%.*s", (int)(dot ? dot - text : (ptrdiff_t)strlen(text)), text);
+    return dot ? dot + 1 : NULL;
+}
+
+static bool is_number(const char *result) {
+    return result[0] >= '0' && result[0] <= '9' && !result[1];
+}
+
+/* Whether the layer has that result besides the usual one. */
+static glia_status check_result(const glia_yaml *node, const glia_recipe_layer *from, const char *result,
+                                glia_error *err) {
+    const char *names = from ? from->def->results : NULL;
+    const int length = (int)strcspn(node->text, "."),
+              count = from && from->def->op && from->def->op->n_outputs ? from->def->op->n_outputs : 1;
+    if (is_number(result) && *result - '0' < count) return GLIA_OK;
+    if (is_number(result) && !names)
+        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
+                                "inputs: '%.*s' has %d result%s, numbered from 0; found '%s'", length,
+                                node->text, count, count > 1 ? "s" : "", node->text);
+    for (const char *n = names; n; n = strchr(n, '|') ? strchr(n, '|') + 1 : NULL)
+        if (strcspn(n, "|") == strlen(result) && strncmp(n, result, strlen(result)) == 0) return GLIA_OK;
+    return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "inputs: '%.*s' has no result '%.40s'%s%s",
+                            length, node->text, result, names ? "; besides the usual one it has " : "",
+                            names ? names : "");
+}
+
 static glia_status read_input(const reading *r, const glia_yaml *node, glia_error *err) {
-    char found[120];
+    char found[120], name[64];
     glia_recipe_layer *layer = r->layer, *from;
     if (node->kind != GLIA_YAML_TEXT)
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
@@ -147,17 +166,11 @@ static glia_status read_input(const reading *r, const glia_yaml *node, glia_erro
     if ((size_t)layer->n_inputs == GLIA_COUNT(layer->inputs))
         return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT, "inputs: more than %zu",
                                 GLIA_COUNT(layer->inputs));
-    char name[120];
-    int result;
-    glia_yaml place = *node;
-    place.text = (char *)(uintptr_t)glia__recipe_split_result(node->text, name, sizeof name, &result);
-    GLIA_TRY(find_earlier(r, "inputs", &place, true, &from, err));
-    const glia_op *op = from ? from->def->op : NULL;
-    if (result && result >= (op && op->n_outputs ? op->n_outputs : 1))
-        return glia__yaml_error(node, err, GLIA_INVALID_ARGUMENT,
-                                "inputs: '%s' has %d result%s, numbered from 0; found '%s'", place.text,
-                                op && op->n_outputs ? op->n_outputs : 1, op && op->n_outputs > 1 ? "s" : "",
-                                node->text);
+    const char *result = glia__recipe_split_result(node->text, name, sizeof name);
+    glia_yaml of = *node;
+    if (result) of.text = name;
+    GLIA_TRY(find_earlier(r, "inputs", &of, true, &from, err));
+    if (result) GLIA_TRY(check_result(node, from, result, err));
     layer->inputs[layer->n_inputs++] = node->text;
     if (from) from->used = true;
     return GLIA_OK;

@@ -137,11 +137,20 @@ static void document_fields(const char *name, const char *doc, const char *note,
 }
 
 static void document_layer(const glia_layer_def *def, glia_text *out) {
-    char note[160] = "";
+    char note[320] = "";
+    size_t used = 0;
     if (def->shorthand)
-        snprintf(note, sizeof note, "`- %s: VALUE` sets `%s`.", def->name, def->shorthand);
-    else if (def->max_inputs > 1)
-        snprintf(note, sizeof note, "Takes %d to %d `inputs`.", def->min_inputs, def->max_inputs);
+        used += (size_t)snprintf(note, sizeof note, "`- %s: VALUE` sets `%s`. ", def->name, def->shorthand);
+    if (def->max_inputs > 1)
+        used += (size_t)snprintf(note + used, sizeof note - used, "Takes %d to %d `inputs`. ",
+                                 def->min_inputs, def->max_inputs);
+    for (const char *r = def->results; r; r = strchr(r, '|') ? strchr(r, '|') + 1 : NULL)
+        used += (size_t)snprintf(note + used, sizeof note - used, "%s`NAME.%.*s`",
+                                 r == def->results ? "Later layers can have as input, besides its result: "
+                                                   : ", ",
+                                 (int)strcspn(r, "|"), r);
+    if (def->results) snprintf(note + used, sizeof note - used, ". ");
+    if (note[0]) note[strlen(note) - 1] = '\0';
     document_fields(def->name, def->doc, note[0] ? note : NULL, def->fields, out);
 }
 

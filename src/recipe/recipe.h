@@ -209,8 +209,9 @@ glia_value *glia__recipe_build_list(const glia_recipe_list *list, glia_model *mo
 /* Gives an error of the graph a place in the file, unless it has one; `node` is what it is about. */
 void glia__recipe_place_error(const glia_yaml *at, const char *node, glia_model *model);
 glia_recipe_layer *glia__recipe_find_layer(const glia_recipe_list *list, const char *name);
-/* `NAME.1` is the second result of an operation that has several: the name without it, and which. */
-const char *glia__recipe_split_result(const char *text, char *name, size_t capacity, int *result);
+/* `NAME.1` is the second result of an operation that has several, `NAME.h` one that a layer calls so. The name to `layer`; what
+ * follows the dot, or NULL, is returned. */
+const char *glia__recipe_split_result(const char *text, char *layer, size_t capacity);
 
 /* Several inputs, outputs and losses (several.c). */
 glia_status glia__recipe_read_inputs(glia_recipe *recipe, const glia_yaml *node, const glia_field *field,

@@ -305,6 +305,17 @@ static void keep_lengths(const glia_layer_build *b, const glia_value *result) {
         glia__layer_set_lengths(b, result, lengths);
 }
 
+/* --- several results ---------------------------------------------------------------------------------------- */
+
+void glia__layer_set_result(const glia_layer_build *b, const char *name, glia_value *value) {
+    const glia_result result = {b->name, name, value, b->model->results};
+    const glia_result *copy = value ? glia__arena_copy(&b->model->arena, &result, sizeof result) : NULL;
+    if (copy)
+        b->model->results = copy;
+    else if (value)
+        (void)glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+}
+
 static glia_value *apply(glia_model *model, const glia_layer_def *def, const char *name,
                          glia_value *const *inputs, int count, const void *options, bool resolved,
                          const glia_applied *shared) {

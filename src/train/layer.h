@@ -21,6 +21,7 @@ typedef struct glia_layer_def {
     const char *name; /* "conv2d": the word of the model file */
     const char *doc;  /* formula and shapes, one or two lines */
     int min_inputs, max_inputs;
+    const char *results;      /* besides the one that build returns, by name: "h|c"; NULL: none */
     const glia_field *fields; /* options; NULL: none. A `name` field is not listed here: every layer has it */
     size_t options_size;
     bool loss;        /* its numbers are to be minimised; what a user of the model wants is its first input */
@@ -68,6 +69,9 @@ glia_value *glia__layer_fail(const glia_layer_build *b, glia_status status, cons
  * through layers that keep the steps (`keeps_steps`). */
 glia_value *glia__layer_lengths(const glia_layer_build *b, const glia_value *x);
 void glia__layer_set_lengths(const glia_layer_build *b, const glia_value *x, glia_value *lengths);
+/* A result of the layer besides the one that it returns; `name` is among the definition's `results`. NULL has left its error
+ * in the graph. */
+void glia__layer_set_result(const glia_layer_build *b, const char *name, glia_value *value);
 /* The input's shape without the batch dimension, as "13×13×32" to `out`; returns `out`. */
 const char *glia__example_text(const glia_value *x, char *out, size_t capacity);
 /* Applies an activation by name; NULL or "" or "linear": x itself. Unknown names are the layer's error. */

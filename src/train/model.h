@@ -69,6 +69,13 @@ typedef struct glia_model_part {
     int64_t at, elems;  /* its numbers of an example of the output; at -1: not shown */
 } glia_model_part;
 
+/* A result of a layer besides the one that it returned. */
+typedef struct glia_result {
+    const char *layer, *name;
+    glia_value *value;
+    const struct glia_result *before;
+} glia_result;
+
 struct glia_model {
     const glia_allocator *allocator;
     glia_arena arena; /* names and options */
@@ -84,6 +91,7 @@ struct glia_model {
     const glia_scope *scope;     /* NULL: the model itself */
     const glia_applied *applied; /* the last one */
     const glia_padded *padded;   /* the last one */
+    const glia_result *results;  /* the last one */
     glia_layer_info *layers;
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */

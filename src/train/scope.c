@@ -89,6 +89,20 @@ static const glia_applied *find_seen(const glia_model *model, const char *name) 
     return a ? a : glia__applied_find(model, name);
 }
 
+glia_value *glia_layer_result(glia_model *model, const char *layer, const char *name) {
+    if (!model) return NULL;
+    const glia_applied *of = find_seen(model, layer ? layer : "");
+    const glia_result *r = of ? model->results : NULL;
+    while (r && (strcmp(r->layer, of->name) != 0 || strcmp(r->name, name ? name : "") != 0)) r = r->before;
+    if (r) return r->value;
+    if (!of)
+        return glia_graph_fail(model->graph, GLIA_NOT_FOUND, layer, "there is no layer '%s'",
+                               layer ? layer : "");
+    return glia_graph_fail(model->graph, GLIA_NOT_FOUND, layer, "%s '%s' has no result '%s'%s%s",
+                           of->def->name, layer, name ? name : "", of->def->results ? "; it has " : "",
+                           of->def->results ? of->def->results : "");
+}
+
 glia_value *glia_share(const char *layer, const char *name, glia_value *const *inputs, int count) {
     glia_model *model = NULL;
     for (int i = 0; i < count && !model; i++) model = glia__model_of(inputs[i]);
