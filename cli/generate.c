@@ -56,6 +56,7 @@ static int run_generate(const cli_options *options, char **arguments, int count)
                                                                    .seed = (uint64_t)seed_of(options),
                                                                    .threads = (int)options->threads,
                                                                    .stop = &cli_stop,
+                                                                   .logger = cli_logger(false),
                                                                    .error = &err});
     const double seconds = glia__now_seconds() - start;
     int code = CLI_OK;

@@ -272,7 +272,7 @@ TEST(numbers_out_of_range) {
               "  - reshape: {shape: [3, 1], inputs: input, name: steps}\n"
               "  - squeeze: {axes: 1, inputs: one, name: flat}\n"
               "  - lstm: {units: 3, inputs: [steps, flat], name: reader}\n",
-              GLIA_SHAPE(3), three, "reader", "length 7 of sequence 0 is out of range 0 … 3");
+              GLIA_SHAPE(3), three, "reader", "length 7 of sequence 0 is out of range 1 … 3");
 }
 
 TEST_MAIN(TEST_ENTRY(names_and_order), TEST_ENTRY(shapes), TEST_ENTRY(empty_sequences),

@@ -26,6 +26,14 @@ expect 0 '"prompt":"the q","text":"the quick' "$GLIA" generate runs/fox --prompt
 "$GLIA" generate runs/fox --tokens 30 --temperature 2 --seed 5 >two.txt
 checks=$((checks + 1))
 cmp -s one.txt two.txt || say_failed "the same seed gives another text" "$(cat one.txt two.txt)"
+sed 's/, stride: 1//; s/lstm: {units: 32/lstm: {units: 32, layers: 2, stateful: yes/; s/epochs: 4, steps_per_epoch: 40, batch_size: 16/epochs: 40, batch_size: 8/' \
+    fox.yaml >goes_on.yaml
+expect 0 "saved runs/goes-on" "$GLIA" train goes_on.yaml --out runs/goes-on
+expect 0 "the quick brown fox jumps over the lazy dog" \
+    "$GLIA" generate runs/goes-on --prompt "the quick" --tokens 60 --temperature 0
+sed 's/stateful: yes/reverse: yes/' goes_on.yaml >backward.yaml
+expect 0 "saved runs/backward" "$GLIA" train backward.yaml train.epochs=1 --out runs/backward
+expect 0 "every token costs a run of the whole window of 16: 'lstm" "$GLIA" generate runs/backward --prompt "the" --tokens 2
 expect 1 "the prompt holds the character 'X', which the run was not trained on" "$GLIA" generate runs/fox --prompt X
 expect 1 "the run is a language model, which goes on with texts: glia generate" "$GLIA" predict runs/fox "the"
 

@@ -73,7 +73,7 @@ TEST(inference_graph) {
 TEST(refused) {
     glia_error err = {0};
     glia_model *model = toy_model(2, NULL);
-    glia_export_model e = {.outputs = {NULL}};
+    glia_export_model e = {.outputs = NULL};
     CHECK_INT(glia__export_of_model(&e, model, &err), GLIA_INVALID_ARGUMENT);
     CHECK_HAS(err.message, "has no weights yet");
     glia__export_free(&e);

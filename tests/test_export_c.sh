@@ -122,7 +122,8 @@ data: {source: {idx: {images: data/images.idx, labels: data/labels.idx}}, normal
 model:
   - reshape: [8, 8]
   - lstm: {units: 6, return_sequences: yes, bidirectional: yes}
-  - gru: 5
+  - gru: {units: 5, layers: 2, reverse: yes, use_bias: no, return_sequences: yes, name: turned}
+  - rnn: {units: 10, inputs: [turned, turned.h]}
   - dense: 3
 train: {epochs: 4, seed: 3, threads: 1}
 END

@@ -130,6 +130,27 @@ TEST(given_order) {
     glia_dataset_free(d);
 }
 
+/* 11 examples in stretches 0 … 3, 4 … 7 and 8 … 10; epochs of two batches read one half of each, then the other. */
+TEST(stretches) {
+    static const int64_t whole[] = {0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7},
+                         half[2][6] = {{0, 4, 8, 1, 5, 9}, {1, 5, 9, 2, 6, 10}};
+    glia_dataset *d = open_numbers(11);
+    int64_t got[MOST], batches;
+    for (int64_t batches_wanted = 0; batches_wanted <= 2; batches_wanted += 2) {
+        glia_loader *l = open_loader(
+            d, (glia_loader_options){
+                   .batch_size = 3, .batches = batches_wanted, .shuffle = GLIA_YES, .stretches = GLIA_YES});
+        for (int64_t epoch = 0; epoch < 4; epoch++) {
+            const int64_t *wanted = batches_wanted ? half[epoch % 2] : whole;
+            const int64_t count = batches_wanted ? 6 : 11;
+            CHECK_INT(read_epoch(l, epoch, got, &batches), count);
+            CHECK(memcmp(got, wanted, (size_t)count * sizeof *got) == 0);
+        }
+        glia_loader_free(l);
+    }
+    glia_dataset_free(d);
+}
+
 TEST(refused) {
     glia_error err = {0};
     glia_dataset *d = open_numbers(5);
@@ -246,5 +267,5 @@ TEST(parts) {
 }
 
 TEST_MAIN(TEST_ENTRY(sizes), TEST_ENTRY(parts), TEST_ENTRY(shuffled_by_seed), TEST_ENTRY(given_order),
-          TEST_ENTRY(refused), TEST_ENTRY(left_early), TEST_ENTRY(stays_while_used),
+          TEST_ENTRY(stretches), TEST_ENTRY(refused), TEST_ENTRY(left_early), TEST_ENTRY(stays_while_used),
           TEST_ENTRY(without_targets), TEST_ENTRY(memory))

@@ -12,7 +12,7 @@ enum { BATCH = 2, MOST_INPUTS = 3 };
 
 enum { NONE = -1 }; /* in the place of an opset: ONNX has no such operator */
 
-/* What goes in: pictures, volumes, sequences of vectors, tokens, numbers, lengths. */
+/* What goes in: pictures, volumes, sequences of vectors, tokens, numbers, states, lengths. */
 typedef struct network {
     const char *layer, *options, *inputs; /* a letter an input */
     int opset;                            /* 0: the usual one */
@@ -103,6 +103,12 @@ static const network networks[] = {
     {"lstm", "units=6", "sl", 0},
     {"gru", "units=6 return_sequences=yes", "s", 0},
     {"gru", "units=6 bidirectional=yes", "sl", 0},
+    {"lstm", "units=6 layers=2 reverse=yes use_bias=no dropout=0.2", "s", 0},
+    {"lstm", "units=6 return_sequences=yes", "shh", 0},
+    {"gru", "units=3 layers=2", "sh", 0},
+    {"rnn_cell", "units=6", "nh", 0},
+    {"lstm_cell", "units=6", "nhh", 0},
+    {"gru_cell", "units=6", "n", 0},
     {"multi_head_attention", "heads=2", "s", 0},
     {"multi_head_attention", "heads=2", "s", 23},
     {"multi_head_attention", "heads=3 key_value_heads=1 positions=rotary", "s", 0},
@@ -137,8 +143,8 @@ static glia_value *add_input(glia_model *m, char kind, int i) {
     static const struct {
         char kind;
         int64_t shape[4];
-    } shapes[] = {{'p', {3, 8, 8}}, {'P', {3, 32, 32}}, {'c', {4, 8, 8}}, {'v', {2, 4, 4, 4}},
-                  {'s', {7, 6}},    {'t', {7}},         {'n', {5}},       {'l', {0}}};
+    } shapes[] = {{'p', {3, 8, 8}}, {'P', {3, 32, 32}}, {'c', {4, 8, 8}}, {'v', {2, 4, 4, 4}}, {'s', {7, 6}},
+                  {'t', {7}},       {'n', {5}},         {'h', {6}},       {'l', {0}}};
     for (size_t k = 0; k < GLIA_COUNT(shapes); k++)
         if (shapes[k].kind == kind) memcpy(o.shape, shapes[k].shape, sizeof shapes[k].shape);
     return glia_input_with(m, name, o);
@@ -207,7 +213,7 @@ static glia_status run(glia_model *m, const network *n, glia_value **inputs, gli
 /* --- there and back, and there again --------------------------------------------------------------------------- */
 
 static bool write_file(glia_model *m, const network *n, const char *path) {
-    glia_export_model e = {.outputs = {NULL}};
+    glia_export_model e = {.outputs = NULL};
     const glia_exporter *exporter;
     glia_error err = {0};
     char options[32];

@@ -93,26 +93,31 @@ TEST(lengths) {
     glia_graph_free(g);
 }
 
-/* In a layer no sequence may be empty, and the message tells which layer it is. */
+/* In a layer no sequence may be empty, and the message tells which layer it is: where a kernel runs, and without. */
 TEST(lengths_of_layers) {
-    static const struct {
-        int length;
-        const char *message;
-    } cases[] = {{0, "rnn 'words.rnn': length 0 of sequence 1 is out of range 1 … 4"},
-                 {-1, "rnn 'words.rnn': length -1 of sequence 1 is out of range 1 … 4"},
-                 {5, "rnn 'words.rnn': length 5 of sequence 1 is out of range 1 … 4"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    static glia_value *(*const layers[])(glia_value *, glia_recurrent_options) = {
+        glia_rnn_with, glia_lstm_with, glia_gru_with};
+    static const char *const kinds[] = {"rnn", "lstm", "gru"};
+    static const int lengths[] = {0, -1, 5};
+    for (int i = 0; i < 18; i++) {
         glia_error err = {0};
         glia_program *program = NULL;
         glia_model *m = glia_model_new("lengths");
         glia_graph *g = glia_model_graph(m);
-        float params[9 + 6 + 6] = {0};
-        glia_value *y = glia_rnn(wave(g, GLIA_F32, sin, D(2, 4, IN), 1, 0, 1), .units = 3, .name = "words",
-                                 .lengths = I64(g, D(2), 4, cases[i].length));
-        CHECK_OK(glia_program_new(&program, g, &y, 1, (glia_program_options){.threads = 1}, &err), &err);
+        float params[4 * 9] = {0};
+        char message[100];
+        const int length = lengths[i / 3 % 3];
+        const glia_recurrent_options o = {.units = 3, .name = "words", .lengths = I64(g, D(2), 4, length)};
+        glia_value *y = layers[i % 3](wave(g, GLIA_F32, sin, D(2, 4, IN), 1, 0, 1), o);
+        CHECK_OK(glia_program_new(
+                     &program, g, &y, 1,
+                     (glia_program_options){.threads = 1, .reference = i < 9 ? GLIA_NO : GLIA_YES}, &err),
+                 &err);
         for (size_t k = 0; k < glia_model_params(m); k++)
             CHECK_OK(glia_program_bind(program, glia_model_param_value(m, k), params, &err), &err);
-        CHECK_ERR(glia_program_run(program, 0, &err), GLIA_BAD_DATA, &err, cases[i].message);
+        snprintf(message, sizeof message, "%s 'words.%s': length %d of sequence 1 is out of range 1 … 4",
+                 kinds[i % 3], kinds[i % 3], length);
+        CHECK_ERR(glia_program_run(program, 0, &err), GLIA_BAD_DATA, &err, message);
         glia_program_free(program);
         glia_model_free(m);
     }
@@ -356,8 +361,18 @@ TEST(learns) {
 TEST(messages) {
     BAD("lstm 'lstm' expects a sequence of vectors per example (steps×numbers), got 12",
         glia_lstm(row, .units = 3));
-    BAD("gru 'gru' expects lengths as one whole number (i64) per sequence, got f32 12",
+    BAD("gru 'gru' expects lengths as one whole number (i64) per sequence, got f32 of 12",
         glia_gru(words, .units = 3, .lengths = row));
+    BAD("gru 'gru' expects lengths as one whole number (i64) per sequence, got i64 of another batch",
+        glia_gru(words, .units = 3, .lengths = I64(glia_model_graph(m), D(3), 1, 2, 3)));
+    BAD("rnn 'rnn' expects sequences of at least one step, got 0×4",
+        glia_rnn(glia_op_slice(words, (glia_slice_attrs){.axis = 1, .start = 0, .end = 0}), .units = 3));
+    BAD("rnn 'first' expects a state h of 3 numbers (f32) per example, got f32 of another batch",
+        glia_rnn(words, .units = 3, .name = "first",
+                 .h = wave(glia_model_graph(m), GLIA_F32, sin, D(2, 3), 1, 0, 1)));
+    BAD("lstm 'net' expects a state c of 3 numbers (f32) per example, got i64 of 3",
+        glia_lstm(words, .units = 3, .h = glia_dense(row, .units = 3), .name = "net",
+                  .c = glia_input(m, "whole", .shape = {3}, .dtype = GLIA_I64)));
     BAD("lstm 'net' expects a state h of 3 numbers (f32) per example, got f32 of 12",
         glia_lstm(words, .units = 3, .h = row, .name = "net"));
     BAD("gru 'gru' expects a state h of 12 numbers (f32) per example, got f32 of 7×4",

@@ -206,9 +206,12 @@ typedef struct glia_augment_options {
 
 typedef struct glia_loader_options {
     int reserved_;
-    int64_t batch_size;   /* default 32; the last batch of an epoch may be smaller, none is dropped */
-    int64_t batches;      /* an epoch ends after so many; default: after all examples */
-    glia_bool shuffle;    /* default no */
+    int64_t batch_size; /* default 32; the last batch of an epoch may be smaller, none is dropped */
+    int64_t batches;    /* an epoch ends after so many; default: after all examples */
+    glia_bool shuffle;  /* default no */
+    /* The examples, in their order, are cut in batch_size stretches: row i of a batch is the example behind row i of the batch
+     * before. Epochs of fewer `batches` take turns. Instead of a shuffle; default no. */
+    glia_bool stretches;
     uint64_t seed;        /* of the shuffle: the order depends on (seed, epoch) only */
     const int64_t *order; /* a fixed order of `count` examples instead (borrowed while the loader lives) */
     glia_bool prefetch;   /* default yes */

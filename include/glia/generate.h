@@ -2,6 +2,7 @@
 #ifndef GLIA_GENERATE_H
 #define GLIA_GENERATE_H
 
+#include "glia/log.h"
 #include "glia/recipe.h"
 
 #ifdef __cplusplus
@@ -22,6 +23,7 @@ typedef struct glia_generate_options {
     const volatile sig_atomic_t *stop; /* becomes non-zero (a signal handler): ends with GLIA_INTERRUPTED */
     bool (*on_token)(void *ctx, int64_t token); /* gets each as it is drawn; false ends the text */
     void *ctx;
+    const glia_logger *logger; /* told when every token costs a run of the whole window, and why */
     glia_error *error;
 } glia_generate_options;
 
@@ -29,9 +31,9 @@ typedef struct glia_generate_options {
  * → [N, T, vocabulary], a place from those up to it only; it sees the last T tokens. Same seed, same tokens.
  *
  * A token costs one step: the keys and values of attention and the states of recurrent layers are kept (2·layers·T·width
- * floats: 75 MB for GPT-2 124M), unless the model has layers that look at the tokens in other ways. After T tokens in all the
- * window moves on, and each further token costs a run of the whole window, as its tokens then stand elsewhere; but models
- * that are recurrent alone go on from their states, which hold all that was before. */
+ * floats: 75 MB for GPT-2 124M), unless the model has layers that look at the tokens in other ways. Stateful layers begin
+ * with 0. After T tokens in all the window moves on, and each further token costs a run of the whole window, as its tokens
+ * then stand elsewhere; but models that are recurrent alone go on from their states, which hold all that was before. */
 GLIA_API GLIA_MUST_CHECK glia_status glia_generate_with(glia_model *model, const int64_t *prompt,
                                                         int64_t count, glia_generate_options options);
 #define glia_generate(model, prompt, count, ...) \

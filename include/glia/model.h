@@ -127,8 +127,12 @@ typedef struct glia_recurrent_options {
     glia_bool bidirectional;    /* a second one from the last step to the first, side by side; default no */
     glia_bool reverse;          /* from the last step to the first; default no */
     glia_bool use_bias;         /* default yes */
-    int activation;             /* rnn: 0 tanh, 1 relu */
-    glia_value *lengths;        /* [N], i64: steps of each sequence, 1 … T; default: all */
+    /* A batch begins with the state that the one before ended with, row by row; an epoch and an evaluation begin with 0, and
+     * glia_predict does with every example. fit then takes the examples in their order, cut in as many stretches as a batch
+     * has rows; with shuffle = GLIA_NO as they are: row i of a batch after row i of the one before. */
+    glia_bool stateful;
+    int activation;      /* rnn: 0 tanh, 1 relu */
+    glia_value *lengths; /* [N], i64: steps of each sequence, 1 … T; default: all */
     /* The state before the first step, [N, units·directions·layers]: those of layer 0, forward before backward, then of
      * layer 1 …; default 0. c: lstm's. */
     glia_value *h, *c;

@@ -203,6 +203,9 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_trainer_update(glia_trainer *trainer, 
 /* The gradient of parameter `param`; data NULL when there is none (state). */
 GLIA_API glia_tensor glia_trainer_gradient(const glia_trainer *trainer, size_t param);
 GLIA_API glia_tensor glia_trainer_predictions(const glia_trainer *trainer); /* of the last batch */
+/* The states of stateful layers are 0 again: those that go on from backward to backward, and those from forward to
+ * forward. */
+GLIA_API void glia_trainer_reset_states(glia_trainer *trainer);
 GLIA_API void glia_trainer_free(glia_trainer *trainer);
 
 /* --- the loop ------------------------------------------------------------------------------------------- */
@@ -264,6 +267,18 @@ GLIA_API GLIA_MUST_CHECK glia_status glia_predict(glia_model *model, const glia_
  * `log_probability` (NULL allowed): of that path, by softmax. */
 GLIA_API int64_t glia_ctc_decode(const float *logits, int64_t steps, int64_t classes, int64_t blank,
                                  int64_t *labels, double *log_probability);
+
+/* glia_predict one call after another: the network is planned once for each count, and stateful layers go on: row i of a call
+ * continues row i of the one before. With a network that takes one step, [1, numbers], that is a recurrent network step by
+ * step. The weights are those that the model has at the first call; the model must outlive the predictor. */
+typedef struct glia_predictor glia_predictor;
+GLIA_API GLIA_MUST_CHECK glia_status glia_predictor_new(glia_predictor **out, glia_model *model, int threads,
+                                                        glia_error *err);
+GLIA_API GLIA_MUST_CHECK glia_status glia_predictor_run(glia_predictor *predictor, const glia_tensor *inputs,
+                                                        bool probabilities, glia_tensor *out,
+                                                        glia_error *err);
+GLIA_API void glia_predictor_reset_states(glia_predictor *predictor); /* the states are 0 again */
+GLIA_API void glia_predictor_free(glia_predictor *predictor);
 
 #ifdef __cplusplus
 }

@@ -183,11 +183,26 @@ glia_status glia_loader_new(glia_loader **out, const glia_dataset *dataset, glia
     return GLIA_OK;
 }
 
+/* The first examples of stretches, then the second ones, …; the last batch has the rows of those that are one longer. Epochs of
+ * fewer batches go through the stretches in turns. */
+static void order_stretches(glia_loader *l, int64_t epoch) {
+    const int64_t length = l->n / l->batch_size, longer = l->n % l->batch_size;
+    const int64_t batches = GLIA_MIN(glia_loader_batches(l), length);
+    const int64_t turns = batches ? (length + batches - 1) / batches : 1;
+    const int64_t first = GLIA_MIN(epoch % turns * batches, length - batches);
+    for (int64_t i = 0; i < l->used; i++) {
+        const int64_t batch = first + i / l->batch_size, row = i % l->batch_size;
+        l->order[i] = row * length + GLIA_MIN(row, longer) + batch;
+    }
+}
+
 glia_status glia_loader_start(glia_loader *l, int64_t epoch, glia_error *err) {
     (void)err;
     pthread_mutex_lock(&l->mutex);
     wait_idle(l);
-    if (l->options.shuffle == GLIA_YES && !l->options.order)
+    if (l->options.stretches == GLIA_YES && !l->options.order)
+        order_stretches(l, epoch);
+    else if (l->options.shuffle == GLIA_YES && !l->options.order)
         glia_random_permutation((glia_random){l->options.seed, glia_random_stream("epoch") + (uint64_t)epoch},
                                 l->order, l->n);
     else

@@ -42,6 +42,18 @@ struct glia_graph {
     glia_error error;
 };
 
+/* What goes on from one run of a graph to the next, zeros at first: `before` is an input, and what becomes of it is `after`:
+ * what it holds from then on, [N, …]; or [N, steps, …], rows to be put behind those that it, [N, T, …], has so far (`grows`). */
+typedef struct glia_memory {
+    glia_value *before, *after;
+    bool grows;
+} glia_memory;
+
+typedef struct glia_memories {
+    glia_memory *list;
+    size_t count;
+} glia_memories;
+
 /* Marks nodes[i] true when `outputs` need node i. `marks` holds graph->n_nodes bytes. */
 void glia__graph_mark(const glia_graph *graph, glia_value *const *outputs, int count, bool *marks);
 /* Append to the graph's arrays and set ids; false when out of memory. */

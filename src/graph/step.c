@@ -9,7 +9,9 @@ typedef struct walk {
     glia_steps *steps;
     const glia_graph *from;
     const glia_value *input;
-    bool *goes; /* by value of `from`: [N, T, …], of which some steps are there */
+    const glia_memories *states;
+    bool *goes;     /* by value of `from`: [N, T, …], of which some steps are there */
+    bool *is_state; /* by value of `from`: what a run begins with, and slices of it */
 } walk;
 
 /* --- for ops -------------------------------------------------------------------------------------------- */
@@ -35,17 +37,23 @@ void glia__step_vectors(glia_stepping *s, int64_t axis) {
 glia_value *glia__step_memory(glia_stepping *s, glia_dtype dtype, glia_shape shape, bool grows) {
     char name[32];
     glia_steps *steps = s->steps;
-    snprintf(name, sizeof name, "memory.%d", steps->n_memories);
+    snprintf(name, sizeof name, "memory.%zu", steps->memories.count);
     glia_value *before = glia_graph_input(steps->graph, name, dtype, shape);
     if (!before) return NULL;
-    steps->memories[steps->n_memories++] = (glia_memory){.before = before, .grows = grows};
+    steps->memories.list[steps->memories.count++] = (glia_memory){.before = before, .grows = grows};
     steps->limited |= grows;
     return before;
 }
 
 void glia__step_keep(glia_stepping *s, const glia_value *before, glia_value *after) {
-    for (int i = 0; i < s->steps->n_memories; i++)
-        if (s->steps->memories[i].before == before) s->steps->memories[i].after = after;
+    const glia_memories *memories = &s->steps->memories;
+    for (size_t i = 0; i < memories->count; i++)
+        if (memories->list[i].before == before) memories->list[i].after = after;
+}
+
+bool glia__step_is_state(glia_stepping *s, int i) {
+    s->unasked -= s->states[i];
+    return s->states[i];
 }
 
 /* Of what does not go over the steps but has a row for each (positions), those of these steps. */
@@ -73,11 +81,19 @@ static glia_status out_of_memory(glia_error *err) {
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
 }
 
+static bool begins_as(const glia_memories *states, const glia_value *x) {
+    for (size_t i = 0; i < states->count; i++)
+        if (states->list[i].before == x) return true;
+    return false;
+}
+
 static glia_status copy_sources(walk *w, const glia_node *node, glia_error *err) {
     glia_value **stand_ins = w->steps->stand_ins;
     for (int i = 0; i < node->n_inputs; i++) {
         const glia_value *x = node->inputs[i];
-        if (!x || x->node || stand_ins[x->id]) continue;
+        if (!x || x->node || stand_ins[x->id] || w->is_state[x->id]) continue;
+        w->is_state[x->id] = begins_as(w->states, x);
+        if (w->is_state[x->id]) continue;
         if (x->kind == GLIA_VALUE_INPUT)
             return glia_error_set(err, GLIA_UNSUPPORTED, "'%s' is a second input", x->name);
         stand_ins[x->id] = glia__graph_copy_source(w->steps->graph, x, x->type.shape);
@@ -87,8 +103,9 @@ static glia_status copy_sources(walk *w, const glia_node *node, glia_error *err)
     return GLIA_OK;
 }
 
-static glia_status cannot(const glia_node *node, glia_error *err) {
-    return glia_error_set(err, GLIA_UNSUPPORTED, "'%s' cannot go on step by step", node->name);
+static glia_status cannot(const glia_node *node, const char *why, glia_error *err) {
+    return glia_error_set(err, GLIA_UNSUPPORTED, "'%s' (%s) %s", node->name, node->op->name,
+                          why ? why : "needs the whole sequence");
 }
 
 /* Everything that goes is [N, T, …] there and [N, steps, …] here. */
@@ -97,29 +114,43 @@ static bool is_stepped(const glia_value *whole, const glia_value *y, int64_t len
     return a->rank >= 2 && a->dim[1] == length && b->rank == a->rank && b->dim[1] == GLIA_DIM_TIME;
 }
 
+static void apply(glia_stepping *s, bool any) {
+    const glia_node *node = s->node;
+    if (node->op->traits & GLIA_TRAIT_TRAINING_ONLY)
+        s->y[0] = s->x[0];
+    else if (!any)
+        glia__step_same(s);
+    else if (node->op->step)
+        node->op->step(s);
+    else if (node->op->traits & GLIA_TRAIT_ELEMENTWISE)
+        step_elementwise(s);
+}
+
 static glia_status step_node(walk *w, const glia_node *node, glia_error *err) {
     glia_steps *steps = w->steps;
     glia_value *x[GLIA_MAX_INPUTS];
-    bool goes[GLIA_MAX_INPUTS], any = false;
+    bool goes[GLIA_MAX_INPUTS], is_state[GLIA_MAX_INPUTS], any = false;
+    int states = 0;
     GLIA_TRY(copy_sources(w, node, err));
     for (int i = 0; i < node->n_inputs; i++) {
         const glia_value *input = node->inputs[i];
         x[i] = input ? steps->stand_ins[input->id] : NULL;
         goes[i] = input && w->goes[input->id];
+        is_state[i] = input && w->is_state[input->id];
         any |= goes[i];
-        if (input && !x[i]) return cannot(node, err); /* an output that .step left out */
+        states += is_state[i];
+        if (input && !x[i] && !is_state[i]) return cannot(node, NULL, err); /* .step left it out */
     }
-    glia_stepping s = {.steps = steps, .node = node, .x = x, .goes = goes};
-    if (node->op->traits & GLIA_TRAIT_TRAINING_ONLY)
-        s.y[0] = x[0];
-    else if (!any)
-        glia__step_same(&s);
-    else if (node->op->step)
-        node->op->step(&s);
-    else if (node->op->traits & GLIA_TRAIT_ELEMENTWISE)
-        step_elementwise(&s);
+    if (states && states == node->n_inputs) {
+        for (int o = 0; o < node->n_outputs; o++) w->is_state[node->outputs[o].id] = true;
+        return GLIA_OK;
+    }
+    glia_stepping s = {
+        .steps = steps, .node = node, .x = x, .goes = goes, .states = is_state, .unasked = states};
+    if (any || !states) apply(&s, any);
+    if (s.unasked) return cannot(node, "takes the state that a batch begins with", err);
     GLIA_TRY(glia_graph_status(steps->graph, err));
-    if (!s.y[0]) return cannot(node, err);
+    if (!s.y[0]) return cannot(node, s.why, err);
     for (int o = 0; o < node->n_outputs; o++) {
         const glia_value *whole = &node->outputs[o];
         w->goes[whole->id] = any;
@@ -134,9 +165,11 @@ static glia_status prepare(walk *w, glia_error *err) {
     glia_shape shape = w->input->type.shape;
     glia_arena *arena = &steps->graph->arena;
     steps->stand_ins = glia__arena_alloc(arena, (w->from->n_values + 1) * sizeof *steps->stand_ins);
-    steps->memories = glia__arena_alloc(arena, (2 * w->from->n_nodes + 1) * sizeof *steps->memories);
+    steps->memories.list =
+        glia__arena_alloc(arena, (2 * w->from->n_nodes + 1) * sizeof *steps->memories.list);
     w->goes = glia__arena_alloc(arena, (w->from->n_values + 1) * sizeof *w->goes);
-    if (!steps->stand_ins || !steps->memories || !w->goes) return out_of_memory(err);
+    w->is_state = glia__arena_alloc(arena, (w->from->n_values + 1) * sizeof *w->is_state);
+    if (!steps->stand_ins || !steps->memories.list || !w->goes || !w->is_state) return out_of_memory(err);
     if (shape.rank < 2 || shape.dim[1] < 1)
         return glia_error_set(err, GLIA_UNSUPPORTED, "the input has no steps");
     shape.dim[1] = GLIA_DIM_TIME;
@@ -160,10 +193,10 @@ static glia_status walk_nodes(walk *w, const glia_value *output, glia_error *err
 }
 
 glia_status glia__steps_new(glia_steps *steps, const glia_value *input, const glia_value *output,
-                            const glia_allocator *allocator, glia_error *err) {
+                            const glia_memories *states, const glia_allocator *allocator, glia_error *err) {
     *steps = (glia_steps){.graph = glia_graph_new(allocator)};
     if (!steps->graph) return out_of_memory(err);
-    walk w = {.steps = steps, .from = input->graph, .input = input};
+    walk w = {.steps = steps, .from = input->graph, .input = input, .states = states};
     glia_status status = prepare(&w, err);
     if (status == GLIA_OK) status = walk_nodes(&w, output, err);
     if (status != GLIA_OK) glia__steps_deinit(steps);

@@ -6,21 +6,13 @@
 
 #include "graph/graph.h"
 
-/* Memory from one run to the next. `before` is an input, zeros at first; what becomes of it is `after`: [N, steps, …],
- * rows that are put behind those that `before`, [N, T, …], holds already (`grows`), or what it holds from then on. */
-typedef struct glia_memory {
-    glia_value *before, *after;
-    bool grows;
-} glia_memory;
-
 typedef struct glia_steps {
     glia_graph *graph;      /* of the caller: to be freed by glia__steps_deinit */
     glia_value *input;      /* [N, steps]: the symbol GLIA_DIM_TIME */
     glia_value *positions;  /* i64 [steps]: where in the sequence they are, one after the other */
     glia_value *output;     /* [N, steps, …] */
     glia_value **stand_ins; /* by id of the first graph: parameters and more; NULL: not needed */
-    glia_memory *memories;
-    int n_memories;
+    glia_memories memories;
     bool limited; /* to T steps: by positions, or by memories that grow */
 } glia_steps;
 
@@ -32,13 +24,17 @@ struct glia_stepping {
     glia_value *const
         *x; /* what stands for its inputs: [N, steps, …] where goes[i], else they are as they were */
     const bool *goes;
+    const bool *states; /* see glia__step_is_state */
+    int unasked;
     glia_value *y[GLIA_MAX_OUTPUTS];
+    const char *why; /* it cannot go on; NULL: it needs the whole sequence */
 };
 
-/* GLIA_UNSUPPORTED, with the node that is in the way, when `output` cannot be had step by step. */
+/* GLIA_UNSUPPORTED, with the node that is in the way, when `output` cannot be had step by step. `states`: what the whole graph
+ * remembers from run to run; the first step begins with zeros there, as a run does after none. */
 GLIA_MUST_CHECK glia_status glia__steps_new(glia_steps *steps, const glia_value *input,
-                                            const glia_value *output, const glia_allocator *allocator,
-                                            glia_error *err);
+                                            const glia_value *output, const glia_memories *states,
+                                            const glia_allocator *allocator, glia_error *err);
 void glia__steps_deinit(glia_steps *steps); /* {0} allowed */
 
 /* For .step: the same op on what stands for its inputs. */
@@ -47,6 +43,9 @@ void glia__step_same(glia_stepping *s);
 void glia__step_vectors(glia_stepping *s, int64_t axis);
 /* A memory's `before`, [N, T, …] or [N, …]; its `after` is to be set by glia__step_keep. */
 glia_value *glia__step_memory(glia_stepping *s, glia_dtype dtype, glia_shape shape, bool grows);
+/* Input i, for which nothing stands, is the state that the whole graph begins with, or a part of it: an op that asks goes on
+ * with what the steps before it ended with. */
+bool glia__step_is_state(glia_stepping *s, int i);
 void glia__step_keep(glia_stepping *s, const glia_value *before, glia_value *after);
 
 #endif

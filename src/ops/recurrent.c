@@ -249,11 +249,17 @@ static void step_of(const glia_cell *cell, glia_stepping *s) {
     const int states = cell->kind == GLIA_CELL_LSTM ? 2 : 1;
     const glia_node *node = s->node;
     glia_value *in[GLIA_REC_C0 + 1] = {NULL};
-    if (((const glia_recurrent_attrs *)node->attrs)->reverse == GLIA_YES || !s->goes[GLIA_REC_X]) return;
+    const bool reverse = ((const glia_recurrent_attrs *)node->attrs)->reverse == GLIA_YES;
+    if (reverse) s->why = "reads from the last step to the first";
     for (int i = 0; i < node->n_inputs; i++) {
-        if (s->x[i] && (i >= GLIA_REC_LENGTHS || (i > GLIA_REC_X && s->goes[i]))) return;
+        if (i >= GLIA_REC_H0 && glia__step_is_state(s, i)) continue;
+        if (i >= GLIA_REC_LENGTHS && s->x[i])
+            s->why =
+                i == GLIA_REC_LENGTHS ? "ends sequences at their lengths" : "is given a state to begin with";
+        if (s->x[i] && (i == GLIA_REC_X) != s->goes[i]) return;
         in[i] = s->x[i];
     }
+    if (s->why) return;
     const glia_type *last = &node->outputs[GLIA_REC_HN].type;
     for (int i = 0; i < states; i++)
         in[GLIA_REC_H0 + i] = glia__step_memory(s, last->dtype, last->shape, false);

@@ -82,10 +82,14 @@ static glia_status add_facts(glia_export_model *e, const glia_run *run, glia_err
     return add_origin(e, &recipe->trained, trained, err);
 }
 
+static void give(glia_export_model *e, glia_value *value) {
+    for (int i = 0; i < e->model.n_outputs; i++)
+        if (e->outputs[i] == value) return;
+    e->outputs[e->model.n_outputs++] = value;
+}
+
 /* Outputs each by itself, and of the inputs those that they depend on: labels that only a loss looks at stay behind. */
 static glia_status take_parts(glia_export_model *e, const glia_model *model, glia_error *err) {
-    e->model.inputs = e->inputs;
-    e->model.n_inputs = e->model.n_outputs = 0;
     for (int i = 0; i < model->n_inputs; i++) {
         bool needed;
         GLIA_TRY(glia__model_needs_input(model, i, &needed, err));
@@ -96,21 +100,37 @@ static glia_status take_parts(glia_export_model *e, const glia_model *model, gli
     return GLIA_OK;
 }
 
+/* Inputs and outputs. A model that goes on with its states is exported as one that takes them and gives them back. */
+static glia_status take_ends(glia_export_model *e, const glia_model *model, glia_error *err) {
+    const size_t states = model->carried.count;
+    const size_t inputs = (size_t)model->n_inputs + states, outputs = (size_t)model->n_parts + 1 + states;
+    e->model.inputs = e->inputs = glia__arena_alloc(&e->arena, inputs * sizeof *e->inputs);
+    e->model.outputs = e->outputs = glia__arena_alloc(&e->arena, outputs * sizeof *e->outputs);
+    if (!e->inputs || !e->outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    if (model->n_parts) {
+        GLIA_TRY(take_parts(e, model, err));
+    } else {
+        for (int i = 0; i < model->n_inputs; i++) e->inputs[e->model.n_inputs++] = model->inputs[i];
+        give(e, model->output);
+    }
+    for (size_t i = 0; i < states; i++) {
+        e->inputs[e->model.n_inputs++] = model->carried.list[i].before;
+        give(e, model->carried.list[i].after);
+    }
+    return GLIA_OK;
+}
+
 glia_status glia__export_of_model(glia_export_model *e, const glia_model *model, glia_error *err) {
     GLIA_TRY(glia__model_with_weights(model, err));
-    *e = (glia_export_model){.outputs = {model->output}};
+    *e = (glia_export_model){.outputs = NULL};
     glia__arena_init(&e->arena, model->allocator);
     e->model = (glia_export){.name = model->name,
                              .graph = model->graph,
-                             .inputs = model->inputs,
-                             .outputs = e->outputs,
-                             .n_inputs = model->n_inputs,
-                             .n_outputs = 1,
                              .n_params = model->n_params,
                              .scale = 1,
                              .facts = e->facts,
                              .allocator = model->allocator};
-    if (model->n_parts) GLIA_TRY(take_parts(e, model, err));
+    GLIA_TRY(take_ends(e, model, err));
     glia_export_param *params = glia__arena_alloc(&e->arena, (model->n_params + 1) * sizeof *params);
     if (!params) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     for (size_t i = 0; i < model->n_params; i++)
@@ -155,7 +175,7 @@ static glia_status step_as(glia_export_model *e, step_function *step, const char
 
 static glia_status run_step(const glia_run *run, step_function *step, const char *format, const char *options,
                             const char *path, glia_export_result *result, glia_error *err) {
-    glia_export_model e = {.outputs = {NULL}};
+    glia_export_model e = {.outputs = NULL};
     glia_status status = glia__export_of_run(&e, run, err);
     if (status == GLIA_OK) status = step_as(&e, step, format, options, path, result, err);
     glia__export_free(&e);
@@ -184,7 +204,7 @@ glia_status glia__export_try(const glia_model *model, const char *format, const 
     const char *tmp = getenv("TMPDIR");
     char folder[512], path[600];
     const glia_exporter *exporter;
-    glia_export_model e = {.outputs = {NULL}};
+    glia_export_model e = {.outputs = NULL};
     GLIA_TRY(glia__exporter_find(&exporter, format, NULL, err));
     *result = (glia_export_result){.format = exporter->name};
     snprintf(folder, sizeof folder, "%.400s/glia-export-XXXXXX", tmp && *tmp ? tmp : "/tmp");

@@ -7,7 +7,7 @@
 
 typedef struct glia_export_model {
     glia_export model;
-    glia_value *inputs[GLIA_RECIPE_PARTS], *outputs[GLIA_RECIPE_PARTS];
+    glia_value **inputs, **outputs; /* the model's, then states of stateful layers */
     glia_key_value facts[12 + GLIA_MOST_ORIGIN];
     glia_arena arena;
 } glia_export_model;

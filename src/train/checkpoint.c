@@ -73,12 +73,26 @@ static void gather_pairs(pairs *p, const glia_trainer *t, const glia_fit_state *
     add_int(p, "waited", state->waited);
 }
 
+/* What stateful layers go on with, in the middle of an epoch. */
+static bool add_carried(const glia_trainer *t, glia_arena *arena, glia_named_tensor *list, size_t *count) {
+    const glia_memories *states = &t->model->carried;
+    for (size_t i = 0; i < states->count; i++) {
+        const glia_tensor state = glia__carry_tensor(&t->runner.carried[0], states, i);
+        if (!state.data) continue;
+        const char *name = glia__arena_printf(arena, "carried.%s", states->list[i].before->name);
+        if (!name) return false;
+        list[(*count)++] = (glia_named_tensor){name, state};
+    }
+    return true;
+}
+
 /* Weights and state, then each moment of each weight. NULL when out of memory. */
-static glia_named_tensor *gather_tensors(const glia_trainer *t, glia_arena *arena, size_t *count) {
+static glia_named_tensor *gather_tensors(const glia_trainer *t, bool carried, glia_arena *arena,
+                                         size_t *count) {
     const glia_model *model = t->model;
     size_t n = model->n_params;
     size_t all = n * (size_t)(1 + t->optimizer->n_moments);
-    glia_named_tensor *list = glia__arena_alloc(arena, GLIA_MAX(all, (size_t)1) * sizeof *list);
+    glia_named_tensor *list = glia__arena_alloc(arena, (all + model->carried.count + 1) * sizeof *list);
     *count = 0;
     for (size_t i = 0; list && i < all; i++) {
         const glia_param *p = &model->params[i % n];
@@ -92,6 +106,7 @@ static glia_named_tensor *gather_tensors(const glia_trainer *t, glia_arena *aren
         list[(*count)++] = (glia_named_tensor){
             name, glia_tensor_wrap(block + p->offset, GLIA_F32, glia_value_shape(p->value))};
     }
+    if (list && carried && !add_carried(t, arena, list, count)) return NULL;
     return list;
 }
 
@@ -107,7 +122,7 @@ glia_status glia__checkpoint_write(const char *dir, const glia_trainer *t, const
     pairs metadata = {.arena = &arena, .failed = layers.failed};
     gather_pairs(&metadata, t, state, settings, count, layers.data);
     size_t n_tensors;
-    glia_named_tensor *tensors = gather_tensors(t, &arena, &n_tensors);
+    glia_named_tensor *tensors = gather_tensors(t, state->batch > 0, &arena, &n_tensors);
     glia_status status =
         !tensors || metadata.failed
             ? no_memory(err)
@@ -237,6 +252,28 @@ static glia_status get_moments(const reading *r, glia_trainer *t, bool copy) {
     return GLIA_OK;
 }
 
+/* `copy` false: only looks whether they are all there and of the model. */
+static glia_status get_carried(const reading *r, glia_trainer *t, bool copy) {
+    glia_carry *carry = &t->runner.carried[0];
+    const glia_memories *states = &t->model->carried;
+    for (size_t i = 0; i < states->count; i++) {
+        char name[320];
+        glia_tensor tensor, here = glia__carry_tensor(carry, states, i);
+        snprintf(name, sizeof name, "carried.%s", states->list[i].before->name);
+        GLIA_TRY(glia_safetensors_get(r->file, name, &tensor, r->err));
+        if (tensor.dtype != GLIA_F32 || tensor.shape.rank != 2 || tensor.shape.dim[1] != here.shape.dim[1] ||
+            tensor.shape.dim[0] < 1 || (copy && tensor.shape.dim[0] != here.shape.dim[0] && i))
+            return glia_error_set(r->err, GLIA_BAD_SHAPE, "%s: '%s' is not [rows, %lld]", r->path, name,
+                                  (long long)here.shape.dim[1]);
+        if (!copy) continue;
+        if (!i)
+            GLIA_TRY(glia__carry_reserve(carry, states, tensor.shape.dim[0], t->model->allocator, r->err));
+        here = glia__carry_tensor(carry, states, i);
+        memcpy(here.data, tensor.data, (size_t)glia_shape_elems(&tensor.shape) * sizeof(float));
+    }
+    return GLIA_OK;
+}
+
 static glia_status read_all(const reading *r, glia_trainer *t, glia_fit_state *state,
                             const glia_fit_setting *settings, size_t count, const char *layers) {
     glia_fit_state found = {0};
@@ -245,8 +282,10 @@ static glia_status read_all(const reading *r, glia_trainer *t, glia_fit_state *s
     GLIA_TRY(check_settings(r, settings, count));
     GLIA_TRY(get_state(r, &found, &step));
     GLIA_TRY(get_moments(r, t, false));
+    if (found.batch) GLIA_TRY(get_carried(r, t, false));
     GLIA_TRY(glia__model_read_block(t->model, r->file, r->path, t->model->block, r->err));
     GLIA_TRY(get_moments(r, t, true));
+    if (found.batch) GLIA_TRY(get_carried(r, t, true));
     *state = found;
     t->step = step;
     return GLIA_OK;

@@ -1,4 +1,4 @@
-/* evaluate.c: how good a model is on a data set, and what it says to inputs. */
+/* evaluate.c: how good a model is on a data set. */
 
 #include "train/evaluate.h"
 
@@ -77,10 +77,11 @@ void glia__share_cores(glia_loader_options *options, int threads) {
     options->prefetch = options->threads < cores ? GLIA_YES : GLIA_NO;
 }
 
-glia_status glia__evaluation_loader(glia_loader **out, const glia_dataset *data, int64_t batch_size,
-                                    int threads, const glia_allocator *allocator, glia_error *err) {
+glia_status glia__evaluation_loader(glia_loader **out, const glia_model *model, const glia_dataset *data,
+                                    int64_t batch_size, int threads, glia_error *err) {
     glia_loader_options options = {.batch_size = GLIA_MIN(batch_size, glia_dataset_get_info(data)->count),
-                                   .allocator = allocator};
+                                   .stretches = model->carried.count ? GLIA_YES : GLIA_NO,
+                                   .allocator = model->allocator};
     glia__share_cores(&options, threads);
     return glia_loader_new(out, data, options, err);
 }
@@ -131,6 +132,7 @@ glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader, glia_m
                                 void (*on_batch)(void *, const glia_batch *, const float *), void *ctx,
                                 glia_error *err) {
     const glia_dataset *data = glia__loader_dataset(loader);
+    glia__runner_reset_states(runner);
     glia__runner_params_changed(runner); /* a trainer's have, since the last evaluation */
     GLIA_TRY(glia_loader_start(loader, 0, err));
     for (;;) {
@@ -174,8 +176,7 @@ static glia_status evaluate(glia_model *model, const glia_dataset *data, const g
     glia_loader *loader = NULL;
     glia_status status = use.limit ? glia__memory_plan(&runner, &use, &memory, err) : GLIA_OK;
     if (status == GLIA_OK)
-        status = glia__evaluation_loader(&loader, data, memory.validation_piece, o->threads, model->allocator,
-                                         err);
+        status = glia__evaluation_loader(&loader, model, data, memory.validation_piece, o->threads, err);
     if (status == GLIA_OK) status = glia__evaluate_data(&runner, loader, *metrics, o->on_batch, o->ctx, err);
     glia_loader_free(loader);
     glia__runner_deinit(&runner);
@@ -197,69 +198,4 @@ glia_report glia_evaluate_with(glia_model *model, const glia_dataset *data, glia
     }
     glia_metrics_free(metrics);
     return report;
-}
-
-/* --- predict ---------------------------------------------------------------------------------------------- */
-
-/* Logits of one position, `step` apart, to probabilities. */
-static void to_probabilities(float *x, int64_t n, int64_t step) {
-    if (n == 1) {
-        x[0] = 1 / (1 + expf(-x[0]));
-        return;
-    }
-    float top = x[0], sum = 0;
-    for (int64_t i = 1; i < n; i++) top = fmaxf(top, x[i * step]);
-    for (int64_t i = 0; i < n; i++) sum += x[i * step] = expf(x[i * step] - top);
-    for (int64_t i = 0; i < n; i++) x[i * step] /= sum;
-}
-
-/* Those of an example: [C], [positions, C] or, of pictures, [C, positions]. */
-static void example_to_probabilities(const glia_model *model, float *x, int64_t width) {
-    const glia_shape shape = glia_value_shape(model->output);
-    const bool first = shape.rank > 3;
-    const int64_t units = shape.rank < 2 ? 1 : shape.dim[first ? 1 : shape.rank - 1];
-    const int64_t positions = width / GLIA_MAX(units, 1);
-    for (int64_t i = 0; i < positions; i++)
-        to_probabilities(x + i * (first ? 1 : units), units, first ? positions : 1);
-}
-
-static glia_status check_tensors(const glia_model *model, const glia_tensor *inputs, const glia_tensor *out,
-                                 glia_error *err) {
-    char want[96], have[96];
-    glia_shape example = {.rank = inputs->shape.rank - 1}, expected = glia_value_shape(model->output);
-    if (inputs->dtype != GLIA_F32 || inputs->shape.rank < 1 || !inputs->data)
-        return glia_error_set(err, GLIA_BAD_SHAPE, "inputs must be an f32 array of examples, got %s %s",
-                              glia_dtype_name(inputs->dtype),
-                              glia_shape_text(&inputs->shape, have, sizeof have));
-    memcpy(example.dim, inputs->shape.dim + 1, (size_t)example.rank * sizeof example.dim[0]);
-    GLIA_TRY(glia__model_check_input(model, &example, err));
-    expected.dim[0] = inputs->shape.dim[0];
-    if (out->dtype == GLIA_F32 && out->data && glia_shape_equal(&expected, &out->shape)) return GLIA_OK;
-    return glia_error_set(err, GLIA_BAD_SHAPE, "the result needs an f32 array of %s, got %s %s",
-                          glia_shape_text(&expected, want, sizeof want), glia_dtype_name(out->dtype),
-                          glia_shape_text(&out->shape, have, sizeof have));
-}
-
-glia_status glia_predict(glia_model *model, const glia_tensor *inputs, bool probabilities, glia_tensor *out,
-                         glia_error *err) {
-    enum { BATCH = 256 };
-    GLIA_TRY(glia__model_with_weights(model, err));
-    GLIA_TRY(check_tensors(model, inputs, out, err));
-    glia_runner runner = {.model = model};
-    int64_t rows = inputs->shape.dim[0];
-    int64_t in = rows ? glia_shape_elems(&inputs->shape) / rows : 0;
-    int64_t width = rows ? glia_shape_elems(&out->shape) / rows : 0;
-    glia_status status = GLIA_OK;
-    for (int64_t row = 0; row < rows && status == GLIA_OK; row += BATCH) {
-        int64_t count = GLIA_MIN(rows - row, BATCH);
-        float *y = (float *)out->data + row * width;
-        status = glia__runner_run(&runner, GLIA_RUN_PREDICT, (const float *)inputs->data + row * in, NULL,
-                                  count, 0, NULL, err);
-        if (status != GLIA_OK) break;
-        memcpy(y, glia__runner_predictions(&runner).data, (size_t)(count * width) * sizeof(float));
-        for (int64_t i = 0; probabilities && !glia__model_gives_probabilities(model) && i < count; i++)
-            example_to_probabilities(model, y + i * width, width);
-    }
-    glia__runner_deinit(&runner);
-    return status;
 }

@@ -20,9 +20,9 @@ glia_metrics *glia__metrics_for(const glia_model *model, const glia_loss_head *h
  * those of the model, between its runs: a thread too many makes the others wait. */
 void glia__share_cores(glia_loader_options *options, int threads);
 /* The examples of `data` in their order. */
-GLIA_MUST_CHECK glia_status glia__evaluation_loader(glia_loader **out, const glia_dataset *data,
-                                                    int64_t batch_size, int threads,
-                                                    const glia_allocator *allocator, glia_error *err);
+GLIA_MUST_CHECK glia_status glia__evaluation_loader(glia_loader **out, const glia_model *model,
+                                                    const glia_dataset *data, int64_t batch_size, int threads,
+                                                    glia_error *err);
 /* Adds every batch of the loader to `metrics`. `on_batch` may be NULL. */
 GLIA_MUST_CHECK glia_status glia__evaluate_data(glia_runner *runner, glia_loader *loader,
                                                 glia_metrics *metrics,

@@ -98,6 +98,11 @@ static glia_target target_of(const fit *f) {
     return target;
 }
 
+/* Stateful layers go on from batch to batch, so that examples must. */
+static bool in_stretches(const fit *f) {
+    return f->model->carried.count && f->o.shuffle != GLIA_NO;
+}
+
 static void add_setting(fit *f, const char *name, const char *format, ...) GLIA_PRINTF(3, 4);
 static void add_setting(fit *f, const char *name, const char *format, ...) {
     glia_fit_setting *s = &f->settings[f->n_settings++];
@@ -123,7 +128,7 @@ static void list_settings(fit *f) {
     add_setting(f, "seed", "%llu", (unsigned long long)f->o.seed);
     add_setting(f, "batch_size", "%lld", (long long)f->o.batch_size);
     if (f->o.steps_per_epoch) add_setting(f, "steps_per_epoch", "%lld", (long long)f->o.steps_per_epoch);
-    add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : "yes");
+    add_setting(f, "shuffle", "%s", f->o.shuffle == GLIA_NO ? "no" : in_stretches(f) ? "stretches" : "yes");
     add_setting(f, "examples", "%lld", (long long)glia_dataset_get_info(f->train)->count);
     add_setting(f, "monitor", "%s", f->monitor.name); /* the best value so far is one of it */
     for (const glia_field *o = optimizer->fields;
@@ -170,6 +175,7 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     glia_loader_options options = {.batch_size = GLIA_MIN(f->o.batch_size, count),
                                    .batches = f->o.steps_per_epoch,
                                    .shuffle = f->o.shuffle == GLIA_NO ? GLIA_NO : GLIA_YES,
+                                   .stretches = in_stretches(f) ? GLIA_YES : GLIA_NO,
                                    .seed = f->o.seed,
                                    .augment = f->o.augment,
                                    .allocator = f->allocator};
@@ -180,8 +186,8 @@ static glia_status make_objects(fit *f, const glia_target *target, glia_error *e
     glia__share_cores(&options, f->o.threads);
     GLIA_TRY(glia_loader_new(&f->loader, f->train, options, err));
     if (f->o.validation)
-        GLIA_TRY(glia__evaluation_loader(&f->validation_loader, f->o.validation, use.validation_batch,
-                                         f->o.threads, f->allocator, err));
+        GLIA_TRY(glia__evaluation_loader(&f->validation_loader, f->model, f->o.validation,
+                                         use.validation_batch, f->o.threads, err));
     f->batches = glia_loader_batches(f->loader);
     f->learning_rate = f->trainer->settings.learning_rate;
     f->running = glia__metrics_for(f->model, f->trainer->runner.head, (glia_metrics_wish){0});
@@ -329,7 +335,10 @@ static glia_status train_epoch(fit *f, glia_error *err) {
     f->first_examples = f->state.sums.examples;
     glia_metrics_reset(f->running);
     glia__metrics_restore(f->running, f->state.sums);
-    if (done == 0) memcpy(f->good, f->model->block, f->trainer->block_bytes);
+    if (done == 0) {
+        memcpy(f->good, f->model->block, f->trainer->block_bytes);
+        glia__carry_reset(&f->trainer->runner.carried[0]);
+    }
     GLIA_TRY(glia_loader_start(f->loader, f->state.epoch, err));
     for (int64_t i = 0;; i++) {
         glia_batch batch;

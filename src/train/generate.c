@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/log.h"
 #include "glia/generate.h"
 #include "glia/random.h"
 #include "train/runner.h"
@@ -72,11 +73,13 @@ static void see(speaker *s, int64_t token) {
     s->unread++;
 }
 
-/* What the model says to the last place. Places behind it hold old tokens, which no place before them looks at. */
+/* What the model says to the last place. Places behind it hold old tokens, which no place before them looks at; stateful layers
+ * begin anew, as the window holds what they have seen. */
 static glia_status next_logits(speaker *s, const float **logits, glia_error *err) {
     const int64_t unread = s->unread;
     s->unread = 0;
     if (s->steps) return glia__stepper_take(&s->stepper, s->seen + s->count - unread, unread, logits, err);
+    glia__runner_reset_states(&s->runner);
     GLIA_TRY(glia__runner_run(&s->runner, GLIA_RUN_PREDICT, s->seen, NULL, 1, 0, NULL, err));
     *logits = (const float *)glia__runner_predictions(&s->runner).data + (s->count - 1) * s->vocabulary;
     return GLIA_OK;
@@ -168,11 +171,14 @@ static glia_status speak(speaker *s, const glia_generate_options *o, glia_error 
 }
 
 /* Models that cannot go on step by step see the whole window for every token. */
-static glia_status try_steps(speaker *s, glia_error *err) {
+static glia_status try_steps(speaker *s, const glia_logger *logger, glia_error *err) {
     glia_error inner = {0};
     const glia_status status =
         glia__stepper_new(&s->stepper, s->runner.model, s->runner.threads, s->runner.precision, &inner);
     s->steps = status == GLIA_OK;
+    if (status == GLIA_UNSUPPORTED)
+        glia__log(logger, GLIA_LOG_INFO, "every token costs a run of the whole window of %lld: %s",
+                  (long long)s->context, inner.message);
     if (status == GLIA_OK || status == GLIA_UNSUPPORTED) return GLIA_OK;
     if (err && err->status == GLIA_OK) *err = inner;
     return status;
@@ -191,7 +197,7 @@ glia_status glia_generate_with(glia_model *model, const int64_t *prompt, int64_t
     s.largest = glia__alloc(s.allocator, n);
     glia_status status =
         s.seen && s.weights && s.largest ? GLIA_OK : glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
-    if (status == GLIA_OK) status = try_steps(&s, err);
+    if (status == GLIA_OK) status = try_steps(&s, o.logger, err);
     for (int64_t i = GLIA_MAX(count - s.context, 0); i < count && status == GLIA_OK; i++) see(&s, prompt[i]);
     if (status == GLIA_OK) status = speak(&s, &o, err);
     glia__free(s.allocator, s.seen, seen);

@@ -316,6 +316,27 @@ void glia__layer_set_result(const glia_layer_build *b, const char *name, glia_va
         (void)glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
 }
 
+/* --- states between batches --------------------------------------------------------------------------------- */
+
+glia_value *glia__layer_state_source(const glia_layer_build *b, const char *name, int64_t numbers) {
+    const char *full = glia__arena_printf(&b->model->arena, "%s.%s", b->name, name);
+    if (!full) return glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+    return glia_graph_input(b->graph, full, GLIA_F32,
+                            GLIA_SHAPE(glia_value_shape(b->inputs[0]).dim[0], numbers));
+}
+
+void glia__layer_carry(const glia_layer_build *b, glia_value *first, glia_value *last) {
+    glia_memories *all = &b->model->carried;
+    glia_memory *list =
+        glia__grow(b->model->allocator, all->list, all->count, all->count + 1, sizeof *all->list);
+    if (!list) {
+        (void)glia_graph_fail(b->graph, GLIA_OUT_OF_MEMORY, b->name, "out of memory");
+        return;
+    }
+    all->list = list;
+    all->list[all->count++] = (glia_memory){.before = first, .after = last};
+}
+
 static glia_value *apply(glia_model *model, const glia_layer_def *def, const char *name,
                          glia_value *const *inputs, int count, const void *options, bool resolved,
                          const glia_applied *shared) {

@@ -72,6 +72,10 @@ void glia__layer_set_lengths(const glia_layer_build *b, const glia_value *x, gli
 /* A result of the layer besides the one that it returns; `name` is among the definition's `results`. NULL has left its error
  * in the graph. */
 void glia__layer_set_result(const glia_layer_build *b, const char *name, glia_value *value);
+/* A source of the graph, f32 [N, numbers], that begins as 0 and in every later batch is what `last` (of its type) was at the
+ * end of the one before; `name` is "h". */
+glia_value *glia__layer_state_source(const glia_layer_build *b, const char *name, int64_t numbers);
+void glia__layer_carry(const glia_layer_build *b, glia_value *first, glia_value *last);
 /* The input's shape without the batch dimension, as "13×13×32" to `out`; returns `out`. */
 const char *glia__example_text(const glia_value *x, char *out, size_t capacity);
 /* Applies an activation by name; NULL or "" or "linear": x itself. Unknown names are the layer's error. */

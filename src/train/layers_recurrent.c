@@ -47,17 +47,19 @@ static bool find_inputs(recurrent *r, bool lengths) {
     int states = 0;
     for (int i = 1; i < b->n_inputs; i++) {
         glia_value *x = b->inputs[i];
-        const char *found = glia__example_text(x, text, sizeof text);
+        const glia_shape shape = glia_value_shape(x), of = glia_value_shape(b->inputs[0]);
         const char *type = glia_dtype_name(glia_value_dtype(x));
+        const char *found = shape.rank > 0 && shape.dim[0] != of.dim[0]
+                                ? "another batch"
+                                : glia__example_text(x, text, sizeof text);
         if (lengths && !states && !r->lengths && (whole_number(x) || x == r->o->lengths)) {
-            const glia_shape shape = glia_value_shape(x), of = glia_value_shape(b->inputs[0]);
             if (whole_number(x) && shape.rank == 1 && shape.dim[0] == of.dim[0]) {
                 r->lengths = x;
                 continue;
             }
             (void)glia__layer_fail(b, GLIA_BAD_SHAPE,
-                                   "expects lengths as one whole number (i64) per sequence, got %s %s", type,
-                                   shape.rank == 1 ? "of another batch" : found);
+                                   "expects lengths as one whole number (i64) per sequence, got %s of %s",
+                                   type, found);
             return false;
         }
         if (states == r->f->states) {
@@ -150,7 +152,11 @@ static bool check_sequences(const recurrent *r) {
                                "expects a sequence of vectors per example (steps×numbers), got %s",
                                glia__example_text(r->b->inputs[0], text, sizeof text));
     else if (shape.dim[1] == 0)
-        (void)glia__layer_fail(r->b, GLIA_BAD_SHAPE, "expects sequences of at least one step, got none");
+        (void)glia__layer_fail(r->b, GLIA_BAD_SHAPE, "expects sequences of at least one step, got %s",
+                               glia__example_text(r->b->inputs[0], text, sizeof text));
+    else if (r->o->stateful == GLIA_YES && (r->o->reverse == GLIA_YES || r->o->bidirectional == GLIA_YES))
+        (void)glia__layer_fail(r->b, GLIA_INVALID_ARGUMENT,
+                               "is stateful: it reads forward, as the next batch comes later");
     else if (r->o->reverse == GLIA_YES && r->o->bidirectional == GLIA_YES)
         (void)glia__layer_fail(r->b, GLIA_INVALID_ARGUMENT,
                                "reads in both directions when it is bidirectional; leave reverse out");
@@ -159,12 +165,26 @@ static bool check_sequences(const recurrent *r) {
     return false;
 }
 
+/* A stateful layer begins with what it ended with. */
+static bool make_sources(recurrent *r) {
+    for (int k = 0; k < r->f->states && r->o->stateful == GLIA_YES; k++) {
+        if (r->first[k])
+            (void)glia__layer_fail(
+                r->b, GLIA_INVALID_ARGUMENT,
+                "is stateful: it begins with the state that it ended with, and takes none");
+        else
+            r->first[k] = glia__layer_state_source(r->b, state_names[k], r->state);
+        if (glia_graph_status(r->b->graph, NULL) != GLIA_OK) return false;
+    }
+    return true;
+}
+
 static glia_value *build_layers(const glia_layer_build *b, const void *options, const family *f) {
     const glia_recurrent_options *o = options;
     const bool both = o->bidirectional == GLIA_YES;
     recurrent r = {.b = b, .o = o, .f = f, .state = o->layers * (both ? 2 : 1) * o->units};
     glia_value *x = b->inputs[0], *last = NULL;
-    if (!check_sequences(&r) || !find_inputs(&r, true)) return NULL;
+    if (!check_sequences(&r) || !find_inputs(&r, true) || !make_sources(&r)) return NULL;
     if (!r.lengths) {
         r.lengths = glia__layer_lengths(b, x);
         r.padding = r.lengths != NULL;
@@ -178,6 +198,8 @@ static glia_value *build_layers(const glia_layer_build *b, const void *options, 
         last = joined(glia_value_sibling(forward, 1), backward ? glia_value_sibling(backward, 1) : NULL);
     }
     give_states(&r);
+    for (int k = 0; k < f->states && o->stateful == GLIA_YES; k++)
+        glia__layer_carry(b, r.first[k], r.last[k]);
     return o->return_sequences == GLIA_YES ? x : last;
 }
 
@@ -245,15 +267,19 @@ BUILD(gru)
                    "the state after every step, [N, T, H], instead of the last, [N, H]"),                  \
         BOOL_FIELD(bidirectional, "no",                                                                    \
                    "a second state goes from the last step to the first; both side by side: 2·H numbers"), \
-        BOOL_FIELD(reverse, "no", "from the last step to the first; states stay at their steps"), BIAS_FIELD
+        BOOL_FIELD(reverse, "no", "from the last step to the first; states stay at their steps"),          \
+        BIAS_FIELD, BOOL_FIELD(stateful, "no", STATEFUL)
+#define STATEFUL                                                                                        \
+    "a batch begins with the state that the one before ended with, row by row; epochs and evaluations " \
+    "begin with 0. Examples then come in order, cut in as many stretches as a batch has rows; with "    \
+    "train.shuffle: no as they are. They are to follow one another: the stride of a series is its length"
 
 #define PARAMETERS                                                                                      \
     "weight_ih [gates·H, in], weight_hh [gates·H, H], bias_ih and bias_hh [gates·H], the same with " \
     "_reverse, and of several layers with _l0, _l1 …; all begin uniform in ±1/√H. "
 #define FURTHER_INPUTS                                                                                    \
     "Further inputs: lengths, whole numbers [N] from 1 to T, which end sequences early, as padding does " \
-    "that "                                                                                               \
-    "an embedding masks; then the state that it begins with (else 0), "
+    "that an embedding masks; then the state that it begins with (else 0), "
 
 static const glia_field rnn_fields[] = {LAYER_FIELDS, ACTIVATION_FIELD, {.name = NULL}};
 static const glia_field gated_fields[] = {LAYER_FIELDS, {.name = NULL}};

@@ -35,6 +35,7 @@ void glia_model_free(glia_model *model) {
     for (size_t i = 0; i < model->n_files; i++) glia_onnx_close(model->files[i]);
     glia__free(a, model->files, model->n_files * sizeof *model->files);
     glia__free(a, model->layers, model->capacity_layers * sizeof *model->layers);
+    glia__free(a, model->carried.list, model->carried.count * sizeof *model->carried.list);
     glia__arena_free(&model->arena);
     glia__free(a, model, sizeof *model);
 }
@@ -340,7 +341,8 @@ static size_t find_left_over(const glia_model *model, const glia_safetensors *fi
     size_t left_over = 0;
     for (size_t i = 0; i < glia_safetensors_count(file); i++) {
         const char *name = glia_safetensors_name(file, i);
-        bool known = strncmp(name, "optimizer.", 10) == 0; /* a checkpoint's moments are no weights */
+        /* A checkpoint's moments are no weights, and neither is what stateful layers go on with. */
+        bool known = strncmp(name, "optimizer.", 10) == 0 || strncmp(name, "carried.", 8) == 0;
         for (size_t k = 0; k < model->n_params && !known; k++)
             known = strcmp(glia_value_name(model->params[k].value), name) == 0;
         if (!known && left_over++ == 0) *out = name;

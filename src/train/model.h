@@ -92,6 +92,7 @@ struct glia_model {
     const glia_applied *applied; /* the last one */
     const glia_padded *padded;   /* the last one */
     const glia_result *results;  /* the last one */
+    glia_memories carried;       /* states of stateful layers: [N, numbers], f32 */
     glia_layer_info *layers;
     size_t n_layers, capacity_layers;
     struct glia_loss_head *heads; /* losses behind the output, made on demand; see loss.h */

@@ -13,7 +13,7 @@ GLIA_NAMES(glia) = {
     .name = "glia",
     .doc = "Glia's own: conv2d_1.weight",
     .separator = '.',
-    .ignored = TEXTS("optimizer.*"),
+    .ignored = TEXTS("optimizer.*", "carried.*"),
 };
 
 /* torch.save of a module that was compiled or run on several devices has a prefix. */

@@ -51,6 +51,12 @@ glia_status glia_objective_new(glia_objective **out, glia_model *model, glia_obj
                                glia_error *err) {
     *out = NULL;
     GLIA_TRY(glia_model_status(model, err));
+    if (model->carried.count)
+        return glia_error_set(
+            err, GLIA_UNSUPPORTED,
+            "model '%s' has stateful layers, whose states an objective does not keep; give them as "
+            "inputs, and keep what glia_layer_result gives",
+            model->name);
     glia_objective *o = glia__calloc(model->allocator, 1, sizeof *o);
     if (!o) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     o->allocator = model->allocator;

@@ -138,12 +138,14 @@ static glia_status make_program(glia_runner *r, glia_run_mode mode, int64_t coun
                                 glia_program **out, glia_error *err) {
     glia_model *model = r->model;
     const glia_node *parts[GLIA_ROW_PARTS];
-    size_t most = 2 + (r->head ? (size_t)r->head->n_parts : 0) + 2 * (1 + GLIA_ROW_PARTS) * model->n_params;
+    size_t most = 2 + (r->head ? (size_t)r->head->n_parts : 0) + model->carried.count +
+                  2 * (1 + GLIA_ROW_PARTS) * model->n_params;
     int n = 1;
     glia_value **outputs = glia__alloc(model->allocator, most * sizeof *outputs);
     if (!outputs) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
     outputs[0] = r->head ? r->head->prediction : model->output;
     if (mode != GLIA_RUN_PREDICT) outputs[n++] = r->head->value;
+    for (size_t i = 0; i < model->carried.count; i++) add_once(outputs, 0, &n, model->carried.list[i].after);
     for (int i = 0; mode == GLIA_RUN_LOSS && i < r->head->n_parts; i++)
         add_once(outputs, 1, &n, r->head->parts[i].value);
     const int own = n;
@@ -260,13 +262,30 @@ static glia_status bind_batch(glia_runner *r, glia_program *program, const float
     return glia_program_bind(program, r->head->target, (void *)(uintptr_t)targets, err);
 }
 
+static glia_carry *carry_of(glia_runner *r, glia_run_mode mode) {
+    return &r->carried[mode != GLIA_RUN_TRAIN];
+}
+
+/* A batch, or with `again` the last one once more, begins with what the one before ended with. */
+static glia_status bind_states(glia_runner *r, glia_run_mode mode, glia_program *program, int64_t count,
+                               bool again, glia_error *err) {
+    glia_carry *c = carry_of(r, mode);
+    const glia_memories *states = &r->model->carried;
+    if (!states->count) return GLIA_OK;
+    GLIA_TRY(glia__carry_reserve(c, states, r->first_example + count, r->model->allocator, err));
+    if (!r->first_example && !again) GLIA_TRY(glia__carry_mark(c, err));
+    return glia__carry_bind(c, states, program, r->first_example, again, err);
+}
+
 glia_status glia__runner_run(glia_runner *r, glia_run_mode mode, const float *inputs, const void *targets,
                              int64_t count, int64_t step, double *loss, glia_error *err) {
     glia_program *program;
     GLIA_TRY(get_program(r, mode, count, &program, err));
     GLIA_TRY(bind_batch(r, program, inputs, mode == GLIA_RUN_PREDICT ? NULL : targets, count, err));
+    GLIA_TRY(bind_states(r, mode, program, count, false, err));
     glia_program_set_first(program, r->first_example);
     GLIA_TRY(glia_program_run(program, (uint64_t)step, err));
+    glia__carry_keep(carry_of(r, mode), &r->model->carried, program, r->first_example, count, 0);
     r->last = program;
     if (mode == GLIA_RUN_TRAIN) {
         r->trained_count = count;
@@ -288,6 +307,7 @@ glia_status glia__runner_program(glia_runner *r, glia_run_mode mode, int64_t cou
 glia_status glia__runner_bind(glia_runner *r, glia_run_mode mode, glia_program *program, const float *inputs,
                               const void *targets, int64_t count, glia_error *err) {
     GLIA_TRY(bind_params(r, mode, count, program, err));
+    GLIA_TRY(bind_states(r, mode, program, count, true, err));
     return bind_batch(r, program, inputs, mode == GLIA_RUN_PREDICT ? NULL : targets, count, err);
 }
 
@@ -326,12 +346,17 @@ glia_status glia__runner_plan(glia_runner *r, glia_run_mode mode, int64_t count,
     return GLIA_OK;
 }
 
+void glia__runner_reset_states(glia_runner *r) {
+    glia__carry_reset(carry_of(r, GLIA_RUN_PREDICT));
+}
+
 void glia__runner_deinit(glia_runner *r) {
     for (int i = 0; i < GLIA_RUNNER_PROGRAMS; i++) glia_program_free(r->programs[i].program);
     if (r->model) {
         glia__free(r->model->allocator, r->whole, r->whole_bytes);
         glia__free(r->model->allocator, r->factor_memory, r->factor_bytes);
         glia__runner_free_rows(r);
+        for (int i = 0; i < 2; i++) glia__carry_free(&r->carried[i]);
     }
     *r = (glia_runner){.model = NULL};
 }

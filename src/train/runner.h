@@ -3,6 +3,7 @@
 #define GLIA_TRAIN_RUNNER_H
 
 #include "glia/program.h"
+#include "train/carry.h"
 #include "train/factors.h"
 #include "train/loss.h"
 #include "train/model.h"
@@ -46,6 +47,7 @@ typedef struct glia_runner {
     glia_rows *tables; /* by parameter; NULL before one is needed */
     glia_runner_place *places;
     size_t n_tables, n_places;
+    glia_carry carried[2]; /* states of stateful layers: of GLIA_RUN_TRAIN, and of all other runs */
     int64_t trained_count; /* examples of the last GLIA_RUN_TRAIN */
     struct {
         glia_program *program;
@@ -95,6 +97,8 @@ double glia__runner_part_loss(const glia_runner *runner, int part);
 /* What a program for `count` examples would need; nothing is kept. */
 GLIA_MUST_CHECK glia_status glia__runner_plan(glia_runner *runner, glia_run_mode mode, int64_t count,
                                               glia_program_info *info, glia_error *err);
+/* Stateful layers begin with 0 in the next run that does not train. */
+void glia__runner_reset_states(glia_runner *runner);
 void glia__runner_deinit(glia_runner *runner);
 
 #endif

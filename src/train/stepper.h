@@ -5,16 +5,19 @@
 
 #include "glia/program.h"
 #include "graph/step.h"
+#include "train/carry.h"
 #include "train/model.h"
+
+/* Tokens of a prompt in one run: as many as products of few rows take, which read the weights where they lie. */
+enum { GLIA_STEPPER_SEVERAL = 8 };
 
 typedef struct glia_stepper {
     const glia_model *model;
     glia_steps steps;
     glia_program *programs[2]; /* for one token, and for several of a prompt */
-    char *
-        memory; /* what the graph's memories hold, one after the other; then the tokens and their positions */
-    size_t bytes;
-    int64_t past; /* tokens seen */
+    glia_carry carry;          /* of the tokens seen, one row; `past`: how many */
+    _Alignas(64) char tokens[GLIA_STEPPER_SEVERAL * sizeof(int64_t)]; /* of a run, as the input takes them */
+    int64_t positions[GLIA_STEPPER_SEVERAL];
 } glia_stepper;
 
 /* GLIA_UNSUPPORTED when the model must see the whole text each time. */

@@ -322,6 +322,10 @@ glia_tensor glia_trainer_gradient(const glia_trainer *t, size_t param) {
     return glia_tensor_wrap(t->gradients + p->offset, GLIA_F32, glia_value_shape(p->value));
 }
 
+void glia_trainer_reset_states(glia_trainer *t) {
+    for (int i = 0; i < 2; i++) glia__carry_reset(&t->runner.carried[i]);
+}
+
 glia_tensor glia_trainer_predictions(const glia_trainer *t) {
     if (!t->piece || !t->predictions) return glia__runner_predictions(&t->runner);
     glia_shape shape = glia_value_shape(t->model->output);
