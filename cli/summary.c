@@ -82,14 +82,16 @@ static void add_json(glia_model *model, const totals *t, int64_t batch, glia_tex
         t->batch.block_bytes);
 }
 
-static int print_summary(const cli_options *options, const glia_recipe *recipe, glia_model *model) {
+/* `trains`: the recipe says how; else what it says of the loss is nobody's choice. */
+static int print_summary(const cli_options *options, const glia_recipe *recipe, glia_model *model,
+                         bool trains) {
     char warning[400];
     glia_error err = {0};
     totals t = {.flops = 0};
     int64_t batch = options->batch ? options->batch : glia_recipe_fit_options(recipe).batch_size;
     if (plan(model, 1, &t.one, &err) != GLIA_OK || plan(model, batch, &t.batch, &err) != GLIA_OK)
         return cli_fail(&err);
-    if (glia__loss_warning(model, glia_recipe_fit_options(recipe).loss, warning, sizeof warning))
+    if (trains && glia__loss_warning(model, glia_recipe_fit_options(recipe).loss, warning, sizeof warning))
         fprintf(stderr, "warning: %s\n", warning);
     for (size_t i = 0; i < glia_model_layers(model); i++) t.flops += glia_model_layer(model, i).flops;
     glia_text out;
@@ -235,7 +237,7 @@ static int run_summary(const cli_options *options, char **arguments, int count) 
     if (count == 1 && !glia__names_onnx(arguments[0]) && glia__weights_format_of(arguments[0]))
         return summarize_file(options, arguments[0]);
     if (cli_open_model(options, arguments, count, &m) != CLI_OK) return CLI_FAILED;
-    int code = print_summary(options, m.recipe, m.model);
+    int code = print_summary(options, m.recipe, m.model, !glia__names_onnx(arguments[0]));
     cli_close_model(&m);
     return code;
 }

@@ -83,7 +83,8 @@ static glia_value *build_file(const glia_layer_build *b, const onnx_options *o, 
     if (!cut && glia_onnx_output(file, 1))
         return glia__layer_fail(
             b, GLIA_INVALID_ARGUMENT,
-            ": its file has several outputs, the first are '%.60s' and '%.60s'; name one as `output`",
+            ": its file has several outputs, the first are '%.60s' and '%.60s'; name one as `output` "
+            "(model.onnx.output=NAME on the command line)",
             glia_onnx_output(file, 0), glia_onnx_output(file, 1));
     const glia_onnx_options options = {.inputs = b->inputs,
                                        .n_inputs = (size_t)b->n_inputs,
