@@ -36,6 +36,23 @@ if has torch && has safetensors; then
     expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
 fi
 
+# --- recurrent layers: PyTorch's in both directions, and back under its names; Keras's, by its formulas ---
+# recurrent WEIGHTS NAMES MODEL: what Glia predicts of the inputs with their weights
+recurrent() {
+    expect 0 "names of $2: " "$GLIA" import --weights "$1" "$3" --input 7x5 --out "runs/$2-steps"
+    "$GLIA" predict "runs/$2-steps" inputs.npy --json >got.json
+    expect 0 "ok" "$python" "$parity" compare got.json outputs.npy 1e-5
+}
+if has torch && has safetensors; then
+    expect 0 "" "$python" "$parity" torch_recurrent steps.safetensors steps.yaml inputs.npy outputs.npy
+    recurrent steps.safetensors pytorch steps.yaml
+    expect 0 "wrote back.npz" "$GLIA" export runs/pytorch-steps -o back.npz --names pytorch
+    expect 0 "steps.npz" "$GLIA" convert steps.safetensors steps.npz
+    expect 0 "" "$python" -c 'import numpy; a, b = numpy.load("back.npz"), numpy.load("steps.npz"); assert sorted(a) == sorted(b) and all((a[k] == b[k]).all() for k in a)'
+fi
+expect 0 "" "$python" "$parity" keras_recurrent steps.npz inputs.npy outputs.npy
+recurrent steps.npz keras keras_recurrent.yaml
+
 # --- a real file of PyTorch's names, measured on what it learnt ---
 if [ -r "$data/models/burn_mnist/mnist.safetensors" ] && [ -d "$data/mnist" ]; then
     cat >burn.yaml <<'END'

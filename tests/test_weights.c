@@ -182,7 +182,7 @@ static glia_weights *fake_file(const char *file, const fake *arrays, size_t coun
     glia_named_tensor named[16];
     glia_error err = {0};
     for (size_t i = 0; i < count; i++) {
-        data[i][0] = (float)(i + 1);
+        for (int k = 0; k < 256; k++) data[i][k] = (float)(i + 1) + (float)k / 256;
         named[i] = (glia_named_tensor){arrays[i].name, glia_tensor_wrap(data[i], GLIA_F32, arrays[i].shape)};
     }
     CHECK_OK(glia_weights_write(scratch_path(file), named, count, NULL, 0, &err), &err);
@@ -298,6 +298,75 @@ TEST(huggingface_and_keras3) {
     scratch_remove();
 }
 
+/* Two steps of 2 numbers, read by 3 units in both directions or in one. */
+static glia_model *recurrent_model(const char *layer, const char *options) {
+    glia_model *m = glia_model_new(layer);
+    glia_value *x = glia_input(m, "x", .shape = {2, 2});
+    glia_model_set_output(m, glia_layer(m, layer, layer, &x, 1, options));
+    return m;
+}
+
+static const float *param_of(const glia_model *m, const char *name) {
+    for (size_t i = 0; i < glia_model_params(m); i++)
+        if (strcmp(glia_value_name(glia_model_param_value(m, i)), name) == 0)
+            return glia_model_param_data(m, i).data;
+    return NULL;
+}
+
+TEST(recurrent_layers) {
+    const fake torch[] = {{"lstm.weight_ih_l0", GLIA_SHAPE(12, 2)},
+                          {"lstm.weight_hh_l0", GLIA_SHAPE(12, 3)},
+                          {"lstm.bias_ih_l0", GLIA_SHAPE(12)},
+                          {"lstm.bias_hh_l0", GLIA_SHAPE(12)},
+                          {"lstm.weight_ih_l0_reverse", GLIA_SHAPE(12, 2)},
+                          {"lstm.weight_hh_l0_reverse", GLIA_SHAPE(12, 3)},
+                          {"lstm.bias_ih_l0_reverse", GLIA_SHAPE(12)},
+                          {"lstm.bias_hh_l0_reverse", GLIA_SHAPE(12)}};
+    const fake lstm[] = {{"model_weights/lstm/lstm/lstm_cell/bias:0", GLIA_SHAPE(12)},
+                         {"model_weights/lstm/lstm/lstm_cell/kernel:0", GLIA_SHAPE(2, 12)},
+                         {"model_weights/lstm/lstm/lstm_cell/recurrent_kernel:0", GLIA_SHAPE(3, 12)}};
+    const fake gru[] = {{"layers/gru/backward_layer/cell/vars/0", GLIA_SHAPE(2, 9)},
+                        {"layers/gru/backward_layer/cell/vars/1", GLIA_SHAPE(3, 9)},
+                        {"layers/gru/backward_layer/cell/vars/2", GLIA_SHAPE(2, 9)},
+                        {"layers/gru/forward_layer/cell/vars/0", GLIA_SHAPE(2, 9)},
+                        {"layers/gru/forward_layer/cell/vars/1", GLIA_SHAPE(3, 9)},
+                        {"layers/gru/forward_layer/cell/vars/2", GLIA_SHAPE(2, 9)}};
+    const struct {
+        const char *layer, *options, *names;
+        const fake *arrays;
+        size_t count, loaded;
+    } files[] = {{"lstm", "units=3 bidirectional=yes", "pytorch", torch, 8, 8},
+                 {"lstm", "units=3", "keras", lstm, 3, 4},
+                 {"gru", "units=3 bidirectional=yes", "keras", gru, 6, 8}};
+    scratch_make();
+    for (size_t f = 0; f < GLIA_COUNT(files); f++) {
+        glia_error err = {0};
+        glia_import_report *r;
+        glia_model *m = recurrent_model(files[f].layer, files[f].options);
+        glia_weights *w = fake_file("r.npz", files[f].arrays, files[f].count);
+        CHECK_OK(glia_model_import(m, w, &r, &err), &err);
+        CHECK_STR(r->names, files[f].names);
+        CHECK(r->loaded == files[f].loaded && r->unexpected == 0 && r->missing == 0);
+        if (files[f].arrays == lstm)
+            for (int i = 0; i < 12; i++) CHECK_NEAR(param_of(m, "lstm.bias_hh")[i], 0, 0);
+        if (files[f].arrays ==
+            gru) /* there z, r, n; here r, z, n; biases of both kinds one after the other */
+            for (int i = 0; i < 3; i++) {
+                CHECK_NEAR(param_of(m, "gru.bias_ih")[i],
+                           ((const float *)glia_weights_tensor(w, 5).data)[3 + i], 0);
+                CHECK_NEAR(param_of(m, "gru.bias_hh_reverse")[3 + i],
+                           ((const float *)glia_weights_tensor(w, 2).data)[9 + i], 0);
+            }
+        glia_import_report_free(r);
+        glia_weights_close(w);
+        if (strcmp(files[f].names, "keras") == 0)
+            CHECK_ERR(export_as(m, scratch_path("e.npz"), "keras", &err), GLIA_UNSUPPORTED, &err,
+                      "are only read from there");
+        glia_model_free(m);
+    }
+    scratch_remove();
+}
+
 /* A file in parts, and indexes that lie. */
 TEST(parts) {
 #ifndef GLIA_HAVE_JSON
@@ -358,4 +427,5 @@ TEST(memory) {
 }
 
 TEST_MAIN(TEST_ENTRY(round_trips), TEST_ENTRY(keras_layouts), TEST_ENTRY(gates), TEST_ENTRY(report),
-          TEST_ENTRY(order), TEST_ENTRY(huggingface_and_keras3), TEST_ENTRY(parts), TEST_ENTRY(memory))
+          TEST_ENTRY(order), TEST_ENTRY(huggingface_and_keras3), TEST_ENTRY(recurrent_layers),
+          TEST_ENTRY(parts), TEST_ENTRY(memory))

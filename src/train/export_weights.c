@@ -36,6 +36,10 @@ static glia_status lay_out(const glia_export *e, size_t index, const glia_names 
     out->name = name.failed ? NULL : glia__arena_strdup(arena, name.data);
     glia__text_free(&name);
     if (!out->name) return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory");
+    if (row && row->share)
+        return glia_error_set(err, GLIA_UNSUPPORTED,
+                              "'%.100s' has no array of its own in %s; layers of %s are only read from there",
+                              p.full, names->name, p.kind);
     if (!glia__layout_make(names, &p, row, &layout))
         return glia_error_set(err, GLIA_UNSUPPORTED, "%s cannot hold '%.100s'", names->name, p.full);
     const glia_type type = e->params[index].value->type;

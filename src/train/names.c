@@ -121,7 +121,7 @@ static bool fits_where(const char *where, const char *layer, size_t length) {
     char name[256];
     if (!where) return true;
     snprintf(name, sizeof name, "%.*s", (int)GLIA_MIN(length, sizeof name - 1), layer);
-    return fnmatch(where, name, 0) == 0;
+    return *where == '!' ? fnmatch(where + 1, name, 0) != 0 : fnmatch(where, name, 0) == 0;
 }
 
 static bool row_is_for(const glia_names_row *row, const glia_names_param *p) {

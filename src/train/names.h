@@ -6,6 +6,14 @@
 #include "core/mem.h"
 #include "glia/weights.h"
 
+/* An array there that two of ours are made of: it holds both, one after the other; or it is their sum, and the second is 0. */
+typedef enum glia_names_share {
+    GLIA_NAMES_OWN,
+    GLIA_NAMES_FIRST,
+    GLIA_NAMES_SECOND,
+    GLIA_NAMES_ZERO
+} glia_names_share;
+
 /* One array of a kind of layer. */
 typedef struct glia_names_row {
     const char *layer, *ours; /* "conv2d", "weight" */
@@ -14,7 +22,9 @@ typedef struct glia_names_row {
      * go in, g for blocks of gates one behind the other. */
     const char *axes;
     const char *gates; /* order of those blocks: "ifgo:iofg"; NULL: the same */
-    const char *where; /* only layers whose name there fits the pattern ("*c_attn"); NULL: all */
+    const char *
+        where; /* only layers whose name there fits the pattern ("*c_attn"), or does not ("!*c_attn"); NULL: all */
+    glia_names_share share;
 } glia_names_row;
 
 typedef struct glia_names {

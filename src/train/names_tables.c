@@ -9,6 +9,39 @@
         __VA_ARGS__, ROW(NULL, NULL, NULL) \
     }
 
+/* PyTorch numbers the layers of a stack, of which one is one here; its cells have no numbers. */
+#define TORCH_RECURRENT(kind)                                                        \
+    ROW(kind, "weight_ih", "weight_ih_l0"), ROW(kind, "weight_ih", "weight_ih"),     \
+        ROW(kind, "weight_hh", "weight_hh_l0"), ROW(kind, "weight_hh", "weight_hh"), \
+        ROW(kind, "bias_ih", "bias_ih_l0"), ROW(kind, "bias_ih", "bias_ih"),         \
+        ROW(kind, "bias_hh", "bias_hh_l0"), ROW(kind, "bias_hh", "bias_hh"),         \
+        ROW(kind, "weight_ih_reverse", "weight_ih_l0_reverse"),                      \
+        ROW(kind, "weight_hh_reverse", "weight_hh_l0_reverse"),                      \
+        ROW(kind, "bias_ih_reverse", "bias_ih_l0_reverse"),                          \
+        ROW(kind, "bias_hh_reverse", "bias_hh_l0_reverse")
+
+/* One direction of a recurrent layer of Keras: kernel, recurrent kernel, biases, by name and by number. lstm and rnn have the
+ * sum of both biases there; gru both, and z before r. */
+#define KERAS_WEIGHTS(kind, which, pattern, ...)                                         \
+    ROW(kind, "weight_ih" which, "kernel", .where = pattern, __VA_ARGS__),               \
+        ROW(kind, "weight_ih" which, "vars/0", .where = pattern, __VA_ARGS__),           \
+        ROW(kind, "weight_hh" which, "recurrent_kernel", .where = pattern, __VA_ARGS__), \
+        ROW(kind, "weight_hh" which, "vars/1", .where = pattern, __VA_ARGS__)
+#define KERAS_BIASES(kind, which, pattern, first, second, ...)                               \
+    ROW(kind, "bias_ih" which, "bias", .where = pattern, .share = first, __VA_ARGS__),       \
+        ROW(kind, "bias_ih" which, "vars/2", .where = pattern, .share = first, __VA_ARGS__), \
+        ROW(kind, "bias_hh" which, "bias", .where = pattern, .share = second, __VA_ARGS__),  \
+        ROW(kind, "bias_hh" which, "vars/2", .where = pattern, .share = second, __VA_ARGS__)
+#define KERAS_SUMMED(kind, which, pattern)                \
+    KERAS_WEIGHTS(kind, which, pattern, .axes = "oi:io"), \
+        KERAS_BIASES(kind, which, pattern, GLIA_NAMES_OWN, GLIA_NAMES_ZERO, .axes = "o:o")
+#define KERAS_GRU(which, pattern)                                                               \
+    KERAS_WEIGHTS("gru", which, pattern, .axes = "gi:ig", .gates = "rzn:zrn"),                  \
+        KERAS_BIASES("gru", which, pattern, GLIA_NAMES_FIRST, GLIA_NAMES_SECOND, .axes = "g:g", \
+                     .gates = "rzn:zrn")
+#define FORWARD  "!*backward*"
+#define BACKWARD "*backward*"
+
 GLIA_NAMES(glia) = {
     .name = "glia",
     .doc = "Glia's own: conv2d_1.weight",
@@ -24,6 +57,7 @@ GLIA_NAMES(pytorch) = {
     .separator = '.',
     .prefixes = TEXTS("module.", "_orig_mod.", "model.", "transformer."),
     .ignored = TEXTS("*.num_batches_tracked", "lm_head.weight"),
+    .rows = ROWS(TORCH_RECURRENT("rnn"), TORCH_RECURRENT("lstm"), TORCH_RECURRENT("gru")),
 };
 
 /* Names and layouts of the transformers library. GPT-2 keeps its dense layers as convolutions of width 1, with the axes the
@@ -54,7 +88,8 @@ GLIA_NAMES(keras) = {
     .suffix = ":0",
     .prefixes = TEXTS("model_weights/", "layers/", "_layer_checkpoint_dependencies/"),
     .ignored = TEXTS("optimizer*", "*seed_generator*", "metrics/*", "vars/*"),
-    .kinds = TEXTS("batch_norm", "batch_normalization", "layer_norm", "layer_normalization"),
+    .kinds = TEXTS("batch_norm", "batch_normalization", "layer_norm", "layer_normalization", "rnn",
+                   "simple_rnn"),
     .any_part = true,
     .channels_last = true,
     .rows = ROWS(ROW("dense", "weight", "kernel", .axes = "oi:io"),
@@ -73,5 +108,8 @@ GLIA_NAMES(keras) = {
                  ROW("layer_norm", "weight", "vars/0", .axes = "i:i"),
                  ROW("layer_norm", "bias", "beta", .axes = "i:i"),
                  ROW("layer_norm", "bias", "vars/1", .axes = "i:i"), ROW("embedding", "weight", "embeddings"),
-                 ROW("embedding", "weight", "vars/0")),
+                 ROW("embedding", "weight", "vars/0"), KERAS_SUMMED("lstm", "", FORWARD),
+                 KERAS_SUMMED("lstm", "_reverse", BACKWARD), KERAS_SUMMED("rnn", "", FORWARD),
+                 KERAS_SUMMED("rnn", "_reverse", BACKWARD), KERAS_GRU("", FORWARD),
+                 KERAS_GRU("_reverse", BACKWARD)),
 };

@@ -48,13 +48,22 @@ static void reading_free(const import *m, file_reading *r) {
     glia__free(m->allocator, r->used, m->n_tensors * sizeof(bool));
 }
 
+static bool is_half(const glia_names_row *row) {
+    return row && (row->share == GLIA_NAMES_FIRST || row->share == GLIA_NAMES_SECOND);
+}
+
 /* What parameter and array make of each other. */
 static pairing pair(const import *m, const glia_names *names, size_t param, size_t tensor,
                     const glia_names_row *row) {
     pairing p = {.tensor = tensor, .row = row};
     glia_tensor t = glia_weights_tensor(m->file, tensor);
-    p.fits = glia__layout_make(names, &m->params[param], row, &p.layout) && glia_dtype_is_float(t.dtype) &&
-             glia_shape_equal(&t.shape, &p.layout.theirs);
+    p.fits = glia__layout_make(names, &m->params[param], row, &p.layout) && glia_dtype_is_float(t.dtype);
+    glia_shape wanted = p.layout.theirs;
+    if (is_half(row)) {
+        wanted = (glia_shape){.rank = p.layout.theirs.rank + 1, .dim = {2}};
+        for (int d = 1; d < wanted.rank; d++) wanted.dim[d] = p.layout.theirs.dim[d - 1];
+    }
+    p.fits = p.fits && glia_shape_equal(&t.shape, &wanted);
     return p;
 }
 
@@ -80,8 +89,8 @@ static void read_by_name(const import *m, const glia_names *names, file_reading 
     for (size_t i = 0; i < m->n_params; i++)
         for (size_t t = 0; t < m->n_tensors; t++) {
             const glia_names_row *row;
-            if (r->used[t] || !glia__names_match(names, &m->params[i], glia_weights_name(m->file, t), &row))
-                continue;
+            if (!glia__names_match(names, &m->params[i], glia_weights_name(m->file, t), &row)) continue;
+            if (r->used[t] && !(row && row->share)) continue;
             take(r, i, pair(m, names, i, t, row));
             break;
         }
@@ -244,11 +253,13 @@ void glia_import_report_free(glia_import_report *r) {
 
 /* "oihw → hwio", as the file has it first. */
 static const char *change_text(report_build *r, const import *m, const pairing *p, size_t param) {
-    if (p->layout.copies) return "";
+    if (p->row && p->row->share == GLIA_NAMES_ZERO) return "0: there both are one";
+    if (p->layout.copies) return is_half(p->row) ? "a half" : "";
     const char *axes = p->row && p->row->axes ? p->row->axes : ":", *colon = strchr(axes, ':');
     bool picture = p->layout.rank > p->layout.theirs.rank && m->params[param].before_flatten.rank;
     return glia__arena_printf(&r->arena, "%s → %.*s%s%s", colon + 1, (int)(colon - axes), axes,
-                              picture ? ", channels first" : "", p->row && p->row->gates ? ", gates" : "");
+                              picture ? ", channels first" : "",
+                              p->row && p->row->gates ? is_half(p->row) ? ", gates, a half" : ", gates" : "");
 }
 
 static bool add_param(report_build *r, const import *m, const file_reading *reading, size_t i) {
@@ -337,7 +348,13 @@ static glia_status load(const import *m, const file_reading *r, glia_model *mode
         const pairing *p = &r->of_param[i];
         if (p->tensor == SIZE_MAX || !p->fits) continue;
         glia_tensor theirs = glia_weights_tensor(m->file, p->tensor);
-        glia__layout_read(&p->layout, &theirs, model->block + model->params[i].offset);
+        float *ours = model->block + model->params[i].offset;
+        const size_t half = glia_tensor_bytes(&theirs) / 2;
+        if (p->row && p->row->share == GLIA_NAMES_SECOND) theirs.data = (char *)theirs.data + half;
+        if (p->row && p->row->share == GLIA_NAMES_ZERO)
+            memset(ours, 0, (size_t)glia_shape_elems(&p->layout.theirs) * sizeof *ours);
+        else
+            glia__layout_read(&p->layout, &theirs, ours);
     }
     return GLIA_OK;
 }

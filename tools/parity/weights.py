@@ -79,6 +79,77 @@ loss: softmax_cross_entropy
 """)
 
 
+def torch_recurrent(weights, model, inputs, outputs):
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(3)
+    lstm, gru, head = torch.nn.LSTM(5, 6, batch_first=True, bidirectional=True), torch.nn.GRU(12, 4, batch_first=True), torch.nn.Linear(4, 3)
+    x = torch.randn(20, 7, 5)
+    with torch.no_grad():
+        np.save(outputs, torch.softmax(head(gru(lstm(x)[0])[0][:, -1]), 1).numpy())
+    np.save(inputs, x.numpy())
+    arrays = {f"{n}.{k}": v for n, m in (("words", lstm), ("gru", gru), ("head", head)) for k, v in m.state_dict().items()}
+    save_file(arrays, weights, {"format": "pt"})
+    with open(model, "w") as file:
+        file.write("""data: {source: "npy:inputs.npy"}
+model:
+  - lstm: {name: words, units: 6, bidirectional: yes, return_sequences: yes}
+  - gru: 4
+  - dense: {units: 3, name: head}
+loss: softmax_cross_entropy
+""")
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def keras_lstm(x, kernel, recurrent, bias):
+    """[N, T, units], gates i, f, c, o, as Keras's documentation has them."""
+    h = c = np.zeros((len(x), recurrent.shape[0]))
+    out = []
+    for t in range(x.shape[1]):
+        i, f, g, o = np.split(x[:, t] @ kernel + h @ recurrent + bias, 4, 1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        out.append(h)
+    return np.stack(out, 1)
+
+
+def keras_gru(x, kernel, recurrent, bias):
+    """The last state; gates z, r, h, with reset_after."""
+    h = np.zeros((len(x), recurrent.shape[0]))
+    for t in range(x.shape[1]):
+        xz, xr, xh = np.split(x[:, t] @ kernel + bias[0], 3, 1)
+        hz, hr, hh = np.split(h @ recurrent + bias[1], 3, 1)
+        z = sigmoid(xz + hz)
+        h = z * h + (1 - z) * np.tanh(xh + sigmoid(xr + hr) * hh)
+    return h
+
+
+def keras_recurrent(weights, inputs, outputs):
+    """Arrays as Keras 2 calls them in an .h5 file: an LSTM, a GRU and a dense layer."""
+    r = np.random.default_rng(4)
+    lstm = {"kernel": r.normal(size=(5, 24)), "recurrent_kernel": r.normal(size=(6, 24)), "bias": r.normal(size=24)}
+    gru = {"kernel": r.normal(size=(6, 12)), "recurrent_kernel": r.normal(size=(4, 12)), "bias": r.normal(size=(2, 12))}
+    dense = {"kernel": r.normal(size=(4, 3)), "bias": r.normal(size=3)}
+    x = r.normal(size=(20, 7, 5))
+    y = keras_gru(keras_lstm(x, lstm["kernel"], lstm["recurrent_kernel"], lstm["bias"]), gru["kernel"], gru["recurrent_kernel"], gru["bias"])
+    np.save(outputs, softmax(y @ dense["kernel"] + dense["bias"]).astype(np.float32))
+    layers = {"lstm/lstm/lstm_cell": lstm, "gru/gru/gru_cell": gru, "dense/dense": dense}
+    np.save(inputs, x.astype(np.float32))
+    np.savez(weights, **{f"model_weights/{n}/{k}:0": v.astype(np.float32) for n, arrays in layers.items() for k, v in arrays.items()})
+    with open("keras_recurrent.yaml", "w") as file:
+        file.write("""data: {source: "npy:inputs.npy"}
+model:
+  - lstm: {units: 6, return_sequences: yes}
+  - gru: 4
+  - dense: 3
+loss: softmax_cross_entropy
+""")
+
+
 def conv(x, kernel, bias, same):
     """x [N, H, W, C], kernel HWIO, stride 1."""
     kh, kw = kernel.shape[:2]
@@ -183,5 +254,6 @@ def compare(predictions, expected, tolerance):
 
 
 if __name__ == "__main__":
-    commands = {"repack": repack, "exported": exported, "keras_loader": keras_loader, "torch": torch_module, "keras": keras, "keras_mnist": keras_mnist, "compare": compare}
+    commands = {"repack": repack, "exported": exported, "keras_loader": keras_loader, "torch": torch_module, "keras": keras, "keras_mnist": keras_mnist,
+                "torch_recurrent": torch_recurrent, "keras_recurrent": keras_recurrent, "compare": compare}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))
