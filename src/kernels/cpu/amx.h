@@ -9,6 +9,7 @@
 #ifdef GLIA_CPU_AMX
 #include <immintrin.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { TILE = 16, TILE_BYTES = 1024, TILE_PAIR = 2 * TILE };
@@ -69,6 +70,57 @@ GLIA_CPU_AMX static inline void amx_multiply(const amx_operands *o, float *sums,
     _tile_stored(1, sums + T, 64);
     _tile_stored(2, sums + 2 * T, 64);
     _tile_stored(3, sums + 3 * T, 64);
+}
+
+/* Numbers as sums of one or of three bf16: a tile for each part, `part` bytes from one another. A product has two tiles of each
+ * side, `other` bytes apart; rows of `a` are `row` bytes apart, those of `b` 64. */
+typedef struct amx_sums {
+    int64_t row, other, part;
+} amx_sums;
+
+/* Tiles 0 and 1 (+)= a·b for both tiles of b, and 2 and 3 for the second of a, if there are two (`tall`, `wide`). Products of
+ * parts that together are below the last part of a number are left out. From one product to the next only one side is loaded
+ * anew. */
+GLIA_CPU_AMX __attribute__((always_inline)) static inline void
+amx_multiply_sums(const char *a, const amx_sums *of_a, const char *b, const amx_sums *of_b, const int parts,
+                  const bool tall, const bool wide) {
+#define LOAD_A(p)                                                              \
+    do {                                                                       \
+        _tile_loadd(4, a + (p)*of_a->part, of_a->row);                         \
+        if (tall) _tile_loadd(5, a + (p)*of_a->part + of_a->other, of_a->row); \
+    } while (0)
+#define LOAD_B(p)                                                       \
+    do {                                                                \
+        _tile_loadd(6, b + (p)*of_b->part, 64);                         \
+        if (wide) _tile_loadd(7, b + (p)*of_b->part + of_b->other, 64); \
+    } while (0)
+#define MULTIPLY()                                 \
+    do {                                           \
+        _tile_dpbf16ps(0, 4, 6);                   \
+        if (wide) _tile_dpbf16ps(1, 4, 7);         \
+        if (tall) _tile_dpbf16ps(2, 5, 6);         \
+        if (tall && wide) _tile_dpbf16ps(3, 5, 7); \
+    } while (0)
+    LOAD_A(0);
+    if (parts > 1) {
+        LOAD_B(2);
+        MULTIPLY();
+        LOAD_B(1);
+        MULTIPLY();
+        LOAD_A(1);
+        MULTIPLY();
+        LOAD_B(0);
+        MULTIPLY();
+        LOAD_A(2);
+        MULTIPLY();
+        LOAD_A(0);
+    } else {
+        LOAD_B(0);
+    }
+    MULTIPLY();
+#undef LOAD_A
+#undef LOAD_B
+#undef MULTIPLY
 }
 
 #endif

@@ -41,15 +41,16 @@ int glia__panel_parts(bool bf16) {
     return 0;
 }
 
+#ifdef GLIA_CPU_AMX
+
 /* The next part of what is left of 16 numbers, and what then is left. */
-GLIA_CPU_INLINE void take_part(float *left, uint16_t *to) {
-    float taken[PANEL_GROUP];
-    glia__store_16(to, 0, left, true);
-    glia__load_16(to, 0, taken, true);
-    *(glia_f32x16 *)left -= *(const glia_f32x16 *)taken;
+GLIA_CPU_AMX GLIA_CPU_INLINE void take_part(__m512 *left, uint16_t *to) {
+    const __m256i part = (__m256i)_mm512_cvtneps_pbh(*left);
+    _mm256_storeu_si256((__m256i *)to, part);
+    *left = _mm512_sub_ps(*left, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(part), 16)));
 }
 
-GLIA_CPU_CLONES(void, pack_parts, (const glia_panels *p, uint16_t *to, const float *block), (p, to, block)) {
+GLIA_CPU_AMX static void pack_parts(const glia_panels *p, uint16_t *to, const float *block) {
     const int64_t columns = p->groups * PANEL_GROUP;
     for (int64_t g = 0; g < p->groups; g++)
         for (int64_t pair = 0; pair < PAIRS; pair++) {
@@ -58,20 +59,34 @@ GLIA_CPU_CLONES(void, pack_parts, (const glia_panels *p, uint16_t *to, const flo
                 left[2 * c] = block[2 * pair * columns + g * PANEL_GROUP + c];
                 left[2 * c + 1] = block[(2 * pair + 1) * columns + g * PANEL_GROUP + c];
             }
+            __m512 first = _mm512_load_ps(left), second = _mm512_load_ps(left + PANEL_GROUP);
             for (int part = 0; part < p->parts; part++) {
                 uint16_t *pairs = to + (part * p->groups + g) * TILE_ELEMS + pair * 2 * PANEL_GROUP;
-                take_part(left, pairs);
-                take_part(left + PANEL_GROUP, pairs + PANEL_GROUP);
+                take_part(&first, pairs);
+                take_part(&second, pairs + PANEL_GROUP);
             }
         }
 }
 
+/* Behind n there is room for whole groups: rows have whole steps. */
+GLIA_CPU_AMX static void put_parts(const glia_rows *rows, uint16_t *to, const float *from, int64_t n) {
+    for (int64_t k = 0; k < n; k += PANEL_GROUP) {
+        const __mmask16 mask = n - k >= PANEL_GROUP ? 0xFFFF : (__mmask16)((1u << (n - k)) - 1);
+        __m512 left = _mm512_maskz_loadu_ps(mask, from + k);
+        for (int part = 0; part < rows->parts; part++) take_part(&left, to + part * rows->part + k);
+    }
+}
+#endif
+
 void glia__panel_pack(const glia_panels *p, void *panel, int64_t step, const float *block) {
     const int64_t elems = PANEL_STEP * p->groups * PANEL_GROUP;
-    if (p->parts)
+#ifdef GLIA_CPU_AMX
+    if (p->parts) {
         pack_parts(p, (uint16_t *)panel + step * p->parts * elems, block);
-    else
-        memcpy((float *)panel + step * elems, block, (size_t)elems * sizeof(float));
+        return;
+    }
+#endif
+    memcpy((float *)panel + step * elems, block, (size_t)elems * sizeof(float));
 }
 
 /* 64 bytes more than the numbers take, so that rows of powers of two do not meet in the same lines of the cache. */
@@ -90,83 +105,70 @@ glia_rows glia__rows_in(const glia_panels *p, int64_t count, void *memory) {
         .data = memory, .parts = p->parts, .stride = stride_of(p), .part = stride_of(p) * count};
 }
 
-/* Behind n there is room for whole groups: rows have whole steps. */
-GLIA_CPU_CLONES(void, put_parts, (const glia_rows *rows, uint16_t *to, const float *from, int64_t n),
-                (rows, to, from, n)) {
-    for (int64_t k = 0; k < n; k += PANEL_GROUP) {
-        float left[PANEL_GROUP] __attribute__((aligned(64))) = {0};
-        if (n - k >= PANEL_GROUP)
-            glia__load_16(from, k, left, false);
-        else
-            memcpy(left, from + k, (size_t)(n - k) * sizeof *left);
-        for (int part = 0; part < rows->parts; part++) take_part(left, to + part * rows->part + k);
-    }
-}
-
 void glia__rows_put(const glia_rows *rows, int64_t i, int64_t k, const float *from, int64_t n) {
     const int64_t at = i * rows->stride + k;
-    if (rows->parts)
+#ifdef GLIA_CPU_AMX
+    if (rows->parts) {
         put_parts(rows, (uint16_t *)rows->data + at, from, n);
-    else
-        memcpy((float *)rows->data + at, from, (size_t)n * sizeof *from);
+        return;
+    }
+#endif
+    memcpy((float *)rows->data + at, from, (size_t)n * sizeof *from);
 }
 
 /* --- on tiles --------------------------------------------------------------------------------------------- */
 
 #ifdef GLIA_CPU_AMX
 
-/* `halves` tiles of rows by `groups` groups of columns. Products of parts that together are below the last part of a number
- * are left out. */
+/* One or two tiles of rows (`tall`) by one or two groups of columns (`wide`). */
 GLIA_CPU_AMX __attribute__((always_inline)) static inline void
 tiles(const glia_panels *p, const uint16_t *panel, const glia_rows *rows, int64_t first, const float *bias,
-      float *sums, const int halves, const int groups) {
+      float *sums, const int parts, const bool tall, const bool wide) {
     const int64_t columns = p->groups * PANEL_GROUP, half = TILE * columns, row = columns * 4;
-    const int64_t step = p->parts * p->groups * TILE_ELEMS, a_row = rows->stride * 2;
-    const uint16_t *a = (const uint16_t *)rows->data + first * rows->stride;
+    const amx_sums of_a = {rows->stride * 2, TILE * rows->stride * 2, rows->part * 2},
+                   of_b = {64, TILE_BYTES, p->groups * TILE_BYTES};
+    const char *a = (const char *)rows->data + first * of_a.row, *b = (const char *)panel;
     static const float zeros[2 * PANEL_GROUP];
     const float *begin = bias ? bias : zeros;
     atomic_signal_fence(memory_order_seq_cst); /* gcc 12 does not know that tiles are loaded from memory */
     _tile_loadd(0, begin, 0);
-    if (groups > 1) _tile_loadd(1, begin + PANEL_GROUP, 0);
-    if (halves > 1) _tile_loadd(2, begin, 0);
-    if (halves > 1 && groups > 1) _tile_loadd(3, begin + PANEL_GROUP, 0);
-    for (int64_t s = 0; s < p->steps; s++, a += PANEL_STEP, panel += step)
-        for (int i = 0; i < p->parts; i++) {
-            _tile_loadd(4, a + i * rows->part, a_row);
-            if (halves > 1) _tile_loadd(5, a + i * rows->part + TILE * rows->stride, a_row);
-            for (int j = 0; i + j < p->parts; j++) {
-                const uint16_t *b = panel + j * p->groups * TILE_ELEMS;
-                _tile_loadd(6, b, 64);
-                if (groups > 1) _tile_loadd(7, b + TILE_ELEMS, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                if (groups > 1) _tile_dpbf16ps(1, 4, 7);
-                if (halves > 1) _tile_dpbf16ps(2, 5, 6);
-                if (halves > 1 && groups > 1) _tile_dpbf16ps(3, 5, 7);
-            }
-        }
+    if (wide) _tile_loadd(1, begin + PANEL_GROUP, 0);
+    if (tall) _tile_loadd(2, begin, 0);
+    if (tall && wide) _tile_loadd(3, begin + PANEL_GROUP, 0);
+    for (int64_t s = 0; s < p->steps; s++, a += 2 * PANEL_STEP, b += parts * of_b.part)
+        amx_multiply_sums(a, &of_a, b, &of_b, parts, tall, wide);
     _tile_stored(0, sums, row);
-    if (groups > 1) _tile_stored(1, sums + PANEL_GROUP, row);
-    if (halves > 1) _tile_stored(2, sums + half, row);
-    if (halves > 1 && groups > 1) _tile_stored(3, sums + half + PANEL_GROUP, row);
+    if (wide) _tile_stored(1, sums + PANEL_GROUP, row);
+    if (tall) _tile_stored(2, sums + half, row);
+    if (tall && wide) _tile_stored(3, sums + half + PANEL_GROUP, row);
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-GLIA_CPU_AMX static void multiply_tiles(const glia_panels *p, const uint16_t *panel, const glia_rows *rows,
-                                        int64_t first, int64_t count, const float *bias, float *sums) {
+GLIA_CPU_AMX __attribute__((always_inline)) static inline void
+multiply_parts(const glia_panels *p, const uint16_t *panel, const glia_rows *rows, int64_t first,
+               int64_t count, const float *bias, float *sums, const int parts) {
     for (int64_t g = 0; g < p->groups; g += 2) {
         const uint16_t *from = panel + g * TILE_ELEMS;
         const float *begin = bias ? bias + g * PANEL_GROUP : NULL;
         float *to = sums + g * PANEL_GROUP;
-        const bool two = p->groups - g > 1;
-        if (count > TILE && two)
-            tiles(p, from, rows, first, begin, to, 2, 2);
+        const bool wide = p->groups - g > 1;
+        if (count > TILE && wide)
+            tiles(p, from, rows, first, begin, to, parts, true, true);
         else if (count > TILE)
-            tiles(p, from, rows, first, begin, to, 2, 1);
-        else if (two)
-            tiles(p, from, rows, first, begin, to, 1, 2);
+            tiles(p, from, rows, first, begin, to, parts, true, false);
+        else if (wide)
+            tiles(p, from, rows, first, begin, to, parts, false, true);
         else
-            tiles(p, from, rows, first, begin, to, 1, 1);
+            tiles(p, from, rows, first, begin, to, parts, false, false);
     }
+}
+
+GLIA_CPU_AMX static void multiply_tiles(const glia_panels *p, const uint16_t *panel, const glia_rows *rows,
+                                        int64_t first, int64_t count, const float *bias, float *sums) {
+    if (p->parts > 1)
+        multiply_parts(p, panel, rows, first, count, bias, sums, 3);
+    else
+        multiply_parts(p, panel, rows, first, count, bias, sums, 1);
 }
 
 GLIA_CPU_AMX static void tiles_begin(void) {

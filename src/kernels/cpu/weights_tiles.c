@@ -201,7 +201,7 @@ GLIA_CPU_AMX static void make_dy(const gradient *g, const void *dy, int64_t row,
 
 /* --- products ------------------------------------------------------------------------------------------------ */
 
-/* sums[32][32], rows `width` apart, (+)= Σ a[step]·b[step]. Products of parts below the last part of a number are left out. */
+/* sums[32][32], rows `width` apart, (+)= Σ a[step]·b[step]. */
 GLIA_CPU_AMX static void multiply(const gradient *g, const char *a, const char *b, int64_t b_step,
                                   int64_t steps, float *sums, int64_t width, bool add) {
     const int64_t row = width * 4;
@@ -218,19 +218,13 @@ GLIA_CPU_AMX static void multiply(const gradient *g, const char *a, const char *
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (int64_t s = 0; s < steps; s++, a += g->parts * 2 * TILE_BYTES, b += b_step)
-        for (int i = 0; i < g->parts; i++) {
-            _tile_loadd(4, a + i * 2 * TILE_BYTES, 64);
-            _tile_loadd(5, a + i * 2 * TILE_BYTES + TILE_BYTES, 64);
-            for (int j = 0; i + j < g->parts; j++) {
-                _tile_loadd(6, b + j * 2 * TILE_BYTES, 64);
-                _tile_loadd(7, b + j * 2 * TILE_BYTES + TILE_BYTES, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
-        }
+    static const amx_sums sides = {64, TILE_BYTES, 2 * TILE_BYTES};
+    if (g->parts > 1)
+        for (int64_t s = 0; s < steps; s++, a += MOST_PARTS * 2 * TILE_BYTES, b += b_step)
+            amx_multiply_sums(a, &sides, b, &sides, MOST_PARTS, true, true);
+    else
+        for (int64_t s = 0; s < steps; s++, a += 2 * TILE_BYTES, b += b_step)
+            amx_multiply_sums(a, &sides, b, &sides, 1, true, true);
     _tile_stored(0, sums, row);
     _tile_stored(1, sums + TILE, row);
     _tile_stored(2, below, row);
