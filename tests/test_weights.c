@@ -298,6 +298,59 @@ TEST(huggingface_and_keras3) {
     scratch_remove();
 }
 
+/* Convolutions of every kind have another order of axes in Keras: written, and read again. */
+TEST(convolutions) {
+    const struct {
+        const char *layer, *options, *kernel;
+        int64_t input[4];
+        glia_shape there;
+        int64_t from[5], to[5]; /* one weight, here and there */
+    } kinds[] = {
+        {"conv1d", "filters=4 kernel=3", "conv1d/kernel", {2, 8}, GLIA_SHAPE(3, 2, 4), {3, 1, 2}, {2, 1, 3}},
+        {"conv3d",
+         "filters=4 kernel=2,3,2",
+         "conv3d/kernel",
+         {2, 4, 4, 4},
+         GLIA_SHAPE(2, 3, 2, 2, 4),
+         {3, 1, 0, 2, 1},
+         {0, 2, 1, 1, 3}},
+        {"conv2d_transpose",
+         "filters=4 kernel=3,2",
+         "conv2d_transpose/kernel",
+         {2, 5, 5},
+         GLIA_SHAPE(3, 2, 4, 2),
+         {1, 3, 2, 0},
+         {2, 0, 3, 1}}};
+    scratch_make();
+    for (size_t k = 0; k < GLIA_COUNT(kinds); k++) {
+        glia_error err = {0};
+        glia_model *m = glia_model_new("m");
+        glia_input_options input = {.dtype = GLIA_F32};
+        memcpy(input.shape, kinds[k].input, sizeof kinds[k].input);
+        glia_value *x = glia_input_with(m, "x", input);
+        glia_model_set_output(m, glia_layer(m, kinds[k].layer, kinds[k].layer, &x, 1, kinds[k].options));
+        CHECK_OK(glia_model_initialize(m, 5, &err), &err);
+        CHECK_OK(export_as(m, scratch_path("c.npz"), "keras", &err), &err);
+        glia_weights *w = opened("c.npz");
+        const glia_tensor ours = glia_model_param_data(m, 0);
+        for (size_t t = 0; t < glia_weights_count(w); t++) {
+            const glia_tensor theirs = glia_weights_tensor(w, t);
+            int64_t at = 0, there = 0;
+            if (strcmp(glia_weights_name(w, t), kinds[k].kernel) != 0) continue;
+            CHECK(glia_shape_equal(&theirs.shape, &kinds[k].there));
+            for (int d = 0; d < theirs.shape.rank; d++) {
+                at = at * ours.shape.dim[d] + kinds[k].from[d];
+                there = there * theirs.shape.dim[d] + kinds[k].to[d];
+            }
+            CHECK_NEAR(glia_tensor_get(&ours, at), glia_tensor_get(&theirs, there), 0);
+        }
+        CHECK_OK(glia_model_import(m, w, NULL, &err), &err);
+        glia_weights_close(w);
+        glia_model_free(m);
+    }
+    scratch_remove();
+}
+
 /* Two steps of 2 numbers, read by 3 units in both directions or in one. */
 static glia_model *recurrent_model(const char *layer, const char *options) {
     glia_model *m = glia_model_new(layer);
@@ -428,4 +481,4 @@ TEST(memory) {
 
 TEST_MAIN(TEST_ENTRY(round_trips), TEST_ENTRY(keras_layouts), TEST_ENTRY(gates), TEST_ENTRY(report),
           TEST_ENTRY(order), TEST_ENTRY(huggingface_and_keras3), TEST_ENTRY(recurrent_layers),
-          TEST_ENTRY(parts), TEST_ENTRY(memory))
+          TEST_ENTRY(convolutions), TEST_ENTRY(parts), TEST_ENTRY(memory))

@@ -20,6 +20,9 @@
         ROW(kind, "bias_ih_reverse", "bias_ih_l0_reverse"),                          \
         ROW(kind, "bias_hh_reverse", "bias_hh_l0_reverse")
 
+#define KERAS_CONV(kind, order)                                                                 \
+    ROW(kind, "weight", "kernel", .axes = order), ROW(kind, "weight", "vars/0", .axes = order), \
+        ROW(kind, "bias", "bias"), ROW(kind, "bias", "vars/1")
 /* One direction of a recurrent layer of Keras: kernel, recurrent kernel, biases, by name and by number. lstm and rnn have the
  * sum of both biases there; gru both, and z before r. */
 #define KERAS_WEIGHTS(kind, which, pattern, ...)                                         \
@@ -92,24 +95,23 @@ GLIA_NAMES(keras) = {
                    "simple_rnn"),
     .any_part = true,
     .channels_last = true,
-    .rows = ROWS(ROW("dense", "weight", "kernel", .axes = "oi:io"),
-                 ROW("dense", "weight", "vars/0", .axes = "oi:io"), ROW("dense", "bias", "bias"),
-                 ROW("dense", "bias", "vars/1"), ROW("conv2d", "weight", "kernel", .axes = "oihw:hwio"),
-                 ROW("conv2d", "weight", "vars/0", .axes = "oihw:hwio"), ROW("conv2d", "bias", "bias"),
-                 ROW("conv2d", "bias", "vars/1"), ROW("batch_norm", "weight", "gamma", .axes = "i:i"),
-                 ROW("batch_norm", "weight", "vars/0", .axes = "i:i"),
-                 ROW("batch_norm", "bias", "beta", .axes = "i:i"),
-                 ROW("batch_norm", "bias", "vars/1", .axes = "i:i"),
-                 ROW("batch_norm", "running_mean", "moving_mean", .axes = "i:i"),
-                 ROW("batch_norm", "running_mean", "vars/2", .axes = "i:i"),
-                 ROW("batch_norm", "running_var", "moving_variance", .axes = "i:i"),
-                 ROW("batch_norm", "running_var", "vars/3", .axes = "i:i"),
-                 ROW("layer_norm", "weight", "gamma", .axes = "i:i"),
-                 ROW("layer_norm", "weight", "vars/0", .axes = "i:i"),
-                 ROW("layer_norm", "bias", "beta", .axes = "i:i"),
-                 ROW("layer_norm", "bias", "vars/1", .axes = "i:i"), ROW("embedding", "weight", "embeddings"),
-                 ROW("embedding", "weight", "vars/0"), KERAS_SUMMED("lstm", "", FORWARD),
-                 KERAS_SUMMED("lstm", "_reverse", BACKWARD), KERAS_SUMMED("rnn", "", FORWARD),
-                 KERAS_SUMMED("rnn", "_reverse", BACKWARD), KERAS_GRU("", FORWARD),
-                 KERAS_GRU("_reverse", BACKWARD)),
+    .rows = ROWS(
+        ROW("dense", "weight", "kernel", .axes = "oi:io"), ROW("dense", "weight", "vars/0", .axes = "oi:io"),
+        ROW("dense", "bias", "bias"), ROW("dense", "bias", "vars/1"), KERAS_CONV("conv2d", "oihw:hwio"),
+        KERAS_CONV("conv1d", "oiw:wio"), KERAS_CONV("conv3d", "oidhw:dhwio"),
+        KERAS_CONV("conv2d_transpose", "iohw:hwoi"), KERAS_CONV("conv1d_transpose", "iow:woi"),
+        KERAS_CONV("conv3d_transpose", "iodhw:dhwoi"), ROW("batch_norm", "weight", "gamma", .axes = "i:i"),
+        ROW("batch_norm", "weight", "vars/0", .axes = "i:i"),
+        ROW("batch_norm", "bias", "beta", .axes = "i:i"), ROW("batch_norm", "bias", "vars/1", .axes = "i:i"),
+        ROW("batch_norm", "running_mean", "moving_mean", .axes = "i:i"),
+        ROW("batch_norm", "running_mean", "vars/2", .axes = "i:i"),
+        ROW("batch_norm", "running_var", "moving_variance", .axes = "i:i"),
+        ROW("batch_norm", "running_var", "vars/3", .axes = "i:i"),
+        ROW("layer_norm", "weight", "gamma", .axes = "i:i"),
+        ROW("layer_norm", "weight", "vars/0", .axes = "i:i"),
+        ROW("layer_norm", "bias", "beta", .axes = "i:i"), ROW("layer_norm", "bias", "vars/1", .axes = "i:i"),
+        ROW("embedding", "weight", "embeddings"), ROW("embedding", "weight", "vars/0"),
+        KERAS_SUMMED("lstm", "", FORWARD), KERAS_SUMMED("lstm", "_reverse", BACKWARD),
+        KERAS_SUMMED("rnn", "", FORWARD), KERAS_SUMMED("rnn", "_reverse", BACKWARD), KERAS_GRU("", FORWARD),
+        KERAS_GRU("_reverse", BACKWARD)),
 };
