@@ -37,39 +37,54 @@ typedef struct amx_operands {
     int64_t b_row, steps, rows, row_steps; /* row_steps: from one stretch to the next */
 } amx_operands;
 
-/* sums[2][2] (+)= Σ a[step][2] · b[step]: 32 rows by 32 columns. Sums are tiles. */
-GLIA_CPU_AMX static inline void amx_multiply(const amx_operands *o, float *sums, bool add) {
+/* Tiles 0 … 3 become the sums of 32 rows by 32 columns, [2][2][16][16], or zeros. */
+GLIA_CPU_AMX static inline void amx_load_sums(const float *sums, bool add) {
     enum { T = TILE_BYTES / sizeof(float) };
     atomic_signal_fence(memory_order_seq_cst); /* gcc 12 does not know that tiles are loaded from memory */
-    if (add) {
-        _tile_loadd(0, sums, 64);
-        _tile_loadd(1, sums + T, 64);
-        _tile_loadd(2, sums + 2 * T, 64);
-        _tile_loadd(3, sums + 3 * T, 64);
-    } else {
+    if (!add) {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
+        return;
     }
-    for (int64_t r = 0; r < o->rows; r++) {
-        const char *a = o->a + r * o->row_steps * 2 * TILE_BYTES,
-                   *b = o->b + r * o->row_steps * TILE * o->b_row;
-        for (int64_t s = 0; s < o->steps; s++, a += 2 * TILE_BYTES, b += TILE * o->b_row) {
-            _tile_loadd(4, a, 64);
-            _tile_loadd(6, b, o->b_row);
-            _tile_loadd(7, b + 64, o->b_row);
-            _tile_loadd(5, a + TILE_BYTES, 64);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-    }
+    _tile_loadd(0, sums, 64);
+    _tile_loadd(1, sums + T, 64);
+    _tile_loadd(2, sums + 2 * T, 64);
+    _tile_loadd(3, sums + 3 * T, 64);
+}
+
+GLIA_CPU_AMX static inline void amx_store_sums(float *sums) {
+    enum { T = TILE_BYTES / sizeof(float) };
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + T, 64);
     _tile_stored(2, sums + 2 * T, 64);
     _tile_stored(3, sums + 3 * T, 64);
+}
+
+/* Adds a[2]·b[2] to them: two tiles of 16 rows of 16 pairs, on end, and two whose rows are `b_row` bytes apart, the second
+ * `b_next` bytes behind the first. */
+GLIA_CPU_AMX GLIA_CPU_INLINE void amx_step(const char *a, const char *b, int64_t b_row, int64_t b_next) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, b_row);
+    _tile_loadd(7, b + b_next, b_row);
+    _tile_loadd(5, a + TILE_BYTES, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+/* sums[2][2] (+)= Σ a[step][2] · b[step]: 32 rows by 32 columns. Sums are tiles. */
+GLIA_CPU_AMX static inline void amx_multiply(const amx_operands *o, float *sums, bool add) {
+    amx_load_sums(sums, add);
+    for (int64_t r = 0; r < o->rows; r++) {
+        const char *a = o->a + r * o->row_steps * 2 * TILE_BYTES,
+                   *b = o->b + r * o->row_steps * TILE * o->b_row;
+        for (int64_t s = 0; s < o->steps; s++, a += 2 * TILE_BYTES, b += TILE * o->b_row)
+            amx_step(a, b, o->b_row, 64);
+    }
+    amx_store_sums(sums);
 }
 
 /* Numbers as sums of one or of three bf16: a tile for each part, `part` bytes from one another. A product has two tiles of each

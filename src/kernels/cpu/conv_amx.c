@@ -266,36 +266,11 @@ static void look(const convolution *c, int64_t place, sight *s) {
 /* sums[32 places][32 results] (+)= what `steps` blocks of channels give; a tile of sums is [16][16]. */
 GLIA_CPU_AMX static void multiply(const convolution *c, const sight *s, const char *x, const char *weights,
                                   int64_t steps, float *sums, bool add) {
-    enum { T = TILE * TILE };
-    atomic_signal_fence(memory_order_seq_cst); /* gcc 12 does not know that tiles are loaded from memory */
-    if (add) {
-        _tile_loadd(0, sums, 64);
-        _tile_loadd(1, sums + T, 64);
-        _tile_loadd(2, sums + 2 * T, 64);
-        _tile_loadd(3, sums + 3 * T, 64);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
+    amx_load_sums(sums, add);
     for (int64_t b = 0; b < steps; b++, x += c->plane * 64, weights += c->taps * STEP_BYTES)
-        for (int k = 0; k < s->count; k++) {
-            const char *from = x + s->at[k], *by = weights + s->tap[k];
-            _tile_loadd(4, from, 64);
-            _tile_loadd(6, by, 64);
-            _tile_loadd(7, by + TILE_BYTES, 64);
-            _tile_loadd(5, from + TILE_BYTES, 64);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + T, 64);
-    _tile_stored(2, sums + 2 * T, 64);
-    _tile_stored(3, sums + 3 * T, 64);
-    atomic_signal_fence(memory_order_seq_cst);
+        for (int k = 0; k < s->count; k++) amx_step(x + s->at[k], weights + s->tap[k], 64, TILE_BYTES);
+    amx_store_sums(sums);
+    atomic_signal_fence(memory_order_seq_cst); /* nor that they are stored to it */
 }
 
 GLIA_CPU_AMX GLIA_CPU_INLINE __m512 widened(__m256i half) {
