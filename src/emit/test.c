@@ -18,14 +18,19 @@ static bool is_bytes(const emit_file *f, int i) {
     return f->options->bytes && i == 0;
 }
 
+static bool is_whole(const emit_file *f, int i) {
+    return glia__graph_takes_whole(f->plan->graph, f->plan->inputs[i]);
+}
+
 static void fill_input(const emit_file *f, int test, int i, glia_tensor *x) {
     const int64_t n = glia_shape_elems(&x->shape), inner = n / (is_bytes(f, i) ? f->channels : 1);
+    const bool whole = is_whole(f, i);
     for (int64_t at = 0; at < n; at++) {
         const int b = byte_at(test, i, at);
         if (is_bytes(f, i))
             glia_tensor_set(x, at, (double)glia__emit_byte(f->options, at / inner, b));
         else
-            glia_tensor_set(x, at, glia_dtype_is_float(x->dtype) ? (b - 128) / 64.0 : b % 2);
+            glia_tensor_set(x, at, whole ? b % 2 : (b - 128) / 64.0);
     }
 }
 
@@ -107,10 +112,9 @@ static void write_inputs(const emit_file *f) {
 static void write_input_loops(const emit_file *f) {
     const emit_plan *p = f->plan;
     for (int i = 0; i < p->n_inputs; i++) {
-        const bool real = glia_dtype_is_float(p->inputs[i]->type.dtype);
-        const char *value = is_bytes(f, i) ? "" : real ? " / 64.0f - 2" : " % 2";
+        const char *value = is_bytes(f, i) ? "" : is_whole(f, i) ? " % 2" : " / 64.0f - 2";
         glia__text_printf(
-            f->source, "        for (int i = 0; i < %lld; i++) in%d[i] = (%s)test_in%d[t][i]%s;\n",
+            f->source, "        for (int i = 0; i < %lld; i++) in%d[i] = (%s)(test_in%d[t][i]%s);\n",
             (long long)glia_shape_elems(&p->inputs[i]->type.shape), i + 1,
             is_bytes(f, i) ? "unsigned char" : glia__c_type(p->inputs[i]->type.dtype), i + 1, value);
     }

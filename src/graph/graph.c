@@ -151,6 +151,18 @@ glia_value *glia_graph_const(glia_graph *graph, const glia_tensor *data) {
     return value;
 }
 
+bool glia__graph_takes_whole(const glia_graph *graph, const glia_value *input) {
+    bool any = !glia_dtype_is_float(input->type.dtype);
+    for (size_t n = 0; n < graph->n_nodes; n++)
+        for (int i = 0; i < graph->nodes[n]->n_inputs; i++) {
+            if (graph->nodes[n]->inputs[i] != input) continue;
+            if (glia_dtype_is_float(graph->nodes[n]->outputs[0].type.dtype))
+                return !glia_dtype_is_float(input->type.dtype);
+            any = true;
+        }
+    return any;
+}
+
 glia_value *glia__graph_copy_source(glia_graph *graph, const glia_value *source, glia_shape shape) {
     glia_value *value = new_source(graph, source->kind, source->name, source->type.dtype, shape);
     if (value) value->data = source->data;

@@ -63,6 +63,8 @@ bool glia__graph_add_node(glia_graph *graph, glia_node *node);
 glia_value *glia__graph_copy_source(glia_graph *graph, const glia_value *source, glia_shape shape);
 /* More elements than any memory holds, whatever its symbols become: products of dimensions would overflow. */
 bool glia__shape_is_absurd(const glia_shape *shape);
+/* Whether an input stands for whole numbers, such as places in a table: by its type, or as all that reads it makes some of it. */
+bool glia__graph_takes_whole(const glia_graph *graph, const glia_value *input);
 /* The first graph found among `inputs`, or NULL. */
 glia_graph *glia__graph_of(glia_value *const *inputs, int count);
 

@@ -31,16 +31,17 @@ static glia_program_options program_options(const glia_graph *graph) {
 }
 
 /* Numbers from −2 to 2; whole ones are 0 or 1, which are in the range of every table. */
-static glia_status make_input(glia_tensor *out, const glia_type *type, int number,
-                              const glia_allocator *allocator, glia_error *err) {
+static glia_status make_input(glia_tensor *out, const glia_inference *model, int number, glia_error *err) {
+    const glia_type *type = &model->inputs[number]->type;
+    const bool whole = glia__graph_takes_whole(model->graph, model->inputs[number]);
     const glia_random random = {.seed = 1, .stream = (uint64_t)number};
     glia_shape shape = type->shape;
     for (int d = 0; d < shape.rank; d++)
         if (shape.dim[d] < 0) shape.dim[d] = GLIA_CHECK_EXAMPLES;
-    GLIA_TRY(glia_tensor_new(out, type->dtype, shape, allocator, err));
+    GLIA_TRY(glia_tensor_new(out, type->dtype, shape, model->graph->allocator, err));
     for (int64_t i = glia_shape_elems(&shape); i-- > 0;) {
         const double byte = (double)glia_random_below(random, (uint64_t)i, 256);
-        glia_tensor_set(out, i, glia_dtype_is_float(type->dtype) ? (byte - 128) / 64 : fmod(byte, 2));
+        glia_tensor_set(out, i, whole ? fmod(byte, 2) : (byte - 128) / 64);
     }
     return GLIA_OK;
 }
@@ -80,7 +81,7 @@ glia_status glia__check_graph(const glia_inference *model, const glia_graph *gra
     glia_status status = GLIA_OK;
     double worst = 0;
     for (int i = 0; i < model->n_inputs && status == GLIA_OK; i++)
-        status = make_input(&made[i], &model->inputs[i]->type, i, graph->allocator, err);
+        status = make_input(&made[i], model, i, err);
     if (status == GLIA_OK)
         status = run(&ours, model->graph, model->inputs, made, model->n_inputs, model->outputs,
                      model->n_outputs, err);
