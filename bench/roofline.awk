@@ -78,7 +78,7 @@ FNR == NR {
 }
 END {
     f32 = key("f32_gflops"); bf16 = key("bf16_gflops"); memory = key("memory_gbs"); cache = key("cache_gbs")
-    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1010\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", tall > top + 22 * n + 30 ? tall : top + 22 * n + 30
+    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1050\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", (tall > top + 22 * n + 30 ? tall : top + 22 * n + 30)
     print "<style>text{fill:#222}.tick{fill:#666;font-size:12px}.name{fill:#555;font-size:12px}.middle{text-anchor:middle}"
     print ".end{text-anchor:end}.on{fill:#fff;font-size:11px}.grid{stroke:#e4e4e4}.roof{stroke:#444;stroke-width:2}"
     print ".pair{stroke:#aaa;stroke-dasharray:3 3}.ours{fill:#0b6e99}.theirs{fill:#fff;stroke:#d1495b;stroke-width:2.5}</style>"

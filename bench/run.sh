@@ -175,7 +175,7 @@ J2() {
 J2b() {
     there cifar10-jpeg || return 0
     plain="data.source=cifar10-jpeg data.augment.flip=none data.augment.crop=0 data.augment.cutout=0 train.schedule.kind=constant"
-    plain="$plain train.schedule.warmup=0 optimizer.nesterov.learning_rate=0.001 loss=softmax_cross_entropy"
+    plain="$plain train.schedule.warmup=0 optimizer.nesterov.learning_rate=0.0001 loss=softmax_cross_entropy"
     for precision in f32 bf16; do
         # shellcheck disable=SC2086
         measure J2b "VGG16-BN on CIFAR-10, epoch of 6,400 of its pictures, batch 128, $precision" vgg16_bn_cifar10 epoch 1 \
