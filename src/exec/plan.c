@@ -14,10 +14,6 @@ static glia_status out_of_memory(glia_error *err) {
     return glia_error_set(err, GLIA_OUT_OF_MEMORY, "out of memory while planning the program");
 }
 
-static size_t type_bytes(const glia_type *type) {
-    return (size_t)glia_shape_elems(&type->shape) * glia_dtype_bytes(type->dtype);
-}
-
 int glia__program_add_buffer(glia_program *program, glia_buffer buffer) {
     program->buffers[program->n_buffers] = buffer;
     return program->n_buffers++;
@@ -30,7 +26,7 @@ static void meet_value(glia_program *program, const glia_value *value) {
     bool is_const = value->kind == GLIA_VALUE_CONST;
     *buffer = glia__program_add_buffer(program,
                                        (glia_buffer){.place = is_const ? GLIA_PLACE_CONST : GLIA_PLACE_BOUND,
-                                                     .bytes = type_bytes(&value->type),
+                                                     .bytes = glia__type_bytes(&value->type),
                                                      .address = (void *)(uintptr_t)value->data,
                                                      .source = value});
 }
@@ -70,7 +66,8 @@ static void pass_buffers(glia_program *program, planning *p) {
             program->buffer_of[value->id] =
                 o == 0 && is_view(node)
                     ? program->buffer_of[node->inputs[0]->id]
-                    : glia__program_add_buffer(program, (glia_buffer){.bytes = type_bytes(&value->type)});
+                    : glia__program_add_buffer(program,
+                                               (glia_buffer){.bytes = glia__type_bytes(&value->type)});
         }
     }
 }
@@ -138,7 +135,7 @@ static glia_status add_call(glia_program *program, const glia_node *node, glia_e
         if (!value) continue;
         call->views[i] = (glia_view){.dtype = value->type.dtype, .shape = value->type.shape};
         if (i < node->n_inputs && !reads_data(node, i)) continue;
-        call->bytes += (double)type_bytes(&value->type);
+        call->bytes += (double)glia__type_bytes(&value->type);
         extend_life(&program->buffers[call->buffers[i]], program->n_calls);
     }
     program->n_calls++; /* from here on glia_program_free releases the kernel's states */

@@ -35,6 +35,10 @@ static inline int64_t glia__rows_of(const glia_shape *shape) {
     return rows;
 }
 
+static inline size_t glia__type_bytes(const glia_type *type) {
+    return (size_t)glia_shape_elems(&type->shape) * glia_dtype_bytes(type->dtype);
+}
+
 static inline glia_type glia__view_type(const glia_view *view) {
     return (glia_type){view->dtype, view->shape};
 }

@@ -83,14 +83,10 @@ static void gather_step(glia_stepping *s) {
     if (!s->goes[0] && ((const glia_gather_attrs *)s->node->attrs)->axis == 0) glia__step_same(s);
 }
 
-static double type_bytes(const glia_type *type) {
-    return (double)(glia_shape_elems(&type->shape) * (int64_t)glia_dtype_bytes(type->dtype));
-}
-
 /* Of the table as much as the result holds. */
 static double gather_bytes(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)attrs;
-    return type_bytes(&in[1]) + 2 * type_bytes(&out[0]);
+    return (double)(glia__type_bytes(&in[1]) + 2 * glia__type_bytes(&out[0]));
 }
 
 #define GATHER_FIELDS                                                   \
@@ -216,7 +212,7 @@ static glia_status gather_accumulate_ref(const glia_call *c) {
 static double gather_accumulate_bytes(const glia_type *in, const glia_type *out, const void *attrs) {
     (void)out;
     (void)attrs;
-    return type_bytes(&in[1]) + 3 * type_bytes(&in[2]);
+    return (double)(glia__type_bytes(&in[1]) + 3 * glia__type_bytes(&in[2]));
 }
 
 static double gather_accumulate_flops(const glia_type *in, const glia_type *out, const void *attrs) {

@@ -357,26 +357,6 @@ static glia_status run(void *state, const glia_call *call) {
     return GLIA_OK;
 }
 
-#else
-
-typedef struct convolution {
-    int in, weights, bias, residual;
-    bool relu, turned;
-} convolution;
-
-static bool fit_types(const glia_kernel_query *q, int x, const char **why_not) {
-    (void)q, (void)x;
-    *why_not = "built for other processors";
-    return false;
-}
-
-static bool fit(convolution *c, const glia_kernel_query *q, const glia_conv *v, const char **why_not) {
-    (void)c, (void)q, (void)v, (void)why_not;
-    return false;
-}
-
-#endif
-
 /* --- forward: x, w, bias, residual → y ----------------------------------------------------------------------- */
 
 static bool fit_forward(const glia_kernel_query *q, convolution *c, const char **why_not) {
@@ -409,8 +389,6 @@ static bool backward_supports(const glia_kernel_query *q, const char **why_not) 
     return fit_backward(q, &c, why_not);
 }
 
-#ifdef GLIA_CPU_AMX
-
 static glia_status forward_init(const glia_kernel_query *q, void **state, glia_kernel_needs *needs,
                                 glia_error *err) {
     convolution c;
@@ -426,6 +404,18 @@ static glia_status backward_init(const glia_kernel_query *q, void **state, glia_
     if (!fit_backward(q, &c, &why_not))
         return glia_error_set(err, GLIA_UNSUPPORTED, "conv2d_backward_data: %s", why_not);
     return make(q, &c, state, needs, err);
+}
+
+#else
+
+static bool forward_supports(const glia_kernel_query *q, const char **why_not) {
+    (void)q;
+    *why_not = "built for other processors";
+    return false;
+}
+
+static bool backward_supports(const glia_kernel_query *q, const char **why_not) {
+    return forward_supports(q, why_not);
 }
 
 #endif
